@@ -1,0 +1,114 @@
+"""The one tree of errors. Each carries facts (code, whether a retry can help), and words for the person who reads it.
+
+`rpc/error_map.py` turns them into JSON-RPC errors; `turns/runner.py` into the error of a turn.
+Nothing here, and no message passed in here, may contain a credential.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class AppServerError(Exception):
+    """Root of everything that this project raises on purpose."""
+
+    retryable = False
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class ConfigError(AppServerError):
+    """The configuration cannot be used; the message names file and position."""
+
+
+class RequestError(AppServerError):
+    """A request is well-formed but refused (JSON-RPC -32600, with the words that clients match on)."""
+
+    def __init__(self, message: str, data: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.data = data
+
+
+class InvalidParams(AppServerError):
+    """The params of a request do not fit its method (JSON-RPC -32602)."""
+
+
+class MethodNotFound(AppServerError):
+    """There is no such method (JSON-RPC -32601)."""
+
+
+class Overloaded(AppServerError):
+    """More requests are in flight than the server takes (JSON-RPC -32001)."""
+
+    retryable = True
+
+    def __init__(self, retry_after_ms: int) -> None:
+        super().__init__("Server overloaded; retry later.")
+        self.retry_after_ms = retry_after_ms
+
+
+class ParentError(AppServerError):
+    """The parent application answered a request of ours with an error, or not in time."""
+
+
+class ParentTimeout(ParentError):
+    """The parent application did not answer in time."""
+
+    retryable = True
+
+
+class AuthError(AppServerError):
+    """Signing in, or using what it gave, did not work."""
+
+
+class NotSignedIn(AuthError):
+    """The operation needs a credential and there is none."""
+
+
+class LoginError(AuthError):
+    """A login attempt ended without a credential."""
+
+
+class RefreshError(AuthError):
+    """New credentials could not be had. `permanent`: asking again with the same credential is pointless."""
+
+    def __init__(self, message: str, *, permanent: bool = False) -> None:
+        super().__init__(message)
+        self.permanent = permanent
+        self.retryable = not permanent
+
+
+class StoreError(AuthError):
+    """The credential store could not be read or written."""
+
+
+class BackendError(AppServerError):
+    """The model backend failed.
+
+    `info` is the protocol's codexErrorInfo; `status` the HTTP status, if there was an answer.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        info: str | dict[str, Any] = "other",
+        *,
+        status: int | None = None,
+        retryable: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.info = info
+        self.status = status
+        self.retryable = retryable
+
+
+class Unauthorized(BackendError):
+    """The backend answered 401: the credential that was sent is no longer accepted."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, "unauthorized", status=401)
