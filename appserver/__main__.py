@@ -1,0 +1,5 @@
+"""`python -m appserver`."""
+
+from appserver.cli import main
+
+main()

@@ -1,0 +1,128 @@
+"""What a user is signed in with: three frozen kinds, and the generation number that tells one from the next.
+
+Pure. Knows neither where credentials are kept nor how they are renewed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeAlias
+
+from appserver.auth.claims import Claims, read_claims
+from appserver.errors import AuthError
+
+if TYPE_CHECKING:
+    from protocol.account import AuthMode
+    from protocol.base import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """An API key. It does not expire and is not renewed."""
+
+    key: Secret
+    mode: AuthMode = "apikey"
+
+    @property
+    def bearer(self) -> Secret:
+        """What goes into the Authorization header."""
+        return self.key
+
+
+@dataclass(frozen=True, slots=True)
+class ManagedTokens:
+    """A ChatGPT login that the server keeps and renews itself."""
+
+    id_token: Secret
+    access_token: Secret
+    refresh_token: Secret | None
+    claims: Claims
+    account_id: str | None
+    last_refresh: str
+    api_key: Secret | None = None
+    mode: AuthMode = "chatgpt"
+
+    @property
+    def bearer(self) -> Secret:
+        """What goes into the Authorization header."""
+        return self.access_token
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalTokens:
+    """ChatGPT tokens that the parent owns. They live in memory only."""
+
+    access_token: Secret
+    claims: Claims
+    account_id: str | None
+    mode: AuthMode = "chatgptAuthTokens"
+
+    @property
+    def bearer(self) -> Secret:
+        """What goes into the Authorization header."""
+        return self.access_token
+
+
+Credential: TypeAlias = ApiKey | ManagedTokens | ExternalTokens
+ChatgptTokens: TypeAlias = ManagedTokens | ExternalTokens
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A credential in use. A call that fails reports the generation it used, so that one refresh serves all."""
+
+    credential: Credential
+    generation: int
+
+
+def external_tokens(
+    access_token: Secret, id_token: Secret | None, account_id: str | None, plan: str | None
+) -> ExternalTokens:
+    """Build the parent's tokens from either shape. What was not passed comes from the claims.
+
+    Raises AuthError if a token is no JWT, or if what was passed contradicts what a token says.
+    """
+    access = _claims(access_token, "access token")
+    identity = _claims(id_token, "id token") if id_token else Claims()
+    if access.account_id and identity.account_id and access.account_id != identity.account_id:
+        raise AuthError("The id token and the access token belong to different accounts")
+    claimed_account = access.account_id or identity.account_id
+    if account_id and claimed_account and account_id != claimed_account:
+        raise AuthError(f'chatgptAccountId is "{account_id}", but the token belongs to "{claimed_account}"')
+    claims = replace(
+        access,
+        email=access.email or identity.email,
+        plan=plan or access.plan or identity.plan,
+        user_id=access.user_id or identity.user_id,
+    )
+    return ExternalTokens(access_token, claims, account_id or claimed_account)
+
+
+def managed_tokens(
+    id_token: Secret,
+    access_token: Secret,
+    refresh_token: Secret | None,
+    *,
+    last_refresh: str,
+    account_id: str | None = None,
+    api_key: Secret | None = None,
+) -> ManagedTokens:
+    """Build a managed login from the issuer's tokens. Raises AuthError if the id token is no JWT.
+
+    The access token may be opaque: only its expiry is read from it.
+    """
+    identity = _claims(id_token, "id token")
+    try:
+        expires_at = read_claims(access_token.reveal()).expires_at
+    except ValueError:
+        expires_at = None
+    claims = replace(identity, expires_at=expires_at)
+    account = account_id or identity.account_id
+    return ManagedTokens(id_token, access_token, refresh_token, claims, account, last_refresh, api_key)
+
+
+def _claims(token: Secret, name: str) -> Claims:
+    try:
+        return read_claims(token.reveal())
+    except ValueError as exc:
+        raise AuthError(f"The {name} is not a JWT: {exc}") from None

@@ -1,0 +1,295 @@
+"""Browser login: authorization code with PKCE, caught on a loopback port (RFC 8252, section 7.3).
+
+Owns one attempt: the authorize URL, the callback's port and pages, and the check that an answer is ours. The
+requests to the issuer are oauth_client's; where the tokens go is the caller's. Nothing that arrives in a
+query is logged or shown, but for the issuer's own description of an error.
+"""
+
+from __future__ import annotations
+
+import errno
+import html
+import secrets
+import socket
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import anyio
+
+from appserver.auth.oauth_client import LoginGrant
+from appserver.auth.pkce import new_pkce, new_state
+from appserver.errors import LoginError
+from appserver.log import redacted
+from appserver.loopback import BACKLOG, Response, bind, serve
+from protocol.base import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping, Sequence
+
+    from appserver.auth.oauth_client import OAuthClient
+    from appserver.loopback import Request
+    from appserver.session import Session
+    from appserver.settings import Settings
+
+PORTS: Final = (1455, 1457)
+"""The ports of the only redirect URIs that are registered with the issuer."""
+
+CALLBACK_PATH: Final = "/auth/callback"
+
+SCOPE: Final = "openid profile email offline_access api.connectors.read api.connectors.invoke"
+
+LOGIN_SECONDS: Final = 10 * 60.0
+"""For the user to sign in. Afterwards the port is free again; a forgotten tab must not hold it."""
+
+NOT_COMPLETED: Final = "Login was not completed"
+
+PAGE_SECONDS: Final = 5.0
+"""For the browser to take its last page, once the login is decided."""
+
+MAX_DESCRIPTION: Final = 200
+"""Characters shown of the issuer's description of an error."""
+
+_HEADERS: Final = {
+    "Content-Type": "text/html; charset=utf-8",
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",  # the page's own URL holds the code
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
+    "X-Content-Type-Options": "nosniff",
+    "Connection": "close",
+}
+_PAGE: Final = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>{title}</title>
+<style>:root {{ color-scheme: light dark }} body {{ font: 1.1rem/1.5 system-ui, sans-serif; \
+max-width: 34rem; margin: 20vh auto 0; padding: 0 1rem }}</style>
+<h1>{title}</h1><p>{text}</p></html>
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """How the login ended, and the page that says so."""
+
+    result: LoginGrant | LoginError
+    status: int
+    page: bytes
+
+
+class BrowserLogin:
+    """One attempt: `start` for the URL that the user opens, then `finish` until they have signed in.
+
+    `paste` helps where the browser runs on another machine. Where `finish` is never called, call `close`.
+    """
+
+    def __init__(
+        self, oauth: OAuthClient, settings: Settings, session: Session, ports: Sequence[int] = PORTS
+    ) -> None:
+        self._oauth = oauth
+        self._settings = settings
+        self._session = session
+        self._ports = ports
+        self._pkce = new_pkce()
+        self._state = new_state()
+        self._redirect_uri = ""
+        self._listeners: list[socket.socket] = []
+        self._redirect: Secret | LoginError | None = None  # the code, or the issuer's error
+        self._redirected = anyio.Event()
+        self._outcome: _Outcome | None = None
+        self._decided = anyio.Event()
+        self._pages_due = 0
+        self._pages_sent = anyio.Event()
+
+    def start(self) -> str:
+        """Take a port and return the URL to open. Raises LoginError if no port can be had."""
+        self._listeners = _listen(self._ports)
+        port = self._listeners[0].getsockname()[1]
+        self._redirect_uri = f"http://localhost:{port}{CALLBACK_PATH}"  # spelled as it is registered
+        return f"{self._settings.issuer}/oauth/authorize?{urlencode(self._authorize_query())}"
+
+    async def finish(self) -> LoginGrant:
+        """Serve the callback until the login is decided; the port is free afterwards, also on cancellation.
+
+        Raises LoginError, after 10 minutes at the latest.
+        """
+        try:
+            with anyio.move_on_after(LOGIN_SECONDS) as bound:
+                async with anyio.create_task_group() as tasks:
+                    for listener in self._listeners:
+                        tasks.start_soon(serve, listener, self._answer)
+                    await self._decide()
+                    tasks.cancel_scope.cancel()
+            if bound.cancelled_caught:
+                self._settle(_failed(LoginError(f"Nobody signed in within {LOGIN_SECONDS / 60:g} minutes")))
+        finally:
+            self.close()
+        return self._result()
+
+    async def paste(self, redirect_url: str) -> LoginGrant:
+        """Complete the login with the URL that the browser was sent to, where it could not be reached.
+
+        `finish` must be running; it ends with the same result. Raises LoginError. A URL that does not belong
+        to this login changes nothing.
+        """
+        try:
+            query = dict(parse_qsl(urlsplit(redirect_url.strip()).query, keep_blank_values=True))
+        except ValueError:
+            raise LoginError("That is not a URL") from None
+        self._receive(query)
+        with anyio.move_on_after(LOGIN_SECONDS):
+            await self._decided.wait()
+        return self._result()
+
+    def close(self) -> None:
+        """Give the port back, and end the login if it is not decided yet."""
+        for listener in self._listeners:
+            listener.close()
+        self._settle(_failed(LoginError(NOT_COMPLETED)))
+
+    def _authorize_query(self) -> dict[str, str]:
+        """RFC 6749, section 4.1.1; RFC 7636, section 4.3; the rest are the issuer's own parameters."""
+        query = {
+            "response_type": "code",
+            "client_id": self._settings.client_id,
+            "redirect_uri": self._redirect_uri,
+            "scope": SCOPE,
+            "code_challenge": self._pkce.challenge,
+            "code_challenge_method": "S256",
+            "id_token_add_organizations": "true",
+            "codex_cli_simplified_flow": "true",
+            "state": self._state,
+            "originator": self._session.originator,
+        }
+        if self._settings.forced_workspaces:
+            query["allowed_workspace_id"] = ",".join(self._settings.forced_workspaces)
+        return query
+
+    async def _answer(self, request: Request) -> Response:
+        if request.path != CALLBACK_PATH:
+            return Response(404, _HEADERS, _page("Not found", "There is nothing here."))
+        if request.method != "GET":
+            return Response(
+                405, _HEADERS | {"Allow": "GET"}, _page("Not allowed", "Only GET is answered here.")
+            )
+        try:
+            self._receive(request.query)
+        except LoginError as exc:
+            return Response(400, _HEADERS, _page("Sign-in not accepted", exc.message))
+        self._pages_due += 1
+        await self._decided.wait()  # also a second request for the same redirect: one exchange serves both
+        outcome = self._outcome or _failed(LoginError(NOT_COMPLETED))
+        headers = _HEADERS | {"Content-Length": str(len(outcome.page))}
+        return Response(outcome.status, headers, self._last_page(outcome.page))
+
+    def _receive(self, query: Mapping[str, str]) -> None:
+        """Take what came back from the issuer; only the first counts. Raises LoginError if it is not ours."""
+        state = query.get("state", "").encode("utf-8", "surrogatepass")
+        if not secrets.compare_digest(state, self._state.encode()):
+            raise LoginError("This address belongs to another sign-in. Use the link that was opened last")
+        code = query.get("code", "")
+        if "error" not in query and not (code and code.isascii() and code.isprintable()):  # RFC 6749, A.11
+            raise LoginError("The address holds no authorization code. Sign in again")
+        if self._redirect is None:
+            self._redirect = _issuer_error(query) if "error" in query else Secret(code)
+            self._redirected.set()
+
+    async def _decide(self) -> None:
+        """Exchange the code when it comes, then see that the pages that wait for it are delivered."""
+        await self._redirected.wait()
+        self._settle(await self._exchange())
+        if self._pages_due:
+            with anyio.move_on_after(PAGE_SECONDS):
+                await self._pages_sent.wait()
+
+    async def _exchange(self) -> _Outcome:
+        if not isinstance(self._redirect, Secret):
+            return _failed(self._redirect or LoginError(NOT_COMPLETED), 400)
+        try:
+            tokens = await self._oauth.exchange_code(
+                self._redirect.reveal(), self._pkce.verifier, self._redirect_uri
+            )
+        except LoginError as exc:
+            return _failed(exc, 502)
+        key = await self._oauth.exchange_api_key(tokens.id_token) if tokens.id_token else None
+        page = _page("Signed in", "You can close this window and go back to the application.")
+        return _Outcome(LoginGrant(tokens, key), 200, page)
+
+    def _settle(self, outcome: _Outcome) -> None:
+        """Decide the login, once; a later outcome changes nothing."""
+        if self._outcome is None:
+            self._outcome = outcome
+            self._decided.set()
+
+    def _result(self) -> LoginGrant:
+        result = self._outcome.result if self._outcome else LoginError(NOT_COMPLETED)
+        if isinstance(result, LoginError):
+            raise result
+        return result
+
+    async def _last_page(self, page: bytes) -> AsyncIterator[bytes]:
+        """Send the page as a stream: that resumes once the page is sent, and tells when the server may go."""
+        try:
+            yield page
+        finally:
+            self._pages_due -= 1
+            if not self._pages_due:
+                self._pages_sent.set()
+
+
+def _listen(ports: Sequence[int]) -> list[socket.socket]:
+    """Listen on the first port that is free. Whatever the system objects to, the next one may do."""
+    problems = []
+    for port in ports:
+        try:
+            return _bind_both(port)
+        except OSError as exc:
+            problems.append(f"{port} ({exc.strerror or exc})")
+    raise LoginError(
+        f"The sign-in needs port {' or '.join(problems)}. Free one of them, "
+        'or sign in with a device code (login type "chatgptDeviceCode")'
+    )
+
+
+def _bind_both(port: int) -> list[socket.socket]:
+    """Bind 127.0.0.1 and, where there is IPv6, ::1: a browser may take localhost for either."""
+    listener = bind(port)
+    try:
+        return [listener, _bind_ipv6(listener.getsockname()[1])]
+    except OSError as exc:
+        if exc.errno != errno.EADDRINUSE:
+            return [listener]
+        # Somebody else listens on ::1: the browser could take our code there.
+        listener.close()
+        raise
+
+
+def _bind_ipv6(port: int) -> socket.socket:
+    """Do for ::1 what loopback.bind does for 127.0.0.1, for the same reasons."""
+    listener = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
+    try:
+        if sys.platform == "win32":
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        else:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("::1", port))
+        listener.listen(BACKLOG)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+def _issuer_error(query: Mapping[str, str]) -> LoginError:
+    """Put the issuer's refusal (RFC 6749, section 4.1.2.1) into words; its own are cut to one short line."""
+    said = " ".join((query.get("error_description") or query["error"]).split())
+    shown = "".join(char for char in redacted(said) if char.isprintable())
+    return LoginError(f"The issuer ended the sign-in: {shown[:MAX_DESCRIPTION] or 'it does not say why'}")
+
+
+def _failed(error: LoginError, status: int = 400) -> _Outcome:
+    return _Outcome(error, status, _page("Sign-in failed", error.message))
+
+
+def _page(title: str, text: str) -> bytes:
+    return _PAGE.format(title=html.escape(title), text=html.escape(text)).encode("utf-8", "replace")

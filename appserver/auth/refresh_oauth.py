@@ -1,0 +1,32 @@
+"""The refresher of managed ChatGPT logins: redeems the refresh token at the issuer (RFC 6749, section 6).
+
+A refresh token is single-use. This module redeems it once and says what came of it; that nobody redeems it twice is
+the manager's work.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from appserver.auth.credentials import ManagedTokens
+from appserver.auth.refresher import RefreshedTokens
+from appserver.errors import RefreshError
+
+if TYPE_CHECKING:
+    from appserver.auth.oauth_client import OAuthClient
+    from appserver.auth.refresher import RefreshRequest
+
+
+class OAuthRefresher:
+    """Asks the issuer."""
+
+    def __init__(self, oauth: OAuthClient) -> None:
+        self._oauth = oauth
+
+    async def refresh(self, request: RefreshRequest) -> RefreshedTokens:
+        """Return new tokens. Raises RefreshError."""
+        credential = request.credential
+        if not isinstance(credential, ManagedTokens) or credential.refresh_token is None:
+            raise RefreshError("There is no refresh token. Please sign in again.", permanent=True)
+        issued = await self._oauth.refresh(credential.refresh_token)
+        return RefreshedTokens(issued.access_token, issued.id_token, issued.refresh_token)

@@ -1,0 +1,214 @@
+"""account/* and the older getAuthStatus."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from appserver.auth.credentials import ApiKey, ExternalTokens, ManagedTokens, external_tokens
+from appserver.auth.restrictions import check_external_workspace, check_login_method
+from appserver.errors import AuthError, InvalidParams, RefreshError, RequestError
+from appserver.log import warn
+from appserver.rpc.router import Reply
+from protocol.account import plan_type
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from appserver.auth.credentials import Held
+    from appserver.services import Services
+    from protocol.account import (
+        Account,
+        AccountReadParams,
+        AccountReadResult,
+        ApiKeyLogin,
+        AuthTokensLogin,
+        ChatgptLoginResult,
+        DeviceCodeLoginResult,
+        GetAuthStatusParams,
+        GetAuthStatusResult,
+        LoginCancelParams,
+        LoginCancelResult,
+        LoginParams,
+        LogoutResult,
+        RateLimitsReadResult,
+    )
+
+EXTERNAL_IS_ACTIVE = (
+    "External auth is active. Use account/login/start (chatgptAuthTokens) to update it or account/logout to clear it."
+)
+
+
+def wants_refresh(params: dict[str, Any]) -> bool:
+    """Whether a read waits: for new tokens."""
+    return params.get("refreshToken") is True
+
+
+def read(services: Services, params: AccountReadParams) -> AccountReadResult | Awaitable[AccountReadResult]:
+    """Tell who is signed in."""
+    if params.get("refreshToken"):
+        return _read_refreshed(services)
+    return _read(services)
+
+
+def get_auth_status(
+    services: Services, params: GetAuthStatusParams
+) -> GetAuthStatusResult | Awaitable[GetAuthStatusResult]:
+    """Tell how the user is signed in, with the token if it is asked for."""
+    include_token = bool(params.get("includeToken"))
+    if params.get("refreshToken"):
+        return _status_refreshed(services, include_token=include_token)
+    return _status(services, include_token=include_token)
+
+
+def login_waits(params: dict[str, Any]) -> bool:
+    """Whether a login waits: for a port, or for the issuer."""
+    return params.get("type") in ("chatgpt", "chatgptDeviceCode")
+
+
+def login_start(services: Services, params: LoginParams) -> Reply | Awaitable[object]:
+    """Sign in, or begin to."""
+    check_login_method(services.settings, params["type"])
+    if services.auth.external and params["type"] != "chatgptAuthTokens":
+        raise RequestError(EXTERNAL_IS_ACTIVE)
+    match params["type"]:
+        case "apiKey":
+            return _login_with_api_key(services, params)
+        case "chatgptAuthTokens":
+            return _login_with_tokens(services, params)
+        case "chatgpt":
+            return _login_with_browser(services)
+        case "chatgptDeviceCode":
+            return _login_with_device(services)
+
+
+def login_cancel(services: Services, params: LoginCancelParams) -> LoginCancelResult:
+    """Cancel a login that is under way."""
+    return {"status": "canceled" if services.logins.cancel(params["loginId"]) else "notFound"}
+
+
+def logout(services: Services, _: object) -> Reply:
+    """Sign out."""
+    services.sign_out()
+    result: LogoutResult = {}
+    return Reply(result, then=services.tell_account)
+
+
+async def rate_limits_read(services: Services, _: object) -> RateLimitsReadResult:
+    """Ask the backend how much of the account's limits is used."""
+    from appserver.llm.authorized import authorized
+    from appserver.llm.limits import limits_in_usage
+
+    held = services.auth.current()
+    if held is None:
+        raise RequestError("codex account authentication required to read rate limits")
+    if isinstance(held.credential, ApiKey):
+        raise RequestError("chatgpt authentication required to read rate limits")
+    usage = await authorized(services.authority, services.model.usage)
+    plan = usage.get("plan_type")
+    limits = limits_in_usage(usage, plan_type(plan if isinstance(plan, str) else None))
+    return {
+        "rateLimits": limits,
+        "rateLimitsByLimitId": {limits["limitId"] or "": limits},
+        "rateLimitResetCredits": None,
+        "accountId": held.credential.account_id,
+    }
+
+
+def _login_with_api_key(services: Services, params: ApiKeyLogin) -> Reply:
+    if not params["apiKey"].reveal().strip():
+        raise InvalidParams("Invalid params for account/login/start: apiKey: must not be empty")
+    services.logins.cancel_pending()
+    services.auth.sign_in(ApiKey(params["apiKey"]))
+    return Reply({"type": "apiKey"}, then=partial(services.tell_login, None, None))
+
+
+def _login_with_tokens(services: Services, params: AuthTokensLogin) -> Reply:
+    account_id = params.get("chatgptAccountId")
+    try:
+        credential = external_tokens(
+            params["accessToken"], params.get("idToken"), account_id, params.get("chatgptPlanType")
+        )
+    except AuthError as exc:
+        raise InvalidParams(f"Invalid params for account/login/start: {exc.message}") from None
+    if credential.account_id is None:
+        raise InvalidParams(
+            "Invalid params for account/login/start: chatgptAccountId: neither passed nor in the tokens"
+        )
+    check_external_workspace(services.settings, credential.account_id)
+    services.logins.cancel_pending()
+    services.auth.sign_in(credential)
+    return Reply({"type": "chatgptAuthTokens"}, then=partial(services.tell_login, None, None))
+
+
+async def _login_with_browser(services: Services) -> ChatgptLoginResult:
+    await services.logins.supersede()
+    flow = services.browser_login()
+    url = flow.start()
+    login_id = services.logins.begin(partial(services.finish_login, flow))
+    return {"type": "chatgpt", "loginId": login_id, "authUrl": url}
+
+
+async def _login_with_device(services: Services) -> DeviceCodeLoginResult:
+    await services.logins.supersede()
+    flow = services.device_login()
+    device = await flow.start()
+    login_id = services.logins.begin(partial(services.finish_login, flow))
+    return {
+        "type": "chatgptDeviceCode",
+        "loginId": login_id,
+        "verificationUrl": device.verification_url,
+        "userCode": device.user_code,
+    }
+
+
+def _read(services: Services) -> AccountReadResult:
+    held = services.auth.current()
+    return {
+        "account": _account(held) if held else None,
+        "requiresOpenaiAuth": services.settings.provider.requires_openai_auth,
+    }
+
+
+async def _read_refreshed(services: Services) -> AccountReadResult:
+    await _refresh(services)
+    return _read(services)
+
+
+def _status(services: Services, *, include_token: bool) -> GetAuthStatusResult:
+    held = services.auth.current()
+    token = held.credential.bearer.reveal() if held and include_token else None
+    return {
+        "authMethod": held.credential.mode if held else None,
+        "authToken": token,
+        "requiresOpenaiAuth": services.settings.provider.requires_openai_auth,
+    }
+
+
+async def _status_refreshed(services: Services, *, include_token: bool) -> GetAuthStatusResult:
+    await _refresh(services)
+    return _status(services, include_token=include_token)
+
+
+async def _refresh(services: Services) -> None:
+    """Renew a login that is ours to renew. That it fails does not hide who is signed in."""
+    held = services.auth.current()
+    if held is None or not isinstance(held.credential, ManagedTokens):
+        return
+    try:
+        await services.auth.renew(held.generation)
+    except RefreshError as exc:
+        warn(f"the tokens were not refreshed: {exc.message}")
+
+
+def _account(held: Held) -> Account:
+    credential = held.credential
+    match credential:
+        case ApiKey():
+            return {"type": "apiKey"}
+        case ManagedTokens() | ExternalTokens():
+            return {
+                "type": "chatgpt",
+                "email": credential.claims.email,
+                "planType": plan_type(credential.claims.plan),
+            }

@@ -1,0 +1,37 @@
+"""The routes: every request of protocol/methods.py, who answers it, and whether the answer waits for something."""
+
+from __future__ import annotations
+
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from appserver.handlers.handshake import initialize
+from appserver.rpc.router import Route, always
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from appserver.services import Services
+
+
+def routes(services: Services) -> dict[str, Route]:
+    """Return the routes, bound to the services."""
+    from appserver.handlers import account, model, thread, turn
+
+    def bound(handler: Callable[..., object]) -> Callable[..., object]:
+        return partial(handler, services)
+
+    return {
+        "initialize": Route(partial(initialize, services.session, services.settings)),
+        "account/read": Route(bound(account.read), waits=account.wants_refresh),
+        "account/login/start": Route(bound(account.login_start), waits=account.login_waits),
+        "account/login/cancel": Route(bound(account.login_cancel)),
+        "account/logout": Route(bound(account.logout)),
+        "account/rateLimits/read": Route(bound(account.rate_limits_read), waits=always),
+        "getAuthStatus": Route(bound(account.get_auth_status), waits=account.wants_refresh),
+        "model/list": Route(bound(model.list_)),
+        "thread/start": Route(bound(thread.start)),
+        "turn/start": Route(bound(turn.start)),
+        "turn/interrupt": Route(bound(turn.interrupt)),
+    }

@@ -1,0 +1,186 @@
+"""One HTTP call to the model backend: a request out, events in.
+
+Owns URLs, headers and bodies of the Responses API. Does not retry, does not know how a token is renewed.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from appserver.errors import BackendError
+from appserver.http import CONNECT_TIMEOUT, ISSUER_TIMEOUT, describe
+from appserver.llm.events import decode_event, failure_of_answer, not_connected, stream_cut
+from appserver.llm.sse import EventStreamParser, EventTooLong
+from appserver.settings import DEFAULT_API_BASE_URL
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from appserver.http import Http
+    from appserver.llm.authorized import Access
+    from appserver.llm.events import Event
+    from appserver.session import Session
+    from appserver.settings import Provider, Settings
+
+MAX_ERROR_BYTES = 64 * 1024
+"""How much of a failed answer's body is read."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRequest:
+    """What the model is asked."""
+
+    provider: Provider
+    thread_id: str
+    model: str
+    instructions: str
+    input: list[dict[str, Any]]
+    effort: str | None = None
+    summary: str = "auto"
+    output_schema: object = None
+    tools: list[dict[str, Any]] = field(default_factory=list)
+
+
+class EventStream:
+    """A running answer. Iterate over it for batches of events; close it whatever happens."""
+
+    def __init__(self, response: httpx.Response, url: str) -> None:
+        self._response = response
+        self._url = url
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The answer's headers."""
+        return self._response.headers
+
+    async def batches(self) -> AsyncIterator[list[Event]]:
+        """Yield the events that each read brings. Raises BackendError if the stream breaks."""
+        parser = EventStreamParser()
+        try:
+            async for chunk in self._response.aiter_raw():
+                events = [event for data in parser.feed(chunk) if (event := decode_event(data)) is not None]
+                if events:
+                    yield events
+        except EventTooLong:
+            raise stream_cut("an event did not end") from None
+        except httpx.HTTPError as exc:
+            raise stream_cut(describe(exc, self._url)) from None
+
+    async def close(self) -> None:
+        """Give the connection back, or cut it if the answer was not read to its end."""
+        await self._response.aclose()
+
+
+class ModelClient:
+    """Sends requests to a provider's Responses API, and to the usage endpoint."""
+
+    def __init__(self, http: Http, settings: Settings, session: Session) -> None:
+        self._http = http
+        self._settings = settings
+        self._session = session
+
+    async def open(self, request: ModelRequest, access: Access | None) -> EventStream:
+        """Send a request and return its running answer. Raises BackendError, Unauthorized on 401."""
+        url = self._base_url(request.provider, access) + "/responses"
+        client = self._http.client(url)
+        outgoing = client.build_request(
+            "POST",
+            url,
+            params=dict(request.provider.query) or None,
+            headers=self._headers(access, request),
+            content=json.dumps(_body(request), separators=(",", ":")).encode(),
+            timeout=httpx.Timeout(
+                ISSUER_TIMEOUT, connect=CONNECT_TIMEOUT, read=request.provider.stream_idle_timeout
+            ),
+        )
+        try:
+            response = await client.send(outgoing, stream=True)
+        except httpx.HTTPError as exc:
+            raise not_connected(describe(exc, url)) from None
+        if response.status_code != httpx.codes.OK:
+            raise await _failure(response)
+        return EventStream(response, url)
+
+    async def usage(self, access: Access) -> dict[str, Any]:
+        """Ask the usage endpoint. Raises BackendError, Unauthorized on 401."""
+        url = f"{self._settings.chatgpt_base_url}/wham/usage"
+        try:
+            response = await self._http.client(url).get(url, headers=self._identity(access))
+        except httpx.HTTPError as exc:
+            raise not_connected(describe(exc, url)) from None
+        if response.status_code != httpx.codes.OK:
+            raise failure_of_answer(response.status_code, response.content[:MAX_ERROR_BYTES])
+        try:
+            usage = response.json()
+        except ValueError:
+            usage = None
+        if not isinstance(usage, dict):
+            raise BackendError("The usage endpoint answered with something else")
+        return usage
+
+    def _base_url(self, provider: Provider, access: Access | None) -> str:
+        """The provider's own, or the built-in one for the way the user signed in."""
+        if provider.base_url is not None:
+            return provider.base_url
+        if access is not None and access.is_chatgpt:
+            return f"{self._settings.chatgpt_base_url}/codex"
+        return DEFAULT_API_BASE_URL
+
+    def _headers(self, access: Access | None, request: ModelRequest) -> dict[str, str]:
+        return {
+            **request.provider.headers,
+            **self._identity(access),
+            "session-id": request.thread_id,
+            "thread-id": request.thread_id,
+            "Accept": "text/event-stream",
+            "Accept-Encoding": "identity",  # a compressed stream would arrive in bursts
+            "Content-Type": "application/json",
+        }
+
+    def _identity(self, access: Access | None) -> dict[str, str]:
+        headers = {"originator": self._session.originator, "User-Agent": self._session.user_agent}
+        if access is not None:
+            headers["Authorization"] = f"Bearer {access.token.reveal()}"
+            if access.account_id:
+                headers["chatgpt-account-id"] = access.account_id
+        return headers
+
+
+def _body(request: ModelRequest) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "model": request.model,
+        "instructions": request.instructions,
+        "input": request.input,
+        "tools": request.tools,
+        "tool_choice": "auto",
+        "parallel_tool_calls": True,
+        "reasoning": {"summary": request.summary} | ({"effort": request.effort} if request.effort else {}),
+        "store": False,
+        "stream": True,
+        "include": ["reasoning.encrypted_content"],
+        "prompt_cache_key": request.thread_id,
+    }
+    if request.output_schema is not None:
+        body["text"] = {
+            "format": {"type": "json_schema", "name": "output", "strict": True, "schema": request.output_schema}
+        }
+    return body
+
+
+async def _failure(response: httpx.Response) -> BackendError:
+    """Read a failed answer, as far as it is of use, and translate it."""
+    body = b""
+    try:
+        async for chunk in response.aiter_raw():
+            body += chunk
+            if len(body) >= MAX_ERROR_BYTES:
+                break
+    except httpx.HTTPError:
+        pass  # the status says enough
+    finally:
+        await response.aclose()
+    return failure_of_answer(response.status_code, body[:MAX_ERROR_BYTES])

@@ -1,0 +1,155 @@
+"""What the backend's events and answers mean: tolerant reading of the Responses API.
+
+Pure. An event of an unknown type passes through; a member of the wrong type counts as missing. Failures become
+BackendError with the protocol's codexErrorInfo, told apart by code, not by words.
+"""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from appserver.errors import BackendError, Unauthorized
+from appserver.log import redacted
+
+if TYPE_CHECKING:
+    from protocol.thread import TokenUsage
+
+Event: TypeAlias = dict[str, Any]
+
+MAX_TOLD = 500
+"""Characters of a backend's own text that an error repeats."""
+
+_CODES: dict[str, tuple[str, bool]] = {
+    # code -> codexErrorInfo, whether a retry can help
+    "context_length_exceeded": ("contextWindowExceeded", False),
+    "insufficient_quota": ("usageLimitExceeded", False),
+    "usage_not_included": ("usageLimitExceeded", False),
+    "usage_limit_reached": ("usageLimitExceeded", False),
+    "rate_limit_exceeded": ("rateLimitExceeded", True),
+    "server_is_overloaded": ("serverOverloaded", True),
+    "slow_down": ("serverOverloaded", True),
+}
+
+
+def decode_event(data: bytes) -> Event | None:
+    """Return an event, or None for what is none ("[DONE]", or no JSON object with a type)."""
+    try:
+        event = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    return event if isinstance(event, dict) and isinstance(event.get("type"), str) else None
+
+
+def token_usage(event: Event) -> TokenUsage | None:
+    """Return the usage that a final event tells, or None."""
+    usage = _object(_object(event, "response"), "usage")
+    if not usage:
+        return None
+    return {
+        "totalTokens": _number(usage, "total_tokens"),
+        "inputTokens": _number(usage, "input_tokens"),
+        "cachedInputTokens": _number(_object(usage, "input_tokens_details"), "cached_tokens"),
+        "outputTokens": _number(usage, "output_tokens"),
+        "reasoningOutputTokens": _number(_object(usage, "output_tokens_details"), "reasoning_tokens"),
+    }
+
+
+def failure_in_stream(event: Event) -> BackendError:
+    """Translate a `response.failed`, `response.incomplete` or `error` event."""
+    if event["type"] == "response.incomplete":
+        reason = _object(_object(event, "response"), "incomplete_details").get("reason")
+        return BackendError(f"The model's answer is incomplete: {reason or 'no reason given'}")
+    error = _object(_object(event, "response"), "error") or _object(event, "error") or event
+    return _coded(error) or BackendError(_message(error) or "The model backend failed", "other", retryable=True)
+
+
+def failure_of_answer(status: int, body: bytes) -> BackendError:
+    """Translate an HTTP answer that is no stream."""
+    error = _error_object(body)
+    told = _message(error) or redacted(body.decode("utf-8", "replace")[:MAX_TOLD].strip())
+    if status == HTTPStatus.UNAUTHORIZED:
+        return Unauthorized(told or "The model backend does not accept the credential")
+    coded = _coded(error, status)
+    if coded is not None:
+        return coded
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return BackendError(told or "Too many requests", "rateLimitExceeded", status=status, retryable=True)
+    if status == HTTPStatus.BAD_REQUEST:
+        return BackendError(told or "The model backend refused the request", "other", status=status)
+    words = f"The model backend answered {status} {_phrase(status)}" + (f": {told}" if told else "")
+    if status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        return BackendError(words, "internalServerError", status=status, retryable=True)
+    info = {"httpConnectionFailed": {"httpStatusCode": status}}
+    return BackendError(words, info, status=status, retryable=status > HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def stream_cut(detail: str) -> BackendError:
+    """Return the error for a stream that ended before its final event."""
+    info = {"responseStreamDisconnected": {"httpStatusCode": None}}
+    return BackendError(f"The stream ended before the answer was complete: {detail}", info, retryable=True)
+
+
+def not_connected(detail: str) -> BackendError:
+    """Return the error for a backend that could not be reached."""
+    info = {"responseStreamConnectionFailed": {"httpStatusCode": None}}
+    return BackendError(f"The model backend could not be reached: {detail}", info, retryable=True)
+
+
+def _coded(error: dict[str, Any], status: int | None = None) -> BackendError | None:
+    """Translate an error whose code, or type, is known."""
+    for code in (error.get("code"), error.get("type")):
+        if isinstance(code, str) and code in _CODES:
+            info, retryable = _CODES[code]
+            words = _message(error) or code
+            if info == "usageLimitExceeded" and isinstance(error.get("resets_at"), int | float):
+                words += f" (resets at {_moment(error['resets_at'])})"
+            return BackendError(words, info, status=status, retryable=retryable)
+    return None
+
+
+def _moment(seconds: float) -> str:
+    from datetime import UTC, datetime
+
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    except (OverflowError, ValueError, OSError):
+        return "an unknown time"
+
+
+def _error_object(body: bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(document, dict):
+        return {}
+    error = document.get("error", document)
+    if isinstance(error, dict):
+        return error
+    return {"message": error} if isinstance(error, str) else {}
+
+
+def _message(error: dict[str, Any]) -> str:
+    for name in ("message", "detail"):
+        if isinstance(error.get(name), str):
+            return redacted(error[name][:MAX_TOLD])
+    return ""
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Unknown"
+
+
+def _object(members: dict[str, Any], name: str) -> dict[str, Any]:
+    value = members.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def _number(members: dict[str, Any], name: str) -> int:
+    value = members.get(name)
+    return value if isinstance(value, int) else 0

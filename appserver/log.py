@@ -1,0 +1,57 @@
+"""Logging to stderr, with what looks like a credential taken out.
+
+Redaction works on the finished text, traceback included, so a library's careless record is covered too. Secrets
+that we know are kept out at the source (`protocol.base.Secret`); this is the second net.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from logging import LogRecord
+
+_CREDENTIALS = re.compile(
+    r"eyJ[\w-]{8,}\.[\w-]{4,}(?:\.[\w-]*)?"  # a JWT
+    r"|\b(?:sk|rt|ac|sess)[-_][\w-]{6,}"  # API keys, refresh tokens, authorization codes
+    r"|(?<=[Bb]earer )[^\s'\",]+"
+    r"|(?<=code=)[^&\s'\"]+|(?<=code_verifier=)[^&\s'\"]+|(?<=state=)[^&\s'\"]+"
+    r"|(?<=_token=)[^&\s'\"]+|(?<=_token\": \")[^\"]+|(?<=_token\":\")[^\"]+|(?<=_token': ')[^']+"
+)
+
+
+def redacted(text: str) -> str:
+    """Return text with everything that looks like a credential replaced."""
+    return _CREDENTIALS.sub("***", text)
+
+
+def set_up_logging(level: str) -> None:
+    """Send log records to stderr, one line each plus any traceback. `level` is a name such as "WARNING"."""
+    import logging
+    import sys
+
+    class Redacting(logging.Formatter):
+        def format(self, record: LogRecord) -> str:
+            return redacted(super().format(record))
+
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Redacting("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    # These tell whole URLs and headers at DEBUG; what we need of a request we log ourselves.
+    for chatty in ("httpx", "httpcore", "asyncio"):
+        logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLogger().level))
+
+
+def warn(message: str) -> None:
+    """Log a warning. The logging module is imported only now."""
+    import logging
+
+    logging.getLogger("appserver").warning(message)
+
+
+def log_exception(message: str, exc: BaseException) -> None:
+    """Log an exception with its traceback, redacted like everything."""
+    import logging
+
+    logging.getLogger("appserver").error(message, exc_info=exc)

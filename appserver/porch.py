@@ -1,0 +1,46 @@
+"""Where the first lines are answered: before asyncio, pydantic and an HTTP stack have been imported.
+
+Importing those takes longer than many a parent waits for `initialize`. So the descriptor is read directly; what a
+plain function can answer is answered; and while nothing waits, one module after another is imported ahead of its use.
+As soon as something needs the event loop, or everything is imported, the event loop takes over.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from appserver.transport.stdio import Stdio
+    from appserver.wiring import Connection
+
+AHEAD_OF_USE = (
+    # In the order in which a parent's first requests need them.
+    "protocol.methods",
+    "asyncio",
+    "anyio",
+    "anyio._backends._asyncio",
+    "pydantic.type_adapter",
+    "httpx",
+    "appserver.turns.runner",
+    "jsonrpcserver",
+)
+
+
+def answer_first_lines(connection: Connection, stdio: Stdio) -> bool:
+    """Answer what needs no event loop. Returns False if the parent is done and there is nothing else to do.
+
+    Raises TransportClosed.
+    """
+    for module in AHEAD_OF_USE:
+        while stdio.input_waits():
+            lines = stdio.receive_blocking()
+            for line in lines or ():
+                connection.dispatcher.receive(line)
+            stdio.send_blocking(connection.outbox.take())
+            if connection.tasks.waiting:
+                return True
+            if lines is None:
+                return False
+        import_module(module)
+    return True

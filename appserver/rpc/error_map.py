@@ -1,0 +1,49 @@
+"""The one place where an exception becomes a JSON-RPC error.
+
+What was raised on purpose speaks for itself; anything else says "Internal error" to the peer and everything to the
+log.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from appserver import errors
+from protocol import error_codes
+
+
+class WireError(NamedTuple):
+    """The members of a JSON-RPC error object."""
+
+    code: int
+    message: str
+    data: object = None
+
+
+def wire_error(exc: Exception) -> WireError:
+    """Translate an exception."""
+    match exc:
+        case errors.MethodNotFound():
+            return WireError(error_codes.METHOD_NOT_FOUND, exc.message)
+        case errors.InvalidParams():
+            return WireError(error_codes.INVALID_PARAMS, exc.message)
+        case errors.RequestError():
+            return WireError(error_codes.INVALID_REQUEST, exc.message, exc.data)
+        case errors.Overloaded():
+            data = {"codex_error_info": "server_overloaded", "retryAfterMs": exc.retry_after_ms}
+            return WireError(error_codes.SERVER_OVERLOADED, exc.message, data)
+        case errors.StoreError():
+            return WireError(error_codes.INTERNAL_ERROR, exc.message)
+        case errors.AuthError():
+            return WireError(error_codes.INVALID_REQUEST, exc.message)
+        case errors.AppServerError():
+            return WireError(error_codes.INTERNAL_ERROR, exc.message)
+        case _:
+            return _unexpected(exc)
+
+
+def _unexpected(exc: Exception) -> WireError:
+    import logging  # late: costs start-up time, and nothing unexpected happens there
+
+    logging.getLogger(__name__).error("unexpected error while answering a request", exc_info=exc)
+    return WireError(error_codes.INTERNAL_ERROR, "Internal error")

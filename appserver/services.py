@@ -1,0 +1,252 @@
+"""What the handlers work with: accounts, logins, threads and turns, joined to each other and to the parent.
+
+The heavy ones (HTTP, the model client, the login flows) are made when first asked for, so that answering the
+handshake does not import them. `auth` and `llm` do not know each other; the two small adapters here join them.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol
+
+from appserver.auth.credentials import ApiKey, ManagedTokens, managed_tokens
+from appserver.auth.logins import Logins
+from appserver.auth.manager import AuthManager
+from appserver.auth.refresher import load_refresher
+from appserver.auth.restrictions import check_credential
+from appserver.auth.store import FileStore, MemoryStore
+from appserver.errors import LoginError, NotSignedIn
+from protocol.account import plan_type
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from appserver.auth.credentials import ChatgptTokens, Held
+    from appserver.auth.login_browser import BrowserLogin
+    from appserver.auth.login_device import DeviceLogin
+    from appserver.auth.oauth_client import LoginGrant, OAuthClient
+    from appserver.auth.refresher import Refresher
+    from appserver.http import Http
+    from appserver.llm.authorized import Access
+    from appserver.llm.client import EventStream, ModelClient, ModelRequest
+    from appserver.rpc.parent import Parent
+    from appserver.session import Session
+    from appserver.settings import Settings
+    from appserver.tasks import Tasks
+    from appserver.turns.manager import TurnManager
+    from appserver.turns.store import MemoryThreads
+    from protocol.account import AccountUpdatedNotification, LoginCompletedNotification
+
+
+REVOKE_SECONDS = 3.0
+"""What telling the issuer of a logout may take, also while the process ends."""
+
+
+class LoginFlow(Protocol):
+    """A way to get tokens from the issuer."""
+
+    async def finish(self) -> LoginGrant:
+        """Wait for the user. Raises LoginError."""
+
+
+class Services:
+    """Everything behind one connection."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        session: Session,
+        tasks: Tasks,
+        parent: Parent,
+        room: Callable[[], Awaitable[None]],
+    ) -> None:
+        self.settings = settings
+        self.session = session
+        self.parent = parent
+        self._tasks = tasks
+        self._room = room
+        self._configured = (
+            load_refresher(settings.refresher, settings.refresher_options) if settings.refresher else None
+        )
+        store = MemoryStore() if settings.credentials_store == "ephemeral" else FileStore(settings.home)
+        self.auth = AuthManager(settings, store, tasks, self._refresher_for)
+        self.auth.on_change = self.tell_account
+        self.logins = Logins(tasks, self.tell_login)
+
+    # Accounts
+
+    def sign_out(self) -> None:
+        """End the login. The issuer is told in the background: that it cannot be reached must not keep anybody in."""
+        self.logins.cancel_pending()
+        credential = self.auth.sign_out()
+        if isinstance(credential, ManagedTokens):
+            self._tasks.start(self._revoke, credential)
+
+    async def finish_login(self, flow: LoginFlow) -> None:
+        """Wait for a login flow and sign in with what it brings. Raises AuthError."""
+        grant = await flow.finish()
+        issued = grant.tokens
+        if issued.id_token is None or issued.access_token is None:
+            raise LoginError("The issuer's answer has no tokens")
+        credential = managed_tokens(
+            issued.id_token,
+            issued.access_token,
+            issued.refresh_token,
+            last_refresh=self.auth.timestamp(),
+            api_key=grant.api_key,
+        )
+        check_credential(self.settings, credential)
+        self.auth.sign_in(credential)
+
+    def browser_login(self) -> BrowserLogin:
+        """Make a browser login."""
+        from appserver.auth.login_browser import BrowserLogin
+
+        return BrowserLogin(self.oauth, self.settings, self.session)
+
+    def device_login(self) -> DeviceLogin:
+        """Make a device code login."""
+        from appserver.auth.login_device import DeviceLogin
+
+        return DeviceLogin(self.oauth, self.settings)
+
+    def tell_login(self, login_id: str | None, error: str | None) -> None:
+        """Tell the parent how a login ended, and who is signed in now if that changed."""
+        completed: LoginCompletedNotification = {"loginId": login_id, "success": error is None, "error": error}
+        self.parent.notify("account/login/completed", completed)
+        if error is None:
+            self.tell_account()
+
+    def tell_account(self) -> None:
+        """Tell the parent who is signed in."""
+        held = self.auth.current()
+        plan = None if held is None or isinstance(held.credential, ApiKey) else held.credential.claims.plan
+        updated: AccountUpdatedNotification = {
+            "authMode": held.credential.mode if held else None,
+            "planType": plan_type(plan),
+        }
+        self.parent.notify("account/updated", updated)
+
+    # Threads and turns
+
+    @cached_property
+    def threads(self) -> MemoryThreads:
+        """Where threads live."""
+        from appserver.turns.store import MemoryThreads
+
+        return MemoryThreads()
+
+    @cached_property
+    def turns(self) -> TurnManager:
+        """The owner of running turns."""
+        from appserver.turns.manager import TurnManager
+        from appserver.turns.runner import TurnRunner
+
+        emit = self.parent.notify
+        return TurnManager(TurnRunner(_Backend(self), emit, self._room), self._tasks, emit)
+
+    @property
+    def has_turns(self) -> bool:
+        """Whether a turn was ever started: asking `turns` would import what runs them."""
+        return "turns" in self.__dict__
+
+    # HTTP
+
+    @cached_property
+    def http(self) -> Http:
+        """The one HTTP stack."""
+        from appserver.http import Http
+
+        return Http(self.settings)
+
+    @cached_property
+    def oauth(self) -> OAuthClient:
+        """Requests to the issuer."""
+        from appserver.auth.oauth_client import OAuthClient
+
+        return OAuthClient(self.http, self.settings, self.session)
+
+    @cached_property
+    def model(self) -> ModelClient:
+        """Requests to the model backend."""
+        from appserver.llm.client import ModelClient
+
+        return ModelClient(self.http, self.settings, self.session)
+
+    @cached_property
+    def authority(self) -> Authority:
+        """Credentials for the model backend."""
+        return Authority(self.auth)
+
+    async def close(self) -> None:
+        """Close what was opened."""
+        if "http" in self.__dict__:
+            await self.http.close()
+
+    def _refresher_for(self, credential: ChatgptTokens) -> Refresher:
+        """Choose the refresher: the issuer for managed logins, else the configured one, else the parent."""
+        if isinstance(credential, ManagedTokens):
+            from appserver.auth.refresh_oauth import OAuthRefresher
+
+            return OAuthRefresher(self.oauth)
+        if self._configured is not None:
+            return self._configured
+        from appserver.auth.refresh_parent import ParentRefresher
+
+        return ParentRefresher(self.parent, self.settings.refresh_timeout)
+
+    async def _revoke(self, credential: ManagedTokens) -> None:
+        from anyio import move_on_after
+
+        # Shielded: the process may be told to end right after a logout.
+        with move_on_after(REVOKE_SECONDS, shield=True):
+            if credential.refresh_token:
+                await self.oauth.revoke(credential.refresh_token, "refresh_token")
+            else:
+                await self.oauth.revoke(credential.access_token, "access_token")
+
+
+class Authority:
+    """The credential manager as the model client sees it (`llm.authorized.Authority`)."""
+
+    def __init__(self, auth: AuthManager) -> None:
+        self._auth = auth
+
+    async def access(self) -> Access:
+        """Return what to send. Raises AuthError, NotSignedIn if there is nothing."""
+        held = await self._auth.fresh()
+        if held is None:
+            raise NotSignedIn("Not signed in: use account/login/start first")
+        return _access(held)
+
+    async def renewed(self, refused: Access) -> Access:
+        """Return what to send in place of what was refused. Raises AuthError."""
+        return _access(await self._auth.renew(refused.generation))
+
+
+class _Backend:
+    """The model backend as a turn sees it (`turns.runner.Backend`): credentials are taken care of."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def open(self, request: ModelRequest) -> EventStream:
+        """Send a request and return its running answer. Raises BackendError or AuthError."""
+        from appserver.llm.authorized import Access, authorized
+
+        model, provider = self._services.model, request.provider
+        if provider.api_key is not None:
+            own_key = Access(provider.api_key, None, is_chatgpt=False, generation=0)
+            return await model.open(request, own_key)
+        if not provider.requires_openai_auth:
+            return await model.open(request, None)
+        return await authorized(self._services.authority, lambda access: model.open(request, access))
+
+
+def _access(held: Held) -> Access:
+    from appserver.llm.authorized import Access
+
+    credential = held.credential
+    if isinstance(credential, ApiKey):
+        return Access(credential.bearer, None, is_chatgpt=False, generation=held.generation)
+    return Access(credential.bearer, credential.account_id, is_chatgpt=True, generation=held.generation)

@@ -1,0 +1,159 @@
+"""The model side of the fake backend: the Responses API, the model list, and account usage.
+
+Owns the queue of scripted replies and plays them as an event stream. Learns from the ledger whether a
+bearer is good, and nothing else about tokens.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio
+
+from appserver.loopback import Disconnect, Response
+from appserver.testing.replies import HttpError, Stream, text
+from appserver.testing.service import FaultyService, error_body, respond
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    from appserver.testing.ledger import TokenLedger
+    from appserver.testing.recording import RecordedRequest
+    from appserver.testing.replies import Event, Reply
+    from appserver.testing.service import Endpoint, Routes
+
+RESPONSE_ROOTS: Final = ("/v1", "/backend-api/codex")  # of an API key, and of ChatGPT tokens
+USAGE_PATHS: Final = ("/backend-api/wham/usage", "/wham/usage", "/api/codex/usage")
+
+DEFAULT_HEADERS: Final = {
+    "x-codex-primary-used-percent": "12.5",
+    "x-codex-primary-window-minutes": "300",
+    "x-codex-primary-reset-at": "1893456000",
+    "x-codex-secondary-used-percent": "5",
+    "x-codex-secondary-window-minutes": "10080",
+    "x-codex-secondary-reset-at": "1893888000",
+}
+
+
+def default_usage() -> dict[str, Any]:
+    """Build the body of GET wham/usage that the backend starts with."""
+    primary = {"used_percent": 42, "limit_window_seconds": 18_000, "reset_at": 1_893_456_000}
+    secondary = {"used_percent": 5, "limit_window_seconds": 604_800, "reset_at": 1_893_888_000}
+    windows = {"primary_window": primary, "secondary_window": secondary}
+    return {"plan_type": "pro", "rate_limit": {"allowed": True, "limit_reached": False, **windows}}
+
+
+def echo(request: RecordedRequest) -> Reply:
+    """Say what the last input item said: the reply when nothing is scripted."""
+    said = _last_input(request.json())
+    return text("You said: ", *(f"{word} " for word in said.split()[:-1]), *said.split()[-1:])
+
+
+class ModelApi(FaultyService):
+    """The scriptable model.
+
+    `headers` go with every stream (rate limits); `usage` and `models` are the JSON of their endpoints;
+    `default` makes the reply when the script has run out. All may be replaced at any time. A request that
+    is refused for its token, or takes an injected fault, leaves the script untouched.
+    """
+
+    def __init__(self, ledger: TokenLedger) -> None:
+        super().__init__()
+        self.headers: dict[str, str] = dict(DEFAULT_HEADERS)
+        self.usage: dict[str, Any] = default_usage()
+        self.models: dict[str, Any] = {"models": []}
+        self.default: Callable[[RecordedRequest], Reply] = echo
+        self._ledger = ledger
+        self._script: deque[Reply] = deque()
+        self._streams = 0
+
+    def script(self, *replies: Reply) -> None:
+        """Queue replies: each turn request takes one, in order."""
+        self._script.extend(replies)
+
+    @property
+    def unplayed(self) -> int:
+        """How many scripted replies no request has taken yet."""
+        return len(self._script)
+
+    def clear_script(self) -> None:
+        """Forget the replies that no request has taken yet."""
+        self._script.clear()
+
+    def routes(self) -> Routes:
+        """Return the endpoints."""
+        table: dict[tuple[str, str], Endpoint] = {("GET", "/models"): self._get_models}
+        for root in RESPONSE_ROOTS:
+            table["POST", f"{root}/responses"] = self._create_response
+            table["GET", f"{root}/models"] = self._get_models
+        return table | {("GET", path): self._get_usage for path in USAGE_PATHS}
+
+    async def _get_models(self, request: RecordedRequest) -> Response:
+        return self._refusal(request) or respond(self.models)
+
+    async def _get_usage(self, request: RecordedRequest) -> Response:
+        return self._refusal(request) or respond(self.usage)
+
+    async def _create_response(self, request: RecordedRequest) -> Response:
+        if refusal := self._refusal(request):
+            return refusal
+        reply = self._script.popleft() if self._script else self.default(request)
+        if isinstance(reply, HttpError):
+            return respond(reply.body, reply.status, reply.headers)
+        self._streams += 1
+        headers = {"content-type": "text/event-stream", **self.headers, **reply.headers}
+        return Response(200, headers, _play(reply, f"resp-{self._streams}"))
+
+    def _refusal(self, request: RecordedRequest) -> Response | None:
+        if self._ledger.accepts(request.bearer):
+            return None
+        message = "Provided authentication token is expired. Please try signing in again."
+        return respond(error_body("token_expired", message), 401)
+
+
+async def _play(stream: Stream, response_id: str) -> AsyncIterator[bytes]:
+    """Send the events of a stream, pausing, holding and breaking off where it says."""
+    deltas = 0
+    for number, event in enumerate(_events(stream, response_id)):
+        if number:  # response.created comes first, whatever happens then
+            if stream.gate and deltas == stream.hold_after:
+                await stream.gate.hold()
+            if deltas == stream.cut_after:
+                raise Disconnect
+        if event["type"].endswith(".delta"):
+            deltas += 1
+            if stream.delay:
+                await anyio.sleep(stream.delay)
+        comment = ": keep-alive\n\n" if stream.keep_alive else ""
+        data = json.dumps({**event, "sequence_number": number})
+        yield f"{comment}event: {event['type']}\ndata: {data}\n\n".encode()
+
+
+def _events(stream: Stream, response_id: str) -> Iterator[Event]:
+    response = {"id": response_id, "object": "response", "status": "in_progress"}
+    yield {"type": "response.created", "response": response}
+    for index, item in enumerate(stream.items):
+        yield from item.events(f"{response_id}-item-{index}", index)
+    if stream.unfinished:
+        return
+    if stream.ending is None:
+        done = {**response, "status": "completed", "output": [], "usage": dict(stream.usage)}
+        yield {"type": "response.completed", "response": done}
+    elif "response" in stream.ending:
+        yield {**stream.ending, "response": {**response, **stream.ending["response"]}}
+    else:
+        yield stream.ending
+
+
+def _last_input(body: object) -> str:
+    """Find the text of the last input item: a message's parts, a tool's output, or a plain string."""
+    items = body.get("input") if isinstance(body, dict) else None
+    if isinstance(items, str):
+        return items
+    last = items[-1] if isinstance(items, list) and items and isinstance(items[-1], dict) else {}
+    content = last.get("content", last.get("output", ""))
+    if isinstance(content, list):
+        return " ".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
+    return str(content)

@@ -1,0 +1,65 @@
+"""An in-process pair of transports: for tests, and for an application that embeds the server in its own process.
+
+Speaks lines like stdio does, without descriptors. What is sent is taken in order; closing one end is EOF at the other.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import anyio
+
+from appserver.transport.framing import DEFAULT_MAX_LINE_BYTES, LineSplitter
+from appserver.transport.stdio import TransportClosed
+
+if TYPE_CHECKING:
+    from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+
+    from appserver.transport.framing import Line
+
+BUFFERED_WRITES = 64
+"""Writes that one end may be ahead of the other's reads."""
+
+
+class MemoryTransport:
+    """One end of a pair."""
+
+    def __init__(
+        self,
+        incoming: MemoryObjectReceiveStream[bytes],
+        outgoing: MemoryObjectSendStream[bytes],
+        max_line_bytes: int,
+    ) -> None:
+        self._incoming = incoming
+        self._outgoing = outgoing
+        self._splitter = LineSplitter(max_line_bytes)
+
+    async def receive(self) -> list[Line] | None:
+        """Wait for bytes and return the lines they complete, or None at the end of the stream."""
+        try:
+            return self._splitter.feed(await self._incoming.receive())
+        except (anyio.EndOfStream, anyio.ClosedResourceError):
+            return self._splitter.finish() or None
+
+    async def send(self, data: bytes) -> None:
+        """Write all of data, waiting while the reader is slow. Raises TransportClosed."""
+        try:
+            await self._outgoing.send(data)
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError) as exc:
+            raise TransportClosed from exc
+
+    def peer_closed(self) -> bool:
+        """Whether the reader of our output has gone, found without writing."""
+        return self._outgoing.statistics().open_receive_streams == 0
+
+    def close(self) -> None:
+        """Close this end."""
+        self._incoming.close()
+        self._outgoing.close()
+
+
+def memory_pair(max_line_bytes: int = DEFAULT_MAX_LINE_BYTES) -> tuple[MemoryTransport, MemoryTransport]:
+    """Return two connected ends."""
+    to_left, from_right = anyio.create_memory_object_stream[bytes](BUFFERED_WRITES)
+    to_right, from_left = anyio.create_memory_object_stream[bytes](BUFFERED_WRITES)
+    return MemoryTransport(from_right, to_right, max_line_bytes), MemoryTransport(from_left, to_left, max_line_bytes)

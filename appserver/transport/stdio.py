@@ -1,0 +1,135 @@
+"""The process's own stdin and stdout, claimed for the protocol alone.
+
+Works on the raw descriptors: readiness comes from the event loop, without a thread per line; where the platform or
+the kind of file has no readiness (Windows pipes, regular files), a worker thread reads or writes instead. Knows
+nothing of JSON. Importing it does not import an event loop: the porch uses the blocking half before there is one.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import stat
+import sys
+from typing import TYPE_CHECKING
+
+from appserver.transport.framing import LineSplitter
+
+if TYPE_CHECKING:
+    from appserver.transport.framing import Line
+
+CHUNK_BYTES = 64 * 1024
+"""One read: the capacity of a pipe on Linux."""
+
+
+class TransportClosed(Exception):
+    """The other end does not take bytes any more."""
+
+
+class Stdio:
+    """Lines in, bytes out, over two descriptors."""
+
+    def __init__(self, read_fd: int, write_fd: int, max_line_bytes: int) -> None:
+        self._read_fd = read_fd
+        self._write_fd = write_fd
+        self._splitter = LineSplitter(max_line_bytes)
+        self._ended = False
+        self._poll_reads = _can_poll(read_fd)
+        self._poll_writes = _can_poll(write_fd) and not _same_file(write_fd, 2)
+        self.uses_threads = not (self._poll_reads and self._poll_writes)
+
+    @classmethod
+    def claim(cls, max_line_bytes: int) -> Stdio:
+        """Move stdin and stdout to private descriptors.
+
+        From then on fd 0 reads nothing and fd 1 is stderr, so that a stray print, ours or a library's, cannot break
+        the protocol, and a child process inherits neither end.
+        """
+        read_fd, write_fd = os.dup(0), os.dup(1)
+        null = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(null, 0)
+        os.close(null)
+        os.dup2(2, 1)
+        return cls(read_fd, write_fd, max_line_bytes)
+
+    # Before there is an event loop
+
+    def input_waits(self) -> bool:
+        """Whether a blocking read would return at once. True where that cannot be known."""
+        return not self._poll_reads or bool(select.select([self._read_fd], [], [], 0)[0])
+
+    def receive_blocking(self) -> list[Line] | None:
+        """Wait for bytes and return the lines they complete, or None at the end of the stream."""
+        return self._take(os.read(self._read_fd, CHUNK_BYTES))
+
+    def send_blocking(self, data: bytes) -> None:
+        """Write all of data. Raises TransportClosed."""
+        view = memoryview(data)
+        try:
+            while view:
+                view = view[os.write(self._write_fd, view) :]
+        except OSError as exc:
+            raise TransportClosed from exc
+
+    # Inside the event loop
+
+    async def receive(self) -> list[Line] | None:
+        """Wait for bytes and return the lines they complete, or None at the end of the stream."""
+        from anyio import to_thread, wait_readable
+
+        if self._poll_reads:
+            await wait_readable(self._read_fd)
+            return self._take(os.read(self._read_fd, CHUNK_BYTES))
+        # Abandoned on cancel: a blocked read has no other way to end. `uses_threads` tells the cli about it.
+        return self._take(await to_thread.run_sync(os.read, self._read_fd, CHUNK_BYTES, abandon_on_cancel=True))
+
+    async def send(self, data: bytes) -> None:
+        """Write all of data, waiting while the reader is slow. Raises TransportClosed."""
+        from anyio import to_thread, wait_writable
+
+        if not self._poll_writes:
+            await to_thread.run_sync(self.send_blocking, data, abandon_on_cancel=True)
+            return
+        # Only now: the porch writes before, and wants to block.
+        os.set_blocking(self._write_fd, False)
+        view = memoryview(data)
+        while view:
+            try:
+                view = view[os.write(self._write_fd, view) :]
+            except BlockingIOError:
+                await wait_writable(self._write_fd)
+            except OSError as exc:
+                raise TransportClosed from exc
+
+    def peer_closed(self) -> bool:
+        """Whether the reader of our output has gone, found without writing."""
+        if not self._poll_writes:
+            return False
+        poller = select.poll()
+        poller.register(self._write_fd, 0)
+        return bool(poller.poll(0))
+
+    def _take(self, chunk: bytes) -> list[Line] | None:
+        if chunk:
+            return self._splitter.feed(chunk)
+        if self._ended:
+            return None
+        self._ended = True
+        return self._splitter.finish() or None
+
+
+def _can_poll(fd: int) -> bool:
+    """Whether readiness of this descriptor can be waited for: pipes, sockets and terminals on POSIX."""
+    if sys.platform == "win32":
+        return False
+    mode = os.fstat(fd).st_mode
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(fd)
+
+
+def _same_file(one: int, other: int) -> bool:
+    """Whether two descriptors are one pipe or terminal (2>&1): making one non-blocking would do it to both."""
+    try:
+        a, b = os.fstat(one), os.fstat(other)
+    except OSError:
+        return False
+    return (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino)

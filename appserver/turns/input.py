@@ -1,0 +1,56 @@
+"""The user's input as the Responses API takes it. Reads the image files that it names, and nothing else."""
+
+from __future__ import annotations
+
+import base64
+import mimetypes
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from appserver.errors import AppServerError
+
+if TYPE_CHECKING:
+    from protocol.item import UserInput
+
+MAX_IMAGE_BYTES = 20 * 1024 * 1024
+"""The backend refuses larger images."""
+
+PREVIEW_CHARACTERS = 160
+
+
+def message_item(content: list[UserInput]) -> dict[str, Any]:
+    """Build the input item of a user message. Raises AppServerError if an image cannot be read."""
+    return {"type": "message", "role": "user", "content": [_part(one) for one in content]}
+
+
+def preview(content: list[UserInput]) -> str:
+    """Return the beginning of the text, for lists of threads."""
+    return " ".join(one["text"] for one in content if one["type"] == "text")[:PREVIEW_CHARACTERS]
+
+
+def _part(one: UserInput) -> dict[str, Any]:
+    match one["type"]:
+        case "text":
+            return {"type": "input_text", "text": one["text"]}
+        case "image":
+            return _image(one["url"], one.get("detail"))
+        case "localImage":
+            return _image(_data_url(Path(one["path"])), one.get("detail"))
+
+
+def _image(url: str, detail: str | None) -> dict[str, Any]:
+    return {"type": "input_image", "image_url": url} | ({"detail": detail} if detail else {})
+
+
+def _data_url(path: Path) -> str:
+    kind = mimetypes.guess_type(path.name)[0] or ""
+    if not kind.startswith("image/"):
+        raise AppServerError(f"{path}: not an image by its name")
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_IMAGE_BYTES + 1)
+    except OSError as exc:
+        raise AppServerError(f"{path}: {exc.strerror}") from None
+    if len(data) > MAX_IMAGE_BYTES:
+        raise AppServerError(f"{path}: larger than {MAX_IMAGE_BYTES // 2**20} MiB")
+    return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"

@@ -1,0 +1,169 @@
+"""Thread and turn records, their legal transitions, and how they look on the wire. Pure but for ids and clock."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from appserver.settings import Provider
+    from protocol.item import Item, UserInput
+    from protocol.thread import Thread, ThreadStatus, TokenUsage
+    from protocol.turn import Turn, TurnError, TurnStatus
+
+NO_USAGE: TokenUsage = {
+    "totalTokens": 0,
+    "inputTokens": 0,
+    "cachedInputTokens": 0,
+    "outputTokens": 0,
+    "reasoningOutputTokens": 0,
+}
+
+
+def new_id() -> str:
+    """Make a UUIDv7 (RFC 9562, section 5.7): sorts by time of creation."""
+    value = (int(time.time() * 1000) << 80) | int.from_bytes(os.urandom(10), "big")
+    value = value & ~(0xF << 76) | (0x7 << 76)
+    value = value & ~(0x3 << 62) | (0x2 << 62)
+    digits = f"{value:032x}"
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
+
+class Phase(Enum):
+    """What a thread is doing."""
+
+    IDLE = "idle"
+    """No turn is running."""
+
+    ACTIVE = "active"
+    """A turn is running."""
+
+    SYSTEM_ERROR = "systemError"
+    """The last turn failed; the next one may be started."""
+
+
+@dataclass(slots=True)
+class TurnRecord:
+    """One turn, from its start to its only end."""
+
+    input: list[UserInput]
+    client_message_id: str | None = None
+    output_schema: object = None
+    id: str = field(default_factory=new_id)
+    status: TurnStatus = "inProgress"
+    error: TurnError | None = None
+    items: list[Item] = field(default_factory=list)
+    started_at: float | None = None
+    completed_at: float | None = None
+    _clock_at_start: float = field(default_factory=time.monotonic)
+    _duration_ms: int | None = None
+
+    def begin(self) -> None:
+        """Note that the turn has begun."""
+        self.started_at = time.time()
+
+    def end(self, status: TurnStatus, error: TurnError | None) -> None:
+        """Note how the turn ended. A turn ends once."""
+        if self.status != "inProgress":
+            raise RuntimeError("a turn ends once")
+        self.status, self.error = status, error
+        self.completed_at = time.time()
+        self._duration_ms = round((time.monotonic() - self._clock_at_start) * 1000)
+
+    def on_wire(self, *, summary: bool = False) -> Turn:
+        """Return the protocol's turn; with `summary`, the final message of the model is in it."""
+        shown = [item for item in self.items if item["type"] == "agentMessage"][-1:] if summary else []
+        return {
+            "id": self.id,
+            "items": shown,
+            "itemsView": "summary" if shown else "notLoaded",
+            "status": self.status,
+            "error": self.error,
+            "startedAt": None if self.started_at is None else int(self.started_at),
+            "completedAt": None if self.completed_at is None else int(self.completed_at),
+            "durationMs": self._duration_ms,
+        }
+
+
+@dataclass(slots=True)
+class ThreadRecord:
+    """A conversation: what is in force for it, what was said, and the turn that runs, if any."""
+
+    provider: Provider
+    model: str
+    cwd: str
+    originator: str
+    version: str
+    instructions: str
+    developer_instructions: str | None = None
+    effort: str | None = None
+    summary: str = "auto"
+    ephemeral: bool = False
+    id: str = field(default_factory=new_id)
+    created_at: float = field(default_factory=time.time)
+    updated_at: float = field(default_factory=time.time)
+    preview: str = ""
+    phase: Phase = Phase.IDLE
+    active: TurnRecord | None = None
+    usage: TokenUsage = field(default_factory=lambda: NO_USAGE.copy())
+    history: list[dict[str, Any]] = field(default_factory=list)
+    """Input items of the Responses API, as the next request sends them."""
+
+    def start(self, turn: TurnRecord) -> None:
+        """Make a turn the active one. A thread runs one turn at a time."""
+        if self.active is not None:
+            raise RuntimeError("a thread runs one turn at a time")
+        self.active, self.phase, self.updated_at = turn, Phase.ACTIVE, time.time()
+
+    def stop(self) -> None:
+        """Note that the active turn has ended."""
+        failed = self.active is not None and self.active.status == "failed"
+        self.active, self.phase, self.updated_at = None, Phase.SYSTEM_ERROR if failed else Phase.IDLE, time.time()
+
+    def add_usage(self, usage: TokenUsage) -> None:
+        """Add the tokens of one request."""
+        mine = self.usage
+        self.usage = {
+            "totalTokens": mine["totalTokens"] + usage["totalTokens"],
+            "inputTokens": mine["inputTokens"] + usage["inputTokens"],
+            "cachedInputTokens": mine["cachedInputTokens"] + usage["cachedInputTokens"],
+            "outputTokens": mine["outputTokens"] + usage["outputTokens"],
+            "reasoningOutputTokens": mine["reasoningOutputTokens"] + usage["reasoningOutputTokens"],
+        }
+
+    def status_on_wire(self) -> ThreadStatus:
+        """Return the protocol's thread status."""
+        match self.phase:
+            case Phase.ACTIVE:
+                return {"type": "active", "activeFlags": []}
+            case Phase.SYSTEM_ERROR:
+                return {"type": "systemError"}
+            case Phase.IDLE:
+                return {"type": "idle"}
+
+    def on_wire(self) -> Thread:
+        """Return the protocol's thread, without its turns."""
+        return {
+            "id": self.id,
+            "sessionId": self.id,
+            "forkedFromId": None,
+            "preview": self.preview,
+            "ephemeral": self.ephemeral,
+            "modelProvider": self.provider.id,
+            "model": self.model,
+            "reasoningEffort": self.effort,
+            "createdAt": int(self.created_at),
+            "updatedAt": int(self.updated_at),
+            "status": self.status_on_wire(),
+            "path": None,
+            "cwd": self.cwd,
+            "cliVersion": self.version,
+            "originator": self.originator,
+            "source": "vscode",
+            "gitInfo": None,
+            "name": None,
+            "turns": [],
+        }

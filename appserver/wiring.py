@@ -1,0 +1,146 @@
+"""The composition root of a connection, and its life: read, answer, shut down.
+
+Builds everything and opens the one task group. On every way out (end of input, a signal, a parent that has gone)
+running turns get their last notification, what is queued is written, and the process ends within SHUTDOWN_SECONDS.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, Protocol
+
+from appserver.handlers.table import routes
+from appserver.log import warn
+from appserver.rpc.dispatcher import Dispatcher
+from appserver.rpc.outbox import Outbox
+from appserver.rpc.parent import Parent
+from appserver.rpc.router import Router
+from appserver.services import Services
+from appserver.session import Session
+from appserver.tasks import Tasks
+from appserver.transport.stdio import TransportClosed
+
+if TYPE_CHECKING:
+    from anyio import CancelScope
+
+    from appserver.settings import Settings
+    from appserver.transport.framing import Line
+
+DRAIN_SECONDS = 1.5
+"""What requests in flight get to be answered after the end of input."""
+
+SETTLE_SECONDS = 1.5
+"""What a refresh under way gets: the refresh token may be spent already."""
+
+FLUSH_SECONDS = 1.0
+"""What the parent gets to read the last lines."""
+
+SHUTDOWN_SECONDS = DRAIN_SECONDS + SETTLE_SECONDS + FLUSH_SECONDS
+
+WATCH_SECONDS = 1.0
+"""How often to look whether the parent is still there."""
+
+
+class Transport(Protocol):
+    """How lines come in and bytes go out."""
+
+    async def receive(self) -> list[Line] | None:
+        """Wait for bytes and return the lines they complete, or None at the end of the stream."""
+
+    async def send(self, data: bytes) -> None:
+        """Write all of data. Raises TransportClosed."""
+
+    def peer_closed(self) -> bool:
+        """Whether the reader of our output has gone."""
+
+
+class Connection:
+    """One parent, and everything that serves it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.outbox = Outbox()
+        self.tasks = Tasks()
+        session = Session()
+        parent = Parent(self.outbox, session)
+        self.services = Services(settings, session, self.tasks, parent, self.outbox.room)
+        router = Router(routes(self.services), session)
+        self.dispatcher = Dispatcher(router, parent, self.outbox, self.tasks, warn)
+
+    async def serve(self, transport: Transport, *, owns_process: bool = False) -> int:
+        """Serve until the parent is done with us, and return the exit code: 0, or 128 plus a signal's number.
+
+        `owns_process`: also end on SIGTERM and SIGINT, and when the parent process has gone.
+        """
+        from anyio import CancelScope, create_task_group, current_time
+
+        reading = CancelScope()
+        async with create_task_group() as writing:
+            writing.start_soon(self._write, transport, reading)
+            async with create_task_group() as work:
+                self.tasks.open(work)
+                watched = _Process(reading)
+                if owns_process:
+                    work.start_soon(watched.parent, transport)
+                    if sys.platform != "win32":  # there, SIGTERM ends a process without asking it
+                        work.start_soon(watched.signals)
+                with reading:
+                    await self._read(transport)
+                await self._wind_down()
+                work.cancel_scope.cancel()
+            self.outbox.close()
+            writing.cancel_scope.deadline = current_time() + FLUSH_SECONDS
+        await self.services.close()
+        return watched.exit_code
+
+    async def _read(self, transport: Transport) -> None:
+        """Await nothing but the next lines."""
+        while (lines := await transport.receive()) is not None:
+            for line in lines:
+                self.dispatcher.receive(line)
+
+    async def _write(self, transport: Transport, reading: CancelScope) -> None:
+        try:
+            while await self.outbox.filled():
+                await transport.send(self.outbox.take())
+        except TransportClosed:
+            self.outbox.close(discard=True)
+            reading.cancel()
+
+    async def _wind_down(self) -> None:
+        """End what runs: turns at once, requests in flight and a refresh under way within their bounds."""
+        from anyio import move_on_after
+
+        if self.services.has_turns:
+            self.services.turns.interrupt_all()
+        with move_on_after(DRAIN_SECONDS):
+            await self.dispatcher.idle()
+        with move_on_after(SETTLE_SECONDS):
+            await self.services.auth.settle()
+
+
+class _Process:
+    """What can happen to a process that ends a connection from outside."""
+
+    def __init__(self, reading: CancelScope) -> None:
+        self.exit_code = 0
+        self._reading = reading
+
+    async def parent(self, transport: Transport) -> None:
+        """Notice that the parent has gone without closing our input: somebody else may hold its end."""
+        from anyio import sleep
+
+        parent = os.getppid()
+        while os.getppid() == parent and not transport.peer_closed():
+            await sleep(WATCH_SECONDS)
+        self._reading.cancel()
+
+    async def signals(self) -> None:
+        """Take SIGTERM and SIGINT as a request to wind down."""
+        from anyio import open_signal_receiver
+
+        with open_signal_receiver(signal.SIGTERM, signal.SIGINT) as received:
+            async for number in received:
+                self.exit_code = 128 + int(number)
+                self._reading.cancel()

@@ -1,0 +1,224 @@
+"""Signing in and out, what the account is, its rate limits, and the refresh request to the parent."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from typing_extensions import NotRequired, TypedDict
+
+from protocol.base import Secret, TaggedBy
+
+AuthMode = Literal["apikey", "chatgpt", "chatgptAuthTokens"]
+
+PLAN_TYPES = frozenset(
+    "free go plus pro prolite promax team self_serve_business_prolite self_serve_business_usage_based business ent26 "
+    "enterprise_cbp_automation enterprise_cbp_usage_based enterprise edu edu_plus edu_pro".split()
+)
+
+
+def plan_type(raw: str | None) -> str | None:
+    """The plan as the protocol names it. A plan that it does not name reads as "unknown" (None stays None)."""
+    if raw is None:
+        return None
+    return raw if raw in PLAN_TYPES else "unknown"
+
+
+class ApiKeyLogin(TypedDict):
+    """Sign in with an API key."""
+
+    type: Literal["apiKey"]
+    apiKey: Secret
+
+
+class ChatgptLogin(TypedDict):
+    """Sign in with a browser: OAuth authorization code with PKCE (RFC 7636)."""
+
+    type: Literal["chatgpt"]
+
+
+class DeviceCodeLogin(TypedDict):
+    """Sign in with a code typed on another device (RFC 8628)."""
+
+    type: Literal["chatgptDeviceCode"]
+
+
+class AuthTokensLogin(TypedDict):
+    """Sign in with tokens that the parent owns. What is missing is read from the claims of the tokens."""
+
+    type: Literal["chatgptAuthTokens"]
+    accessToken: Secret
+    idToken: NotRequired[Secret | None]
+    chatgptAccountId: NotRequired[str | None]
+    chatgptPlanType: NotRequired[str | None]
+
+
+LoginParams = Annotated[ApiKeyLogin | ChatgptLogin | DeviceCodeLogin | AuthTokensLogin, TaggedBy("type")]
+
+
+class ApiKeyLoginResult(TypedDict):
+    """The API key is in use."""
+
+    type: Literal["apiKey"]
+
+
+class ChatgptLoginResult(TypedDict):
+    """Open `authUrl` in a browser; `account/login/completed` tells how it went."""
+
+    type: Literal["chatgpt"]
+    loginId: str
+    authUrl: str
+
+
+class DeviceCodeLoginResult(TypedDict):
+    """Show `userCode` and `verificationUrl`; `account/login/completed` tells how it went."""
+
+    type: Literal["chatgptDeviceCode"]
+    loginId: str
+    verificationUrl: str
+    userCode: str
+
+
+class AuthTokensLoginResult(TypedDict):
+    """The parent's tokens are in use."""
+
+    type: Literal["chatgptAuthTokens"]
+
+
+LoginResult = Annotated[
+    ApiKeyLoginResult | ChatgptLoginResult | DeviceCodeLoginResult | AuthTokensLoginResult, TaggedBy("type")
+]
+
+
+class LoginCancelParams(TypedDict):
+    """Which login to cancel."""
+
+    loginId: str
+
+
+class LoginCancelResult(TypedDict):
+    """notFound: that login has ended, or never was."""
+
+    status: Literal["canceled", "notFound"]
+
+
+class LoginCompletedNotification(TypedDict):
+    """How a login ended. Comes exactly once for each loginId; loginId is null where the login had none."""
+
+    loginId: str | None
+    success: bool
+    error: str | None
+
+
+class AccountUpdatedNotification(TypedDict):
+    """The account that is in use has changed. authMode is null when nobody is signed in."""
+
+    authMode: AuthMode | None
+    planType: str | None
+
+
+class AccountReadParams(TypedDict):
+    """refreshToken: get new tokens first, where the login is one that the server manages."""
+
+    refreshToken: NotRequired[bool]
+
+
+class ApiKeyAccount(TypedDict):
+    """Signed in with an API key."""
+
+    type: Literal["apiKey"]
+
+
+class ChatgptAccount(TypedDict):
+    """Signed in with ChatGPT, by the server or by the parent's tokens."""
+
+    type: Literal["chatgpt"]
+    email: str | None
+    planType: str | None
+
+
+Account = Annotated[ApiKeyAccount | ChatgptAccount, TaggedBy("type")]
+
+
+class AccountReadResult(TypedDict):
+    """account is null when nobody is signed in."""
+
+    account: Account | None
+    requiresOpenaiAuth: bool
+
+
+class LogoutResult(TypedDict):
+    """Nobody is signed in now."""
+
+
+class GetAuthStatusParams(TypedDict):
+    """The older way to ask who is signed in."""
+
+    includeToken: NotRequired[bool | None]
+    refreshToken: NotRequired[bool | None]
+
+
+class GetAuthStatusResult(TypedDict):
+    """authToken is there only where includeToken asked for it."""
+
+    authMethod: AuthMode | None
+    authToken: str | None
+    requiresOpenaiAuth: bool | None
+
+
+class RateLimitWindow(TypedDict):
+    """usedPercent of a window of windowDurationMins minutes that resets at resetsAt (Unix seconds)."""
+
+    usedPercent: int
+    windowDurationMins: int | None
+    resetsAt: int | None
+
+
+class CreditsSnapshot(TypedDict):
+    """Credits beyond the plan; the balance is a decimal in a string."""
+
+    hasCredits: bool
+    unlimited: bool
+    balance: str | None
+
+
+class RateLimitSnapshot(TypedDict):
+    """How much of its limits the account has used."""
+
+    limitId: str | None
+    limitName: str | None
+    primary: RateLimitWindow | None
+    secondary: RateLimitWindow | None
+    credits: CreditsSnapshot | None
+    planType: str | None
+    rateLimitReachedType: str | None
+
+
+class RateLimitsReadResult(TypedDict):
+    """Result of `account/rateLimits/read`."""
+
+    rateLimits: RateLimitSnapshot
+    rateLimitsByLimitId: dict[str, RateLimitSnapshot]
+    rateLimitResetCredits: dict[str, Any] | None
+    accountId: str | None
+
+
+class RateLimitsUpdatedNotification(TypedDict):
+    """The limits as the backend's latest answer told them."""
+
+    rateLimits: RateLimitSnapshot
+
+
+class AuthTokensRefreshParams(TypedDict):
+    """What the parent is told when its tokens are no longer accepted."""
+
+    reason: Literal["unauthorized"]
+    previousAccountId: str | None
+
+
+class AuthTokensRefreshResult(TypedDict):
+    """New tokens from the parent, in the same two shapes as at login."""
+
+    accessToken: Secret
+    idToken: NotRequired[Secret | None]
+    chatgptAccountId: NotRequired[str | None]
+    chatgptPlanType: NotRequired[str | None]

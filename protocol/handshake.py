@@ -1,0 +1,36 @@
+"""initialize and initialized: who is on the other end, and what it does not want to hear."""
+
+from __future__ import annotations
+
+from typing_extensions import NotRequired, TypedDict
+
+
+class ClientInfo(TypedDict):
+    """The embedding application. `name` becomes the originator of what is sent upstream."""
+
+    name: str
+    title: NotRequired[str | None]
+    version: str
+
+
+class ClientCapabilities(TypedDict):
+    """What the client opts into and out of."""
+
+    experimentalApi: NotRequired[bool]
+    optOutNotificationMethods: NotRequired[list[str] | None]
+
+
+class InitializeParams(TypedDict):
+    """Params of `initialize`."""
+
+    clientInfo: ClientInfo
+    capabilities: NotRequired[ClientCapabilities | None]
+
+
+class InitializeResult(TypedDict):
+    """Result of `initialize`."""
+
+    userAgent: str
+    codexHome: str
+    platformFamily: str
+    platformOs: str

@@ -1,0 +1,122 @@
+"""The items of a turn and the notifications about one item."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from typing_extensions import NotRequired, TypedDict
+
+from protocol.base import TaggedBy
+
+
+class TextInput(TypedDict):
+    """Text that the user wrote. text_elements: spans that the client renders in its own way; kept as they came."""
+
+    type: Literal["text"]
+    text: str
+    text_elements: NotRequired[list[dict[str, Any]]]
+
+
+class ImageInput(TypedDict):
+    """An image by URL (https: or data:)."""
+
+    type: Literal["image"]
+    url: str
+    detail: NotRequired[str | None]
+
+
+class LocalImageInput(TypedDict):
+    """An image file that the server reads."""
+
+    type: Literal["localImage"]
+    path: str
+    detail: NotRequired[str | None]
+
+
+UserInput = Annotated[TextInput | ImageInput | LocalImageInput, TaggedBy("type")]
+
+
+class UserMessageItem(TypedDict):
+    """What the user said."""
+
+    type: Literal["userMessage"]
+    id: str
+    clientId: str | None
+    content: list[UserInput]
+
+
+class AgentMessageItem(TypedDict):
+    """What the model said."""
+
+    type: Literal["agentMessage"]
+    id: str
+    text: str
+    phase: str | None
+
+
+class ReasoningItem(TypedDict):
+    """What the model tells of its thinking: summaries, and raw content where the backend gives it."""
+
+    type: Literal["reasoning"]
+    id: str
+    summary: list[str]
+    content: list[str]
+
+
+Item = Annotated[UserMessageItem | AgentMessageItem | ReasoningItem, TaggedBy("type")]
+
+
+class ItemStartedNotification(TypedDict):
+    """An item has begun; startedAtMs is Unix time in milliseconds."""
+
+    item: Item
+    threadId: str
+    turnId: str
+    startedAtMs: int
+
+
+class ItemCompletedNotification(TypedDict):
+    """An item is whole; completedAtMs is Unix time in milliseconds."""
+
+    item: Item
+    threadId: str
+    turnId: str
+    completedAtMs: int
+
+
+class AgentMessageDeltaNotification(TypedDict):
+    """More text of an agentMessage."""
+
+    threadId: str
+    turnId: str
+    itemId: str
+    delta: str
+
+
+class ReasoningSummaryPartAddedNotification(TypedDict):
+    """A reasoning item got another summary part."""
+
+    threadId: str
+    turnId: str
+    itemId: str
+    summaryIndex: int
+
+
+class ReasoningSummaryTextDeltaNotification(TypedDict):
+    """More text of one summary part of a reasoning item."""
+
+    threadId: str
+    turnId: str
+    itemId: str
+    delta: str
+    summaryIndex: int
+
+
+class ReasoningTextDeltaNotification(TypedDict):
+    """More raw text of a reasoning item."""
+
+    threadId: str
+    turnId: str
+    itemId: str
+    delta: str
+    contentIndex: int

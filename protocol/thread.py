@@ -1,0 +1,126 @@
+"""Threads: starting one, what it is, and the notifications about it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from typing_extensions import NotRequired, TypedDict
+
+from protocol.base import TaggedBy
+from protocol.turn import Turn
+
+
+class NotLoadedStatus(TypedDict):
+    """The thread is not in memory."""
+
+    type: Literal["notLoaded"]
+
+
+class IdleStatus(TypedDict):
+    """No turn is running."""
+
+    type: Literal["idle"]
+
+
+class SystemErrorStatus(TypedDict):
+    """The last turn failed; another can be started."""
+
+    type: Literal["systemError"]
+
+
+class ActiveStatus(TypedDict):
+    """A turn is running."""
+
+    type: Literal["active"]
+    activeFlags: list[str]
+
+
+ThreadStatus = Annotated[NotLoadedStatus | IdleStatus | SystemErrorStatus | ActiveStatus, TaggedBy("type")]
+
+
+class Thread(TypedDict):
+    """A conversation. Times are Unix seconds; path is null while threads live in memory."""
+
+    id: str
+    sessionId: str
+    forkedFromId: str | None
+    preview: str
+    ephemeral: bool
+    modelProvider: str
+    model: str | None
+    reasoningEffort: str | None
+    createdAt: int
+    updatedAt: int
+    status: ThreadStatus
+    path: str | None
+    cwd: str
+    cliVersion: str
+    originator: str
+    source: str
+    gitInfo: dict[str, Any] | None
+    name: str | None
+    turns: list[Turn]
+
+
+class ThreadStartParams(TypedDict):
+    """Start a thread. What is left out comes from config.toml."""
+
+    model: NotRequired[str | None]
+    modelProvider: NotRequired[str | None]
+    cwd: NotRequired[str | None]
+    baseInstructions: NotRequired[str | None]
+    developerInstructions: NotRequired[str | None]
+    ephemeral: NotRequired[bool | None]
+
+
+class ThreadStartResult(TypedDict):
+    """The thread and what is in force for it. The approval and sandbox members are fixed: no tool runs on this side."""
+
+    thread: Thread
+    model: str
+    modelProvider: str
+    serviceTier: str | None
+    cwd: str
+    approvalPolicy: str
+    approvalsReviewer: str
+    sandbox: dict[str, Any]
+    reasoningEffort: str | None
+
+
+class ThreadStartedNotification(TypedDict):
+    """A thread has been started."""
+
+    thread: Thread
+
+
+class ThreadStatusChangedNotification(TypedDict):
+    """A thread became active, idle, or idle after an error."""
+
+    threadId: str
+    status: ThreadStatus
+
+
+class TokenUsage(TypedDict):
+    """Tokens of one request, or of a thread so far."""
+
+    totalTokens: int
+    inputTokens: int
+    cachedInputTokens: int
+    outputTokens: int
+    reasoningOutputTokens: int
+
+
+class ThreadTokenUsage(TypedDict):
+    """Tokens of the whole thread and of its last request."""
+
+    total: TokenUsage
+    last: TokenUsage
+    modelContextWindow: int | None
+
+
+class ThreadTokenUsageUpdatedNotification(TypedDict):
+    """The model told what a request used."""
+
+    threadId: str
+    turnId: str
+    tokenUsage: ThreadTokenUsage
