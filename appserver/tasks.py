@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, TypeVarTuple
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from types import TracebackType
 
+    from anyio import CancelScope
     from anyio.abc import TaskGroup
 
 Args = TypeVarTuple("Args")
@@ -40,3 +42,31 @@ class Tasks:
         backlog, self._backlog = self._backlog, []
         for function, args in backlog:
             group.start_soon(function, *args)
+
+
+class Stop:
+    """A cancel scope that can be made, and cancelled, before the event loop runs."""
+
+    def __init__(self) -> None:
+        self._scope: CancelScope | None = None
+        self._cancelled = False
+
+    def cancel(self) -> None:
+        """End what runs inside the scope, or will."""
+        self._cancelled = True
+        if self._scope is not None:
+            self._scope.cancel()
+
+    def __enter__(self) -> None:
+        from anyio import CancelScope
+
+        self._scope = CancelScope()
+        if self._cancelled:
+            self._scope.cancel()
+        self._scope.__enter__()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        assert self._scope is not None  # noqa: S101 - set by __enter__
+        return bool(self._scope.__exit__(kind, exc, traceback))

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 
 from appserver.errors import AppServerError, RequestError
 from appserver.log import log_exception
+from appserver.tasks import Stop
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from anyio import CancelScope, Event
+    from anyio import Event
 
     from appserver.tasks import Tasks
 
@@ -28,7 +29,7 @@ NOT_COMPLETED = "Login server error: Login was not completed"
 class _Login:
     id: str
     finish: Callable[[], Awaitable[None]]
-    scope: CancelScope
+    stop: Stop
     ended: Event
     error: str | None = field(default=NOT_COMPLETED)
 
@@ -46,10 +47,10 @@ class Logins:
 
         `completed(id, error)` is called once it has ended; error None means success.
         """
-        from anyio import CancelScope, Event  # late: cancel_pending() is called where there is no loop yet
+        from anyio import Event  # late: cancel_pending() is called where there is no loop yet
 
         self.cancel_pending()
-        login = _Login(str(uuid.uuid4()), finish, CancelScope(), Event())
+        login = _Login(str(uuid.uuid4()), finish, Stop(), Event())
         self._pending = login
         self._tasks.start(self._run, login)
         return login.id
@@ -68,7 +69,7 @@ class Logins:
     def cancel_pending(self) -> None:
         """Cancel the login that is under way, if there is one."""
         if self._pending is not None:
-            self._pending.scope.cancel()
+            self._pending.stop.cancel()
             self._pending = None
 
     async def supersede(self) -> None:
@@ -79,7 +80,7 @@ class Logins:
 
     async def _run(self, login: _Login) -> None:
         try:
-            with login.scope:
+            with login.stop:
                 login.error = await _outcome(login.finish)
         finally:
             if self._pending is login:

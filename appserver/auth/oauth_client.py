@@ -1,8 +1,8 @@
 """Requests to the issuer, nothing else: code exchange, refresh, revocation, the two of device login.
 
 Owns their shapes, their bounds, and the checks on what comes back. Knows no store, no browser and no pace: it
-asks once; when to ask again is the caller's to know. Tokens, codes and verifiers travel in bodies only: never in
-a URL, an error text or a log record. Brings httpx with it, so import it late.
+asks once; when to ask again is the caller's to know. Tokens, codes and verifiers travel in bodies only, never
+in a URL, an error text or a log record. Brings httpx with it, so import it late.
 """
 
 from __future__ import annotations

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 
 from appserver.errors import AppServerError, AuthError, BackendError, RequestError
 from appserver.log import log_exception, redacted
+from appserver.tasks import Stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from anyio import CancelScope
 
     from appserver.tasks import Tasks
     from appserver.turns.runner import TurnRunner
@@ -29,13 +28,11 @@ class TurnManager:
         self._runner = runner
         self._tasks = tasks
         self._emit = emit
-        self._scopes: dict[str, CancelScope] = {}
+        self._stops: dict[str, Stop] = {}
         self._closing = False
 
     def start(self, thread: ThreadRecord, turn: TurnRecord) -> None:
         """Start a turn. Raises RequestError while another one runs in the thread."""
-        from anyio import CancelScope  # late: threads can be asked for before there is an event loop
-
         if thread.active is not None:
             raise RequestError(
                 f"turn {thread.active.id} is active in this thread", {"activeTurnId": thread.active.id}
@@ -43,7 +40,7 @@ class TurnManager:
         if self._closing:
             raise RequestError("the server is shutting down")
         thread.start(turn)
-        self._scopes[turn.id] = CancelScope()
+        self._stops[turn.id] = Stop()
         self._tasks.start(self._run, thread, turn)
 
     def interrupt(self, thread: ThreadRecord, turn_id: str) -> None:
@@ -55,19 +52,19 @@ class TurnManager:
                 f"expected active turn id `{turn_id}` but found `{thread.active.id}`",
                 {"activeTurnId": thread.active.id},
             )
-        self._scopes[turn_id].cancel()
+        self._stops[turn_id].cancel()
 
     def interrupt_all(self) -> None:
         """End every running turn and start no other: the server is going down."""
         self._closing = True
-        for scope in self._scopes.values():
-            scope.cancel()
+        for stop in self._stops.values():
+            stop.cancel()
 
     async def _run(self, thread: ThreadRecord, turn: TurnRecord) -> None:
         error: TurnError | None = None
         ended = False
         try:
-            with self._scopes[turn.id]:
+            with self._stops[turn.id]:
                 self._begin(thread, turn)
                 await self._runner.run(thread, turn)
                 ended = True
@@ -84,7 +81,7 @@ class TurnManager:
     def _finish(
         self, thread: ThreadRecord, turn: TurnRecord, error: TurnError | None, *, interrupted: bool
     ) -> None:
-        del self._scopes[turn.id]
+        del self._stops[turn.id]
         turn.end("interrupted" if interrupted else "failed" if error else "completed", error)
         thread.stop()
         self._tell_status(thread)
