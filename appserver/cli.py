@@ -107,7 +107,11 @@ def _generate_schema(out: str) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        "appserver", description="A JSON-RPC app-server over stdio.", formatter_class=argparse.RawTextHelpFormatter
+        "appserver",
+        # Given, because argparse would import shutil to measure the terminal for it at every start.
+        usage="appserver [-c KEY=VALUE]... [command] [options]",
+        description="A JSON-RPC app-server over stdio.",
+        formatter_class=argparse.RawTextHelpFormatter,
     )
     parser.add_argument(
         "command",

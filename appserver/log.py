@@ -7,12 +7,13 @@ that we know are kept out at the source (`protocol.base.Secret`); this is the se
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from logging import LogRecord
 
-_CREDENTIALS = re.compile(
+_CREDENTIALS = (
     r"eyJ[\w-]{8,}\.[\w-]{4,}(?:\.[\w-]*)?"  # a JWT
     r"|\b(?:sk|rt|ac|sess)[-_][\w-]{6,}"  # API keys, refresh tokens, authorization codes
     r"|(?<=[Bb]earer )[^\s'\",]+"
@@ -23,7 +24,12 @@ _CREDENTIALS = re.compile(
 
 def redacted(text: str) -> str:
     """Return text with everything that looks like a credential replaced."""
-    return _CREDENTIALS.sub("***", text)
+    return _credentials().sub("***", text)
+
+
+@cache
+def _credentials() -> re.Pattern[str]:
+    return re.compile(_CREDENTIALS)  # late: compiling takes time that start-up does not have
 
 
 def set_up_logging(level: str) -> None:

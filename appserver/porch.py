@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from appserver.transport.stdio import Stdio
     from appserver.wiring import Connection
 
+PATIENCE = 0.02
+"""Seconds to wait for the next line before importing ahead: a parent that was just answered mostly asks on."""
+
 AHEAD_OF_USE = (
     # In the order in which a parent's first requests need them.
     "protocol.methods",
@@ -33,7 +36,7 @@ def answer_first_lines(connection: Connection, stdio: Stdio) -> bool:
     Raises TransportClosed.
     """
     for module in AHEAD_OF_USE:
-        while stdio.input_waits():
+        while stdio.input_comes(within=PATIENCE):
             lines = stdio.receive_blocking()
             for line in lines or ():
                 connection.dispatcher.receive(line)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 
 from appserver import __version__
@@ -45,4 +44,4 @@ def _user_agent(originator: str, suffix: str) -> str:
 
 def _header_safe(text: str) -> str:
     """Replace what may not stand in an HTTP header field (RFC 9110, section 5.5): it comes from the client."""
-    return re.sub(r"[^\x21-\x7e ]", "_", text).strip()
+    return "".join(one if " " <= one <= "~" else "_" for one in text).strip()

@@ -6,10 +6,10 @@ file and the position, or the key.
 
 from __future__ import annotations
 
+import os
 import tomllib
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from appserver.errors import ConfigError
 from appserver.transport.framing import DEFAULT_MAX_LINE_BYTES
@@ -28,8 +28,11 @@ BUILT_IN_PROVIDER = "openai"
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Provider:
+NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
+
+
+# Named tuples, and paths as strings: importing dataclasses and pathlib would take a third of the time to the handshake.
+class Provider(NamedTuple):
     """Where model requests go. base_url None: the built-in one, which depends on how the user signed in."""
 
     id: str
@@ -37,20 +40,22 @@ class Provider:
     base_url: str | None = None
     requires_openai_auth: bool = True
     api_key: Secret | None = None
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # may hold credentials
-    query: Mapping[str, str] = field(default_factory=dict, repr=False)
+    headers: Mapping[str, str] = NOTHING
+    query: Mapping[str, str] = NOTHING
     stream_idle_timeout: float = 300.0
     """Seconds without a byte after which a stream counts as dead."""
 
+    def __repr__(self) -> str:
+        return f"Provider({self.id!r})"  # headers and query may hold credentials
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+
+class Settings(NamedTuple):
     """What the server was told. Times are in seconds."""
 
-    home: Path
+    home: str
     model: str | None = None
-    provider: Provider = field(default_factory=lambda: Provider(BUILT_IN_PROVIDER, "OpenAI"))
-    providers: Mapping[str, Provider] = field(default_factory=dict)
+    provider: Provider = Provider(BUILT_IN_PROVIDER, "OpenAI")
+    providers: Mapping[str, Provider] = NOTHING
     reasoning_effort: str | None = None
     forced_login_method: str | None = None
     forced_workspaces: tuple[str, ...] = ()
@@ -63,32 +68,36 @@ class Settings:
     ca_file: str | None = None
     ca_variable: str | None = None
     refresher: str | None = None
-    refresher_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    refresher_options: Mapping[str, Any] = NOTHING
     refresh_timeout: float = 10.0
     refresh_skew: float = 120.0
     max_line_bytes: int = DEFAULT_MAX_LINE_BYTES
     log_level: str = "WARNING"
 
+    def __repr__(self) -> str:
+        return f"Settings({self.home!r})"  # a refresher's options may hold credentials
 
-def home_directory(environ: Mapping[str, str]) -> Path:
+
+def home_directory(environ: Mapping[str, str]) -> str:
     """Return the home: APPSERVER_HOME, else CODEX_HOME, else ~/.codex, so that an existing login is found."""
     named = environ.get("APPSERVER_HOME") or environ.get("CODEX_HOME")
-    return Path(named) if named else Path.home() / ".codex"
+    return named or os.path.join(os.path.expanduser("~"), ".codex")
 
 
 def load_settings(environ: Mapping[str, str], overrides: Sequence[str] = ()) -> Settings:
     """Read config.toml in the home and apply `key=value` overrides. Raises ConfigError."""
     home = home_directory(environ)
-    path = home / "config.toml"
+    path = os.path.join(home, "config.toml")
     table = _read(path)
     for override in overrides:
         _override(table, override)
-    return _settings(_Table(table, str(path)), home, environ)
+    return _settings(_Table(table, path), home, environ)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        with open(path, encoding="utf-8") as file:
+            return tomllib.loads(file.read())
     except FileNotFoundError:
         return {}
     except tomllib.TOMLDecodeError as exc:
@@ -165,7 +174,7 @@ class _Table:
         return ConfigError(f"{self._place}: {self._prefix}{key}: {problem}")
 
 
-def _settings(config: _Table, home: Path, environ: Mapping[str, str]) -> Settings:
+def _settings(config: _Table, home: str, environ: Mapping[str, str]) -> Settings:
     providers = {name: _provider(config, name, environ) for name in config.table("model_providers").keys()}
     providers.setdefault(BUILT_IN_PROVIDER, Provider(BUILT_IN_PROVIDER, "OpenAI"))
     chosen = config.get("model_provider", str) or BUILT_IN_PROVIDER

@@ -9,22 +9,26 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Protocol
 
-from appserver.handlers.table import routes
+from appserver.handlers.handshake import initialize
 from appserver.log import warn
 from appserver.rpc.dispatcher import Dispatcher
 from appserver.rpc.outbox import Outbox
 from appserver.rpc.parent import Parent
 from appserver.rpc.router import Router
-from appserver.services import Services
 from appserver.session import Session
 from appserver.tasks import Tasks
 from appserver.transport.stdio import TransportClosed
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from anyio import CancelScope
 
+    from appserver.rpc.router import Route
+    from appserver.services import Services
     from appserver.settings import Settings
     from appserver.transport.framing import Line
 
@@ -62,11 +66,23 @@ class Connection:
     def __init__(self, settings: Settings) -> None:
         self.outbox = Outbox()
         self.tasks = Tasks()
-        session = Session()
-        parent = Parent(self.outbox, session)
-        self.services = Services(settings, session, self.tasks, parent, self.outbox.room)
-        router = Router(routes(self.services), session)
-        self.dispatcher = Dispatcher(router, parent, self.outbox, self.tasks, warn)
+        self._settings = settings
+        self._session = Session()
+        self._parent = Parent(self.outbox, self._session)
+        router = Router(partial(initialize, self._session, settings), self._routes, self._session)
+        self.dispatcher = Dispatcher(router, self._parent, self.outbox, self.tasks, warn)
+
+    @cached_property
+    def services(self) -> Services:
+        """What the handlers work with. Made after the handshake, because it imports them."""
+        from appserver.services import Services
+
+        return Services(self._settings, self._session, self.tasks, self._parent, self.outbox.room)
+
+    def _routes(self) -> Mapping[str, Route]:
+        from appserver.handlers.table import routes
+
+        return routes(self.services)
 
     async def serve(self, transport: Transport, *, owns_process: bool = False) -> int:
         """Serve until the parent is done with us, and return the exit code: 0, or 128 plus a signal's number.

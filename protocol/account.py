@@ -1,7 +1,5 @@
 """Signing in and out, what the account is, its rate limits, and the refresh request to the parent."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Literal
 
 from typing_extensions import NotRequired, TypedDict

@@ -1,7 +1,5 @@
 """initialize and initialized: who is on the other end, and what it does not want to hear."""
 
-from __future__ import annotations
-
 from typing_extensions import NotRequired, TypedDict
 
 

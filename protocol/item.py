@@ -1,7 +1,5 @@
 """The items of a turn and the notifications about one item."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Literal
 
 from typing_extensions import NotRequired, TypedDict

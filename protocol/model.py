@@ -1,7 +1,5 @@
 """model/list: the models that a thread can be started with."""
 
-from __future__ import annotations
-
 from typing_extensions import NotRequired, TypedDict
 
 

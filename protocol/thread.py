@@ -1,7 +1,5 @@
 """Threads: starting one, what it is, and the notifications about it."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Literal
 
 from typing_extensions import NotRequired, TypedDict

@@ -1,7 +1,5 @@
 """Turns: starting and interrupting one, and the notifications about it."""
 
-from __future__ import annotations
-
 from typing import Any, Literal
 
 from typing_extensions import NotRequired, TypedDict

@@ -113,13 +113,12 @@ class BrowserLogin:
 
         Raises LoginError, after 10 minutes at the latest.
         """
+        if not self._redirect_uri:
+            raise RuntimeError("finish() before start()")
         try:
             with anyio.move_on_after(LOGIN_SECONDS) as bound:
-                async with anyio.create_task_group() as tasks:
-                    for listener in self._listeners:
-                        tasks.start_soon(serve, listener, self._answer)
-                    await self._decide()
-                    tasks.cancel_scope.cancel()
+                if self._outcome is None:
+                    await self._serve()
             if bound.cancelled_caught:
                 self._settle(_failed(LoginError(f"Nobody signed in within {LOGIN_SECONDS / 60:g} minutes")))
         finally:
@@ -193,6 +192,13 @@ class BrowserLogin:
         if self._redirect is None:
             self._redirect = _issuer_error(query) if "error" in query else Secret(code)
             self._redirected.set()
+
+    async def _serve(self) -> None:
+        async with anyio.create_task_group() as tasks:
+            for listener in self._listeners:
+                tasks.start_soon(serve, listener, self._answer)
+            await self._decide()
+            tasks.cancel_scope.cancel()
 
     async def _decide(self) -> None:
         """Exchange the code when it comes, then see that the pages that wait for it are delivered."""

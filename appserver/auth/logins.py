@@ -6,7 +6,6 @@ and what the parent is told is behind a callable.
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -47,7 +46,9 @@ class Logins:
 
         `completed(id, error)` is called once it has ended; error None means success.
         """
-        from anyio import Event  # late: cancel_pending() is called where there is no loop yet
+        import uuid  # late, both: cancel_pending() is called before the event loop runs
+
+        from anyio import Event
 
         self.cancel_pending()
         login = _Login(str(uuid.uuid4()), finish, Stop(), Event())
@@ -57,6 +58,8 @@ class Logins:
 
     def cancel(self, login_id: str) -> bool:
         """Cancel a login. Returns False if that one is not under way. Raises RequestError if it is no login id."""
+        import uuid
+
         try:
             uuid.UUID(login_id)
         except ValueError:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from appserver.auth.credentials import ApiKey, ManagedTokens, managed_tokens
@@ -17,7 +18,6 @@ from protocol.base import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
-    from pathlib import Path
 
     from appserver.auth.credentials import Credential
 
@@ -67,8 +67,8 @@ class MemoryStore:
 class FileStore:
     """auth.json in the home directory: readable by its owner only, replaced in one step."""
 
-    def __init__(self, home: Path) -> None:
-        self._path = home / "auth.json"
+    def __init__(self, home: str) -> None:
+        self._path = Path(home, "auth.json")
 
     def version(self) -> Hashable:
         """Return modification time, size and inode, or None without a file."""

@@ -1,4 +1,7 @@
-"""The routes: every request of protocol/methods.py, who answers it, and whether the answer waits for something."""
+"""The routes: every request of protocol/methods.py, who answers it, and whether the answer waits for something.
+
+`initialize` is not among them: it is answered before this table, and all that it imports, is needed.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from appserver.handlers.handshake import initialize
+from appserver.handlers import account, model, thread, turn
 from appserver.rpc.router import Route, always
 
 if TYPE_CHECKING:
@@ -17,13 +20,10 @@ if TYPE_CHECKING:
 
 def routes(services: Services) -> dict[str, Route]:
     """Return the routes, bound to the services."""
-    from appserver.handlers import account, model, thread, turn
-
     def bound(handler: Callable[..., object]) -> Callable[..., object]:
         return partial(handler, services)
 
     return {
-        "initialize": Route(partial(initialize, services.session, services.settings)),
         "account/read": Route(bound(account.read), waits=account.wants_refresh),
         "account/login/start": Route(bound(account.login_start), waits=account.login_waits),
         "account/login/cancel": Route(bound(account.login_cancel)),

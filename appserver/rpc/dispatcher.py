@@ -35,7 +35,7 @@ MAX_IN_FLIGHT = 512
 RETRY_AFTER_MS = 250
 """What a refused client is told to wait: about what a request that waits for a backend takes."""
 
-_ID_IN_HEAD = re.compile(rb'"id"\s*:\s*(-?\d{1,18}|"(?:[^"\\]|\\.){0,200}")')
+_ID_IN_HEAD = rb'"id"\s*:\s*(-?\d{1,18}|"(?:[^"\\]|\\.){0,200}")'
 
 
 class Dispatcher:
@@ -176,7 +176,7 @@ def _no_constant(name: str) -> object:
 
 def _id_in(head: bytes) -> RequestId | None:
     """Read the id from the beginning of a line that was too long to keep; clients write it first."""
-    found = _ID_IN_HEAD.search(head)
+    found = re.search(_ID_IN_HEAD, head)
     if found is None:
         return None
     try:

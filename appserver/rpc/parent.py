@@ -7,12 +7,10 @@ caller may leave a receiver for it.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from appserver.errors import ParentError, ParentTimeout
 from appserver.log import redacted
-from appserver.rpc.params import validated_result
 from protocol import envelope
 
 if TYPE_CHECKING:
@@ -27,15 +25,15 @@ if TYPE_CHECKING:
 MAX_LATE_REPLIES = 16
 """Requests that may wait for a late reply; the oldest are forgotten."""
 
-LateReceiver = "Callable[[dict[str, Any]], None]"
 
-
-@dataclass(slots=True)
 class _Pending:
-    method: str
-    arrived: Event
-    reply: Message | None = None
-    late: Callable[[dict[str, Any]], None] | None = None
+    """A request that was sent, and its reply once that is there."""
+
+    def __init__(self, method: str, arrived: Event, late: Callable[[dict[str, Any]], None] | None) -> None:
+        self.method = method
+        self.arrived = arrived
+        self.late = late
+        self.reply: Message | None = None
 
 
 class Parent:
@@ -69,7 +67,7 @@ class Parent:
         from anyio import Event, move_on_after
 
         request_id = next(self._ids)
-        pending = self._pending[request_id] = _Pending(method, Event(), late=late)
+        pending = self._pending[request_id] = _Pending(method, Event(), late)
         self._outbox.send(envelope.request(request_id, method, params))
         try:
             with move_on_after(timeout):
@@ -100,13 +98,15 @@ class Parent:
     def _deliver_late(self, pending: _Pending, reply: Message) -> bool:
         if "error" in reply or pending.late is None:
             return False
-        pending.late(validated_result(pending.method, reply.get("result")))
+        pending.late(_result(pending.method, reply))
         return True
 
 
 def _result(method: str, reply: Message) -> dict[str, Any]:
     if "error" in reply:
         raise ParentError(f"{method} failed: {_told(reply['error'])}")
+    from appserver.rpc.params import validated_result  # late: imports the method table
+
     return validated_result(method, reply.get("result"))
 
 

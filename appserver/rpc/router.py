@@ -8,11 +8,11 @@ jsonrpcserver in a task of its own. This is the only file that imports jsonrpcse
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from appserver.errors import MethodNotFound, RequestError
 from appserver.rpc.error_map import wire_error
-from appserver.rpc.params import validated_params
 from protocol import envelope
 
 if TYPE_CHECKING:
@@ -56,12 +56,25 @@ class Answer(NamedTuple):
 class Router:
     """Answers requests. Knows neither the order of responses nor how they are sent."""
 
-    def __init__(self, routes: Mapping[str, Route], session: Session) -> None:
-        self._routes = routes
+    def __init__(
+        self,
+        initialize: Callable[[object], object],
+        routes: Callable[[], Mapping[str, Route]],
+        session: Session,
+    ) -> None:
+        self._initialize = initialize
+        self._make_routes = routes
         self._session = session
+
+    @cached_property
+    def _routes(self) -> Mapping[str, Route]:
+        """The table, made after the handshake: it imports all handlers."""
+        return self._make_routes()
 
     def waits(self, request: Message) -> bool:
         """Whether `answer_waiting` is needed for this request."""
+        if not self._session.initialized:
+            return False
         route = self._routes.get(request["method"])
         params = request.get("params") or {}
         return route is not None and isinstance(params, dict) and route.waits(params)
@@ -95,12 +108,15 @@ class Router:
         if method == "initialize":
             if self._session.initialized:
                 raise RequestError("Already initialized")
-        elif not self._session.initialized:
+            return self._initialize(params)
+        if not self._session.initialized:
             raise RequestError("Not initialized")
         route = self._routes.get(method)
         if route is None:
             raise MethodNotFound(f"Method not found: {method}")
-        return route.handle(params if method == "initialize" else validated_params(method, params))
+        from appserver.rpc.params import validated_params  # late: imports the method table
+
+        return route.handle(validated_params(method, params))
 
     async def call(self, method: str, params: object) -> object:
         """Call a handler of either lane and wait for what it returns."""

@@ -54,9 +54,9 @@ class Stdio:
 
     # Before there is an event loop
 
-    def input_waits(self) -> bool:
-        """Whether a blocking read would return at once. True where that cannot be known."""
-        return not self._poll_reads or bool(select.select([self._read_fd], [], [], 0)[0])
+    def input_comes(self, within: float) -> bool:
+        """Whether a blocking read would return at once, or within so many seconds. True where that is not known."""
+        return not self._poll_reads or bool(select.select([self._read_fd], [], [], within)[0])
 
     def receive_blocking(self) -> list[Line] | None:
         """Wait for bytes and return the lines they complete, or None at the end of the stream."""

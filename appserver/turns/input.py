@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import mimetypes
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from appserver.errors import AppServerError
@@ -35,19 +32,22 @@ def _part(one: UserInput) -> dict[str, Any]:
         case "image":
             return _image(one["url"], one.get("detail"))
         case "localImage":
-            return _image(_data_url(Path(one["path"])), one.get("detail"))
+            return _image(_data_url(one["path"]), one.get("detail"))
 
 
 def _image(url: str, detail: str | None) -> dict[str, Any]:
     return {"type": "input_image", "image_url": url} | ({"detail": detail} if detail else {})
 
 
-def _data_url(path: Path) -> str:
-    kind = mimetypes.guess_type(path.name)[0] or ""
+def _data_url(path: str) -> str:
+    import base64  # late, both: most turns have no image
+    import mimetypes
+
+    kind = mimetypes.guess_type(path)[0] or ""
     if not kind.startswith("image/"):
         raise AppServerError(f"{path}: not an image by its name")
     try:
-        with path.open("rb") as file:
+        with open(path, "rb") as file:
             data = file.read(MAX_IMAGE_BYTES + 1)
     except OSError as exc:
         raise AppServerError(f"{path}: {exc.strerror}") from None

@@ -1,4 +1,4 @@
-"""Credentials: built from what the parent or the issuer gives, in every shape, and never from a contradiction."""
+"""Credentials: built from what the parent or the issuer gives, in every shape, never from a contradiction."""
 
 from __future__ import annotations
 
@@ -10,8 +10,13 @@ from appserver.testing import make_jwt
 from protocol.base import Secret
 
 
-def jwt(account: str | None = "org-1", **claims: str | None) -> Secret:
-    return Secret(make_jwt(account=account, **claims))  # type: ignore[arg-type] - test shorthand
+def jwt(
+    account: str | None = "org-1",
+    user: str | None = "user-1",
+    email: str | None = "user@example.com",
+    plan: str | None = "pro",
+) -> Secret:
+    return Secret(make_jwt(account=account, user=user, email=email, plan=plan))
 
 
 def test_tokens_with_an_account_id_and_a_plan_are_taken_as_they_are() -> None:
