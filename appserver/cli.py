@@ -90,9 +90,13 @@ def serve_stdio(settings: Settings) -> int:
 def _fake_backend(port: int) -> int:
     import anyio
 
-    from appserver.testing import run_forever
+    from appserver.testing import FakeBackend, run_forever
 
-    anyio.run(run_forever, port, lambda backend: sys.stdout.write(f"{backend.url}\n") and sys.stdout.flush())
+    def tell(backend: FakeBackend) -> None:
+        sys.stdout.write(f"{backend.url}\n")
+        sys.stdout.flush()
+
+    anyio.run(run_forever, port, tell)
     return 0
 
 
@@ -126,7 +130,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"appserver {__version__}")
     serving = parser.add_argument_group("app-server")
     serving.add_argument(
-        "-c", "--config", action="append", default=[], metavar="KEY=VALUE", help="override a key of config.toml"
+        "-c",
+        "--config",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="override a key of config.toml",
     )
     serving.add_argument("--listen", default="stdio://", metavar="URL", help="stdio://, the default")
     fake = parser.add_argument_group("fake-backend")

@@ -43,7 +43,7 @@ class Http:
         scheme = "https" if url.startswith("https:") else "http"
         if scheme not in self._clients:
             self._clients[scheme] = httpx.AsyncClient(
-                verify=self._trust() if scheme == "https" else False,  # noqa: S501 - there is no TLS on http:
+                verify=self._trust() if scheme == "https" else False,  # there is no TLS on http:
                 timeout=httpx.Timeout(ISSUER_TIMEOUT, connect=CONNECT_TIMEOUT),
                 limits=httpx.Limits(
                     max_connections=MAX_CONNECTIONS,
@@ -87,7 +87,7 @@ def _kind(exc: httpx.HTTPError) -> str:
         case httpx.ConnectError():
             return f"could not connect: {exc}"
         case _:
-            return f"connection failed: {exc or type(exc).__name__}"
+            return f"connection failed: {str(exc) or type(exc).__name__}"
 
 
 def error_code(body: object) -> str | None:

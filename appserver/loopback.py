@@ -37,7 +37,7 @@ _GONE: Final = (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResour
 _logger = logging.getLogger(__name__)
 
 
-class Disconnect(Exception):  # noqa: N818 - an instruction to the server, not an error
+class Disconnect(Exception):
     """Raised by a handler, or inside its body iterator: end the connection here, answer or not."""
 
 
@@ -270,9 +270,7 @@ def _request(head: h11.Request, body: bytes) -> Request:
     for name, value in head.headers:
         key, text = name.decode("latin-1"), value.decode("latin-1")
         headers[key] = f"{headers[key]}, {text}" if key in headers else text
-    return Request(
-        head.method.decode("latin-1"), path, dict(parse_qsl(query, keep_blank_values=True)), headers, body
-    )
+    return Request(head.method.decode("latin-1"), path, dict(parse_qsl(query, keep_blank_values=True)), headers, body)
 
 
 def _head(response: Response) -> h11.Response:

@@ -112,7 +112,11 @@ class Services:
 
     def tell_login(self, login_id: str | None, error: str | None) -> None:
         """Tell the parent how a login ended, and who is signed in now if that changed."""
-        completed: LoginCompletedNotification = {"loginId": login_id, "success": error is None, "error": error}
+        completed: LoginCompletedNotification = {
+            "loginId": login_id,
+            "success": error is None,
+            "error": error,
+        }
         self.parent.notify("account/login/completed", completed)
         if error is None:
             self.tell_account()

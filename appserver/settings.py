@@ -159,11 +159,7 @@ class _Table:
     def strings(self, key: str) -> dict[str, str]:
         """Return a nested table of strings."""
         inner = self.table(key)
-        return {name: inner.get(name, str) or "" for name in inner.keys()}
-
-    def keys(self) -> list[str]:
-        """Return the keys that are set."""
-        return list(self._values)
+        return {name: inner.get(name, str) or "" for name in inner.raw()}
 
     def raw(self) -> dict[str, Any]:
         """Return the values as they are."""
@@ -175,7 +171,7 @@ class _Table:
 
 
 def _settings(config: _Table, home: str, environ: Mapping[str, str]) -> Settings:
-    providers = {name: _provider(config, name, environ) for name in config.table("model_providers").keys()}
+    providers = {name: _provider(config, name, environ) for name in config.table("model_providers").raw()}
     providers.setdefault(BUILT_IN_PROVIDER, Provider(BUILT_IN_PROVIDER, "OpenAI"))
     chosen = config.get("model_provider", str) or BUILT_IN_PROVIDER
     if chosen not in providers:

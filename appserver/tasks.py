@@ -5,10 +5,10 @@ Work can be handed in before the event loop runs; it starts when the loop does. 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVarTuple
+from typing import TYPE_CHECKING, Any, TypeVarTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable, Coroutine
     from types import TracebackType
 
     from anyio import CancelScope
@@ -22,9 +22,9 @@ class Tasks:
 
     def __init__(self) -> None:
         self._group: TaskGroup | None = None
-        self._backlog: list[tuple[Callable[..., Awaitable[object]], tuple[object, ...]]] = []
+        self._backlog: list[tuple[Callable[..., Coroutine[Any, Any, object]], tuple[object, ...]]] = []
 
-    def start(self, function: Callable[[*Args], Awaitable[object]], *args: *Args) -> None:
+    def start(self, function: Callable[[*Args], Coroutine[Any, Any, object]], *args: *Args) -> None:
         """Run function in a task of its own."""
         if self._group is None:
             self._backlog.append((function, args))

@@ -148,7 +148,7 @@ class _Process:
         from anyio import sleep
 
         parent = os.getppid()
-        while os.getppid() == parent and not transport.peer_closed():
+        while os.getppid() == parent and not transport.peer_closed():  # noqa: ASYNC110 - nobody sets an event for it
             await sleep(WATCH_SECONDS)
         self._reading.cancel()
 

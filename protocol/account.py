@@ -1,16 +1,33 @@
 """Signing in and out, what the account is, its rate limits, and the refresh request to the parent."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NotRequired
 
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import TypedDict
 
 from protocol.base import Secret, TaggedBy
 
 AuthMode = Literal["apikey", "chatgpt", "chatgptAuthTokens"]
 
 PLAN_TYPES = frozenset(
-    "free go plus pro prolite promax team self_serve_business_prolite self_serve_business_usage_based business ent26 "
-    "enterprise_cbp_automation enterprise_cbp_usage_based enterprise edu edu_plus edu_pro".split()
+    (
+        "free",
+        "go",
+        "plus",
+        "pro",
+        "prolite",
+        "promax",
+        "team",
+        "self_serve_business_prolite",
+        "self_serve_business_usage_based",
+        "business",
+        "ent26",
+        "enterprise_cbp_automation",
+        "enterprise_cbp_usage_based",
+        "enterprise",
+        "edu",
+        "edu_plus",
+        "edu_pro",
+    )
 )
 
 

@@ -1,6 +1,8 @@
 """initialize and initialized: who is on the other end, and what it does not want to hear."""
 
-from typing_extensions import NotRequired, TypedDict
+from typing import NotRequired
+
+from typing_extensions import TypedDict
 
 
 class ClientInfo(TypedDict):

@@ -1,8 +1,8 @@
 """The items of a turn and the notifications about one item."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NotRequired
 
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import TypedDict
 
 from protocol.base import TaggedBy
 

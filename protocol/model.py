@@ -1,6 +1,8 @@
 """model/list: the models that a thread can be started with."""
 
-from typing_extensions import NotRequired, TypedDict
+from typing import NotRequired
+
+from typing_extensions import TypedDict
 
 
 class ReasoningEffortOption(TypedDict):

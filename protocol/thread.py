@@ -1,8 +1,8 @@
 """Threads: starting one, what it is, and the notifications about it."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NotRequired
 
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import TypedDict
 
 from protocol.base import TaggedBy
 from protocol.turn import Turn

@@ -1,8 +1,8 @@
 """Turns: starting and interrupting one, and the notifications about it."""
 
-from typing import Any, Literal
+from typing import Any, Literal, NotRequired
 
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import TypedDict
 
 from protocol.item import Item, UserInput
 

@@ -83,9 +83,7 @@ class BrowserLogin:
     `paste` helps where the browser runs on another machine. Where `finish` is never called, call `close`.
     """
 
-    def __init__(
-        self, oauth: OAuthClient, settings: Settings, session: Session, ports: Sequence[int] = PORTS
-    ) -> None:
+    def __init__(self, oauth: OAuthClient, settings: Settings, session: Session, ports: Sequence[int] = PORTS) -> None:
         self._oauth = oauth
         self._settings = settings
         self._session = session
@@ -168,9 +166,7 @@ class BrowserLogin:
         if request.path != CALLBACK_PATH:
             return Response(404, _HEADERS, _page("Not found", "There is nothing here."))
         if request.method != "GET":
-            return Response(
-                405, _HEADERS | {"Allow": "GET"}, _page("Not allowed", "Only GET is answered here.")
-            )
+            return Response(405, _HEADERS | {"Allow": "GET"}, _page("Not allowed", "Only GET is answered here."))
         try:
             self._receive(request.query)
         except LoginError as exc:
@@ -212,9 +208,7 @@ class BrowserLogin:
         if not isinstance(self._redirect, Secret):
             return _failed(self._redirect or LoginError(NOT_COMPLETED), 400)
         try:
-            tokens = await self._oauth.exchange_code(
-                self._redirect.reveal(), self._pkce.verifier, self._redirect_uri
-            )
+            tokens = await self._oauth.exchange_code(self._redirect.reveal(), self._pkce.verifier, self._redirect_uri)
         except LoginError as exc:
             return _failed(exc, 502)
         key = await self._oauth.exchange_api_key(tokens.id_token) if tokens.id_token else None

@@ -83,9 +83,7 @@ class DeviceLogin:
             if answer is PollAgain.SLOW_DOWN:
                 self._interval += SLOW_DOWN_SECONDS
             await self._sleep(min(self._interval, max(0.0, self._deadline - self._clock())))
-        raise LoginError(
-            f"The device code was not confirmed within {LOGIN_SECONDS / 60:g} minutes. Start a new login"
-        )
+        raise LoginError(f"The device code was not confirmed within {LOGIN_SECONDS / 60:g} minutes. Start a new login")
 
     async def _ask(self, device: DeviceCode) -> DeviceAnswer:
         """Poll once. What may pass is an answer to ask again, until there was too much of it in a row."""
@@ -109,6 +107,4 @@ def _check(grant: DeviceGrant) -> None:
     if grant.challenge is None:
         return
     if not secrets.compare_digest(s256_challenge(grant.verifier.reveal()), grant.challenge):
-        raise LoginError(
-            "The issuer's answer to the device login cannot be used: its code_challenge does not fit"
-        )
+        raise LoginError("The issuer's answer to the device login cannot be used: its code_challenge does not fit")

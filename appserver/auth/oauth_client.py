@@ -170,9 +170,7 @@ class OAuthClient:
     async def request_user_code(self) -> DeviceCode:
         """Begin a device login (RFC 8628, section 3.1). Raises LoginError."""
         try:
-            body = await self._post_json(
-                f"{self._device_url}/usercode", {"client_id": self._settings.client_id}
-            )
+            body = await self._post_json(f"{self._device_url}/usercode", {"client_id": self._settings.client_id})
             device_auth_id = _required(body, "device_auth_id")
             user_code = _required(body, "user_code", "usercode")
         except _Failure as exc:
@@ -232,7 +230,7 @@ class OAuthClient:
         )
 
 
-class _Failure(Exception):  # noqa: N818 - never leaves this module
+class _Failure(Exception):
     """There is no usable answer. `status` and `code` are those of a refusal, None where there was none."""
 
     def __init__(self, text: str, status: int | None = None, code: str | None = None) -> None:
@@ -296,9 +294,7 @@ def _optional(body: object, name: str) -> Secret | None:
 def _interval(body: object) -> float:
     """Read the seconds between two polls, a string or a number. What is no duration counts as missing."""
     raw = body.get("interval") if isinstance(body, dict) else None
-    if isinstance(raw, str | int | float) and re.fullmatch(
-        r"\d{1,6}(\.\d{1,3})?", str(raw).strip(), re.ASCII
-    ):
+    if isinstance(raw, str | int | float) and re.fullmatch(r"\d{1,6}(\.\d{1,3})?", str(raw).strip(), re.ASCII):
         return float(raw)
     return DEFAULT_INTERVAL_SECONDS
 

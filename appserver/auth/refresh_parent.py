@@ -27,7 +27,7 @@ class ParentCalls(Protocol):
         method: str,
         params: object,
         *,
-        timeout: float,  # noqa: ASYNC109 - part of the call: a late answer is still taken
+        timeout: float,
         late: Callable[[dict[str, Any]], None] | None = None,
     ) -> dict[str, Any]:
         """Send a request and return its result. Raises ParentError, ParentTimeout or InvalidParams."""
@@ -53,7 +53,9 @@ class ParentRefresher:
         except ParentTimeout:
             raise RefreshError(f"auth refresh request timed out after {self._timeout:g}s") from None
         except (ParentError, InvalidParams) as exc:
-            raise RefreshError(f"auth refresh request failed: {exc.message.removeprefix(f'{METHOD} failed: ')}") from None
+            raise RefreshError(
+                f"auth refresh request failed: {exc.message.removeprefix(f'{METHOD} failed: ')}"
+            ) from None
         return _tokens(result)
 
 

@@ -53,9 +53,7 @@ class Refresher(Protocol):
         """
 
 
-def renewed(
-    settings: Settings, old: ChatgptTokens, new: RefreshedTokens, *, refreshed_at: str
-) -> ChatgptTokens:
+def renewed(settings: Settings, old: ChatgptTokens, new: RefreshedTokens, *, refreshed_at: str) -> ChatgptTokens:
     """Make a credential of what a refresher returned. Raises RefreshError if it cannot be used."""
     try:
         credential = (

@@ -35,8 +35,7 @@ def check_external_workspace(settings: Settings, account_id: str | None) -> None
     allowed = settings.forced_workspaces
     if allowed and account_id not in allowed:
         raise RequestError(
-            f"External auth must use one of workspace(s) {json.dumps(allowed)}, "
-            f"but received {json.dumps(account_id)}."
+            f"External auth must use one of workspace(s) {json.dumps(allowed)}, but received {json.dumps(account_id)}."
         )
 
 

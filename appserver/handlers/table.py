@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
 def routes(services: Services) -> dict[str, Route]:
     """Return the routes, bound to the services."""
+
     def bound(handler: Callable[..., object]) -> Callable[..., object]:
         return partial(handler, services)
 

@@ -93,9 +93,7 @@ class ModelClient:
             params=dict(request.provider.query) or None,
             headers=self._headers(access, request),
             content=json.dumps(_body(request), separators=(",", ":")).encode(),
-            timeout=httpx.Timeout(
-                ISSUER_TIMEOUT, connect=CONNECT_TIMEOUT, read=request.provider.stream_idle_timeout
-            ),
+            timeout=httpx.Timeout(ISSUER_TIMEOUT, connect=CONNECT_TIMEOUT, read=request.provider.stream_idle_timeout),
         )
         try:
             response = await client.send(outgoing, stream=True)
@@ -166,7 +164,12 @@ def _body(request: ModelRequest) -> dict[str, Any]:
     }
     if request.output_schema is not None:
         body["text"] = {
-            "format": {"type": "json_schema", "name": "output", "strict": True, "schema": request.output_schema}
+            "format": {
+                "type": "json_schema",
+                "name": "output",
+                "strict": True,
+                "schema": request.output_schema,
+            }
         }
     return body
 

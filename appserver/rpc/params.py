@@ -31,7 +31,7 @@ def validated_result(method: str, result: object) -> dict[str, Any]:
     return _validated(SERVER_REQUESTS[method].result, result, f"Invalid result of {method}")
 
 
-def _validated(wanted: object, value: object, what: str) -> dict[str, Any]:
+def _validated(wanted: Any, value: object, what: str) -> dict[str, Any]:  # noqa: ANN401 - a type expression
     from pydantic import ValidationError
 
     try:
@@ -42,7 +42,7 @@ def _validated(wanted: object, value: object, what: str) -> dict[str, Any]:
 
 
 @cache
-def _adapter(wanted: object) -> TypeAdapter[Any]:
+def _adapter(wanted: Any) -> TypeAdapter[Any]:  # noqa: ANN401 - a type expression
     from pydantic import TypeAdapter
 
     return TypeAdapter(wanted)

@@ -88,7 +88,9 @@ class Router:
 
     async def answer_waiting(self, message: Message | list[Message]) -> Answer:
         """Answer a request that waits, or a batch of valid requests and notifications."""
-        from jsonrpcserver import async_dispatch_to_serializable  # late: imports jsonschema, 66 ms on a slow machine
+        from jsonrpcserver import (
+            async_dispatch_to_serializable,
+        )  # late: imports jsonschema, 66 ms on a slow machine
 
         then: list[Callable[[], None]] = []
         response = await async_dispatch_to_serializable(

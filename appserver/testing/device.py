@@ -114,8 +114,7 @@ class DeviceLogin:
 
     async def _show(self, _: RecordedRequest) -> Response:
         rows = "".join(
-            f"<li><code>{html.escape(it.user_code)}</code>: {it.decision.value}</li>"
-            for it in self.attempts.values()
+            f"<li><code>{html.escape(it.user_code)}</code>: {it.decision.value}</li>" for it in self.attempts.values()
         )
         page = (
             "<!doctype html><meta charset=utf-8><title>Fake device login</title><h1>Fake device login</h1>"

@@ -24,9 +24,7 @@ def environ(url: str, home: StrPath) -> dict[str, str]:
     }
 
 
-def write_config(
-    url: str, home: StrPath, provider: Mapping[str, object] | None = None, **overrides: object
-) -> Path:
+def write_config(url: str, home: StrPath, provider: Mapping[str, object] | None = None, **overrides: object) -> Path:
     """Write `home`/config.toml and return its path; `home` is made if missing. Raises OSError.
 
     Each override replaces a top-level key, None removes it; `provider` does the same to the keys of the

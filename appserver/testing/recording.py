@@ -83,25 +83,19 @@ class RequestLog(list[RecordedRequest]):
         """Return the requests to this path (exactly, without query), optionally of one method only."""
         return [it for it in list(self) if it.path == path and method in (None, it.method)]
 
-    async def wait_for(
-        self, path: str, count: int = 1, timeout: float = WAIT_SECONDS
-    ) -> list[RecordedRequest]:
+    async def wait_for(self, path: str, count: int = 1, timeout: float = WAIT_SECONDS) -> list[RecordedRequest]:
         """Wait until `count` requests to the path have come; raises TimeoutError after `timeout` seconds."""
         await self._signal(path, count).wait(timeout)
         return self.to(path)
 
-    def wait_for_blocking(
-        self, path: str, count: int = 1, timeout: float = WAIT_SECONDS
-    ) -> list[RecordedRequest]:
+    def wait_for_blocking(self, path: str, count: int = 1, timeout: float = WAIT_SECONDS) -> list[RecordedRequest]:
         """`wait_for` in a thread that runs no event loop."""
         self._signal(path, count).wait_blocking(timeout)
         return self.to(path)
 
     def _signal(self, path: str, count: int) -> Signal:
         signal = Signal(f"{count} request(s) to {path}")
-        self._waiting.append(
-            (path, count, signal)
-        )  # before looking: what arrives in between must not be missed
+        self._waiting.append((path, count, signal))  # before looking: what arrives in between must not be missed
         if len(self.to(path)) >= count:
             signal.set()
         return signal

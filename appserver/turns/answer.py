@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from protocol.item import AgentMessageItem, Item, ReasoningItem
     from protocol.thread import TokenUsage
 
-Emit = "Callable[[str, object], None]"
-
 
 class Answer:
     """Takes the events of one response in order."""
@@ -78,7 +76,8 @@ class Answer:
 
     def _item_done(self, event: Event) -> None:
         item = _object(event, "item")
-        item_id = item.get("id") if isinstance(item.get("id"), str) else f"item-{len(self._turn.items)}"
+        found_id = item.get("id")
+        item_id = found_id if isinstance(found_id, str) else f"item-{len(self._turn.items)}"
         if item.get("type") == "message":
             self._close_message(item_id, _text_of(item), item)
         elif item.get("type") == "reasoning":
@@ -112,7 +111,10 @@ class Answer:
 
     def _reasoning_delta(self, event: Event) -> None:
         self._part_event(
-            "item/reasoning/textDelta", event, delta=event.get("delta"), contentIndex=event.get("content_index")
+            "item/reasoning/textDelta",
+            event,
+            delta=event.get("delta"),
+            contentIndex=event.get("content_index"),
         )
 
     def _part_event(self, method: str, event: Event, **members: object) -> None:

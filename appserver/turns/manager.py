@@ -34,9 +34,7 @@ class TurnManager:
     def start(self, thread: ThreadRecord, turn: TurnRecord) -> None:
         """Start a turn. Raises RequestError while another one runs in the thread."""
         if thread.active is not None:
-            raise RequestError(
-                f"turn {thread.active.id} is active in this thread", {"activeTurnId": thread.active.id}
-            )
+            raise RequestError(f"turn {thread.active.id} is active in this thread", {"activeTurnId": thread.active.id})
         if self._closing:
             raise RequestError("the server is shutting down")
         thread.start(turn)
@@ -78,9 +76,7 @@ class TurnManager:
         self._tell_status(thread)
         self._emit("turn/started", {"threadId": thread.id, "turn": turn.on_wire()})
 
-    def _finish(
-        self, thread: ThreadRecord, turn: TurnRecord, error: TurnError | None, *, interrupted: bool
-    ) -> None:
+    def _finish(self, thread: ThreadRecord, turn: TurnRecord, error: TurnError | None, *, interrupted: bool) -> None:
         del self._stops[turn.id]
         turn.end("interrupted" if interrupted else "failed" if error else "completed", error)
         thread.stop()
@@ -101,7 +97,11 @@ def _turn_error(exc: Exception) -> TurnError:
         case BackendError():
             return {"message": exc.message, "codexErrorInfo": exc.info, "additionalDetails": None}
         case AuthError():
-            return {"message": redacted(exc.message), "codexErrorInfo": "unauthorized", "additionalDetails": None}
+            return {
+                "message": redacted(exc.message),
+                "codexErrorInfo": "unauthorized",
+                "additionalDetails": None,
+            }
         case AppServerError():
             return {"message": exc.message, "codexErrorInfo": "other", "additionalDetails": None}
         case _:

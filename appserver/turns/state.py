@@ -75,7 +75,9 @@ class TurnRecord:
 
     def on_wire(self, *, summary: bool = False) -> Turn:
         """Return the protocol's turn; with `summary`, the final message of the model is in it."""
-        shown = [item for item in self.items if item["type"] == "agentMessage"][-1:] if summary else []
+        shown: list[Item] = []
+        if summary:
+            shown.extend([item for item in self.items if item["type"] == "agentMessage"][-1:])
         return {
             "id": self.id,
             "items": shown,
@@ -121,7 +123,11 @@ class ThreadRecord:
     def stop(self) -> None:
         """Note that the active turn has ended."""
         failed = self.active is not None and self.active.status == "failed"
-        self.active, self.phase, self.updated_at = None, Phase.SYSTEM_ERROR if failed else Phase.IDLE, time.time()
+        self.active, self.phase, self.updated_at = (
+            None,
+            Phase.SYSTEM_ERROR if failed else Phase.IDLE,
+            time.time(),
+        )
 
     def add_usage(self, usage: TokenUsage) -> None:
         """Add the tokens of one request."""

@@ -571,7 +571,7 @@ async def test_a_paste_that_is_given_up_does_not_end_the_login(backend: FakeBack
 async def test_a_paste_into_a_cancelled_login_is_told_so(backend: FakeBackend, lab: Lab) -> None:
     async with lab.attempt() as attempt:
         url = await attempt.sign_in()
-    with pytest.raises(LoginError, match="not completed"):
+    with anyio.fail_after(WAIT_SECONDS), pytest.raises(LoginError, match="not completed"):
         await attempt.login.paste(url)
     assert not backend.requests.to(TOKEN_PATH)
 
