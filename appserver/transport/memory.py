@@ -52,6 +52,10 @@ class MemoryTransport:
         """Whether the reader of our output has gone, found without writing."""
         return self._outgoing.statistics().open_receive_streams == 0
 
+    def close_sending(self) -> None:
+        """End our output; what the other end still sends can be received."""
+        self._outgoing.close()
+
     def close(self) -> None:
         """Close this end."""
         self._incoming.close()

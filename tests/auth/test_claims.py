@@ -23,9 +23,7 @@ json_values = st.recursive(
     max_leaves=8,
 )
 claim_names = st.sampled_from(["email", "exp", AUTH, PROFILE]) | st.text()
-auth_names = st.sampled_from(
-    ["chatgpt_plan_type", "chatgpt_user_id", "user_id", "chatgpt_account_id", "email"]
-)
+auth_names = st.sampled_from(["chatgpt_plan_type", "chatgpt_user_id", "user_id", "chatgpt_account_id", "email"])
 
 
 def token_of(payload: object) -> str:

@@ -95,9 +95,7 @@ def test_a_managed_login_with_an_opaque_access_token_has_no_known_end() -> None:
 
 def test_a_managed_login_ends_with_its_access_token() -> None:
     access = Secret(make_jwt(expires_in=60))
-    tokens = managed_tokens(
-        Secret(make_jwt(expires_in=9000)), access, None, last_refresh="2026-01-01T00:00:00Z"
-    )
+    tokens = managed_tokens(Secret(make_jwt(expires_in=9000)), access, None, last_refresh="2026-01-01T00:00:00Z")
     assert tokens.claims.expires_at == external_tokens(access, None, None, None).claims.expires_at
 
 

@@ -6,8 +6,7 @@ import http.client
 import re
 import socket
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -141,7 +140,7 @@ async def backend() -> AsyncIterator[FakeBackend]:
 
 @pytest.fixture
 async def lab(backend: FakeBackend) -> AsyncIterator[Lab]:
-    settings = Settings(home=Path("unused"), issuer=backend.url, token_url=f"{backend.url}{TOKEN_PATH}")
+    settings = Settings(home="unused", issuer=backend.url, token_url=f"{backend.url}{TOKEN_PATH}")
     client = Http(settings)
     yield Lab(settings, client)
     await client.close()
@@ -188,9 +187,7 @@ async def test_the_url_has_exactly_the_agreed_parameters_in_order(lab: Lab) -> N
     ]
     values = dict(query)
     assert values["redirect_uri"] == f"http://localhost:{port}/auth/callback"
-    assert values["scope"] == (
-        "openid profile email offline_access api.connectors.read api.connectors.invoke"
-    )
+    assert values["scope"] == ("openid profile email offline_access api.connectors.read api.connectors.invoke")
     assert (values["response_type"], values["code_challenge_method"]) == ("code", "S256")
     assert (values["id_token_add_organizations"], values["codex_cli_simplified_flow"]) == ("true", "true")
     assert values["originator"] == "lab"
@@ -199,7 +196,7 @@ async def test_the_url_has_exactly_the_agreed_parameters_in_order(lab: Lab) -> N
 
 
 async def test_forced_workspaces_are_named_in_the_url(lab: Lab) -> None:
-    lab.settings = replace(lab.settings, forced_workspaces=("ws-1", "ws-2"))
+    lab.settings = lab.settings._replace(forced_workspaces=("ws-1", "ws-2"))
     login = lab.login()
     url = login.start()
     login.close()
@@ -327,9 +324,7 @@ async def test_the_page_comes_only_after_the_exchange(backend: FakeBackend, lab:
     assert pages[0].status == 200
 
 
-async def test_a_callback_that_comes_twice_is_exchanged_once_and_answered_twice(
-    backend: FakeBackend, lab: Lab
-) -> None:
+async def test_a_callback_that_comes_twice_is_exchanged_once_and_answered_twice(backend: FakeBackend, lab: Lab) -> None:
     gate = backend.issuer.hold_next(path=TOKEN_PATH)
     pages: list[Answer] = []
 
@@ -359,9 +354,7 @@ async def test_a_callback_that_comes_twice_is_exchanged_once_and_answered_twice(
     assert grants.count("authorization_code") == 1
 
 
-async def test_a_browser_that_leaves_early_does_not_keep_the_login_from_ending(
-    backend: FakeBackend, lab: Lab
-) -> None:
+async def test_a_browser_that_leaves_early_does_not_keep_the_login_from_ending(backend: FakeBackend, lab: Lab) -> None:
     gate = backend.issuer.hold_next(path=TOKEN_PATH)
     async with lab.attempt() as attempt:
         parts = urlsplit(await attempt.sign_in())
@@ -456,9 +449,7 @@ async def test_an_error_without_a_description_is_named(lab: Lab) -> None:
         assert "server_error" in (await attempt.failed()).message
 
 
-async def test_a_failed_exchange_is_told_to_the_browser_and_ends_the_login(
-    backend: FakeBackend, lab: Lab
-) -> None:
+async def test_a_failed_exchange_is_told_to_the_browser_and_ends_the_login(backend: FakeBackend, lab: Lab) -> None:
     backend.issuer.fail_next(500, path=TOKEN_PATH)
     async with lab.attempt() as attempt:
         page = await browse(await attempt.sign_in())
@@ -468,9 +459,7 @@ async def test_a_failed_exchange_is_told_to_the_browser_and_ends_the_login(
     assert "HTTP 500" in error.message
 
 
-async def test_a_login_that_nobody_completes_ends_by_itself(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_login_that_nobody_completes_ends_by_itself(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(login_browser, "LOGIN_SECONDS", 0.05)
     async with lab.attempt() as attempt:
         assert "Nobody signed in" in (await attempt.failed()).message

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
@@ -56,16 +55,14 @@ def time() -> Time:
 
 @pytest.fixture
 async def login(backend: FakeBackend, time: Time) -> AsyncIterator[DeviceLogin]:
-    settings = Settings(home=Path("unused"), issuer=backend.url, token_url=f"{backend.url}{TOKEN_PATH}")
+    settings = Settings(home="unused", issuer=backend.url, token_url=f"{backend.url}{TOKEN_PATH}")
     http = Http(settings)
     oauth = OAuthClient(http, settings, Session())
     yield DeviceLogin(oauth, settings, sleep=time.sleep, clock=time.clock)
     await http.close()
 
 
-async def test_a_confirmed_code_becomes_tokens_and_no_api_key(
-    backend: FakeBackend, login: DeviceLogin
-) -> None:
+async def test_a_confirmed_code_becomes_tokens_and_no_api_key(backend: FakeBackend, login: DeviceLogin) -> None:
     device = await login.start()
     grant = await login.finish()
     assert device.user_code == "FAKE-0001"
@@ -85,9 +82,7 @@ async def test_polls_keep_the_issuers_interval(backend: FakeBackend, login: Devi
     assert len(backend.requests.to(POLL_PATH)) == 5
 
 
-async def test_each_slow_down_adds_five_seconds_for_good(
-    backend: FakeBackend, login: DeviceLogin, time: Time
-) -> None:
+async def test_each_slow_down_adds_five_seconds_for_good(backend: FakeBackend, login: DeviceLogin, time: Time) -> None:
     backend.issuer.device.slow_down_polls = 2
     backend.issuer.device.pending_polls = 2
     await login.start()
@@ -116,9 +111,7 @@ async def test_a_code_that_nobody_confirms_ends_after_fifteen_minutes(
     assert sum(time.slept) == LOGIN_SECONDS
 
 
-async def test_a_code_confirmed_late_still_counts(
-    backend: FakeBackend, login: DeviceLogin, time: Time
-) -> None:
+async def test_a_code_confirmed_late_still_counts(backend: FakeBackend, login: DeviceLogin, time: Time) -> None:
     backend.issuer.device.decision = Decision.OPEN
     backend.issuer.device.interval = "60"
     time.on_sleep = lambda: backend.issuer.device.approve() if len(time.slept) == 14 else None
@@ -135,9 +128,7 @@ async def test_a_denied_login_ends_at_once(backend: FakeBackend, login: DeviceLo
     assert not backend.requests.to(TOKEN_PATH)
 
 
-async def test_an_issuer_that_is_broken_for_good_ends_the_login(
-    backend: FakeBackend, login: DeviceLogin
-) -> None:
+async def test_an_issuer_that_is_broken_for_good_ends_the_login(backend: FakeBackend, login: DeviceLogin) -> None:
     backend.issuer.fail_next(500, {"error": "boom"}, times=1000, path=POLL_PATH)
     await login.start()
     with pytest.raises(LoginError, match="HTTP 500, boom"):
@@ -173,9 +164,7 @@ async def test_being_asked_too_often_slows_us_down_and_ends_nothing(
     assert time.slept == [10, 15, 20, 25, 30, 35]
 
 
-async def test_a_verifier_that_does_not_fit_its_challenge_is_not_used(
-    backend: FakeBackend, login: DeviceLogin
-) -> None:
+async def test_a_verifier_that_does_not_fit_its_challenge_is_not_used(backend: FakeBackend, login: DeviceLogin) -> None:
     grant = {"authorization_code": "code-0123456789", "code_verifier": "verifier-0123456789"}
     backend.issuer.fail_next(200, {**grant, "code_challenge": "another"}, path=POLL_PATH)
     await login.start()

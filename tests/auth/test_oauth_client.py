@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import socket
 from contextlib import asynccontextmanager
-from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -57,9 +55,7 @@ MALFORMED = [
 
 
 def settings_for(url: str) -> Settings:
-    return Settings(
-        home=Path("unused"), issuer=url, token_url=f"{url}{TOKEN_PATH}", revoke_url=f"{url}{REVOKE_PATH}"
-    )
+    return Settings(home="unused", issuer=url, token_url=f"{url}{TOKEN_PATH}", revoke_url=f"{url}{REVOKE_PATH}")
 
 
 def named_session() -> Session:
@@ -120,7 +116,7 @@ async def test_code_exchange_is_the_form_of_the_rfc(backend: FakeBackend, oauth:
 async def test_code_exchange_goes_to_the_issuer_also_where_refreshes_go_elsewhere(
     backend: FakeBackend,
 ) -> None:
-    settings = replace(settings_for(backend.url), token_url=f"{closed_port_url()}/refresh")
+    settings = settings_for(backend.url)._replace(token_url=f"{closed_port_url()}/refresh")
     backend.issuer.fail_next(200, {"id_token": "i", "access_token": "a"})
     async with client_for(settings) as oauth:
         tokens = await oauth.exchange_code(CODE, VERIFIER, "http://localhost/")
@@ -158,7 +154,7 @@ async def test_an_issuer_that_cannot_be_reached_is_named() -> None:
 
 
 async def test_a_url_that_is_none_is_an_error_of_the_request(backend: FakeBackend) -> None:
-    settings = replace(settings_for(backend.url), token_url="http://host:port", revoke_url="nonsense")
+    settings = settings_for(backend.url)._replace(token_url="http://host:port", revoke_url="nonsense")
     async with client_for(settings) as oauth:
         with pytest.raises(RefreshError, match="URL is not valid"):
             await oauth.refresh(REFRESH)
@@ -166,9 +162,7 @@ async def test_a_url_that_is_none_is_an_error_of_the_request(backend: FakeBacken
 
 
 async def test_a_ca_file_that_cannot_be_read_is_named() -> None:
-    settings = replace(
-        settings_for("https://issuer.test"), ca_file="/nowhere.pem", ca_variable="SSL_CERT_FILE"
-    )
+    settings = settings_for("https://issuer.test")._replace(ca_file="/nowhere.pem", ca_variable="SSL_CERT_FILE")
     async with client_for(settings) as oauth:
         with pytest.raises(RefreshError, match=r"SSL_CERT_FILE=/nowhere\.pem"):
             await oauth.refresh(REFRESH)
@@ -177,9 +171,7 @@ async def test_a_ca_file_that_cannot_be_read_is_named() -> None:
 # ---------------------------------------------------------------- API key
 
 
-async def test_api_key_is_asked_for_with_the_token_exchange_grant(
-    backend: FakeBackend, oauth: OAuthClient
-) -> None:
+async def test_api_key_is_asked_for_with_the_token_exchange_grant(backend: FakeBackend, oauth: OAuthClient) -> None:
     key = await oauth.exchange_api_key(ID_TOKEN)
     assert key is not None
     assert key.reveal().startswith("sk-")
@@ -236,9 +228,7 @@ async def test_refresh_is_json_in_the_clients_name(backend: FakeBackend, oauth: 
 
 
 @pytest.mark.parametrize("missing", ["id_token", "access_token", "refresh_token"])
-async def test_any_token_may_be_missing_in_a_refresh(
-    backend: FakeBackend, oauth: OAuthClient, missing: str
-) -> None:
+async def test_any_token_may_be_missing_in_a_refresh(backend: FakeBackend, oauth: OAuthClient, missing: str) -> None:
     backend.issuer.omit = frozenset({missing})
     tokens = await oauth.refresh(Secret(backend.grant().refresh_token))
     assert getattr(tokens, missing) is None
@@ -246,9 +236,7 @@ async def test_any_token_may_be_missing_in_a_refresh(
 
 
 @pytest.mark.parametrize("status", [400, 401])
-@pytest.mark.parametrize(
-    "code", ["refresh_token_expired", "refresh_token_reused", "refresh_token_invalidated"]
-)
+@pytest.mark.parametrize("code", ["refresh_token_expired", "refresh_token_reused", "refresh_token_invalidated"])
 @pytest.mark.parametrize("place", ["error.code", "error", "code"])
 async def test_a_dead_refresh_token_is_permanent_wherever_its_code_stands(
     backend: FakeBackend, oauth: OAuthClient, status: int, code: str, place: str
@@ -310,9 +298,7 @@ async def test_a_broken_connection_is_transient(backend: FakeBackend, oauth: OAu
     assert not caught.value.permanent
 
 
-async def test_an_error_code_that_is_an_echo_is_not_repeated(
-    backend: FakeBackend, oauth: OAuthClient
-) -> None:
+async def test_an_error_code_that_is_an_echo_is_not_repeated(backend: FakeBackend, oauth: OAuthClient) -> None:
     backend.issuer.fail_next(400, {"error": REFRESH.reveal()})
     with pytest.raises(RefreshError, match=r"HTTP 400\. ") as caught:
         await oauth.refresh(REFRESH)
@@ -361,9 +347,7 @@ async def test_a_slow_revocation_is_given_up(
 # ---------------------------------------------------------------- device login
 
 
-async def test_a_device_login_begins_with_a_code_and_a_place(
-    backend: FakeBackend, oauth: OAuthClient
-) -> None:
+async def test_a_device_login_begins_with_a_code_and_a_place(backend: FakeBackend, oauth: OAuthClient) -> None:
     backend.issuer.device.interval = "7"
     device = await oauth.request_user_code()
     assert device.user_code == "FAKE-0001"
@@ -401,20 +385,14 @@ async def test_where_device_login_is_not_enabled_browser_login_is_offered(
         await oauth.request_user_code()
 
 
-@pytest.mark.parametrize(
-    "body", ["text", {}, {"device_auth_id": "d"}, {"device_auth_id": 1, "user_code": "u"}]
-)
-async def test_a_malformed_device_code_ends_the_login(
-    backend: FakeBackend, oauth: OAuthClient, body: Body
-) -> None:
+@pytest.mark.parametrize("body", ["text", {}, {"device_auth_id": "d"}, {"device_auth_id": 1, "user_code": "u"}])
+async def test_a_malformed_device_code_ends_the_login(backend: FakeBackend, oauth: OAuthClient, body: Body) -> None:
     backend.issuer.fail_next(200, body)
     with pytest.raises(LoginError, match="cannot be used"):
         await oauth.request_user_code()
 
 
-async def test_a_poll_gives_a_grant_once_the_user_has_agreed(
-    backend: FakeBackend, oauth: OAuthClient
-) -> None:
+async def test_a_poll_gives_a_grant_once_the_user_has_agreed(backend: FakeBackend, oauth: OAuthClient) -> None:
     device = await oauth.request_user_code()
     assert await oauth.poll_device(device) is PollAgain.PENDING
     grant = await oauth.poll_device(device)
@@ -441,9 +419,7 @@ async def test_the_codes_of_the_rfc_are_honoured_on_any_4xx(
 
 @pytest.mark.parametrize("status", [403, 404])
 @pytest.mark.parametrize("body", ["", {"error": "anything_else"}])
-async def test_403_and_404_mean_not_yet(
-    backend: FakeBackend, oauth: OAuthClient, status: int, body: Body
-) -> None:
+async def test_403_and_404_mean_not_yet(backend: FakeBackend, oauth: OAuthClient, status: int, body: Body) -> None:
     backend.issuer.fail_next(status, body)
     assert await oauth.poll_device(DEVICE) is PollAgain.PENDING
 
@@ -516,9 +492,7 @@ async def test_no_error_and_no_log_at_any_level_shows_a_secret(
     )
     for call in calls:
         for status in (200, 400, 401, 500):
-            backend.issuer.fail_next(
-                status, {"error": {"code": echo, "message": echo}, "access_token": [echo]}
-            )
+            backend.issuer.fail_next(status, {"error": {"code": echo, "message": echo}, "access_token": [echo]})
             with pytest.raises((LoginError, RefreshError)) as caught:
                 await call()
             texts.append(f"{caught.value!r} {caught.value.__cause__!r}")

@@ -1,0 +1,253 @@
+"""The parent's side of a connection, for tests: sends, waits with a bound, and remembers everything it was told."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import anyio
+from anyio.abc import Process
+
+from appserver.transport.framing import LineSplitter, Oversized
+from appserver.transport.memory import memory_pair
+from appserver.wiring import Connection
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+
+    from appserver.settings import Settings
+
+WAIT_SECONDS = 20.0
+"""What a test waits for anything: long enough for a loaded machine, and the end of a test that would hang."""
+
+Message = dict[str, Any]
+
+
+class Peer:
+    """Talks to a server. `messages` holds every line it sent, in order."""
+
+    def __init__(self, send: Callable[[bytes], Awaitable[None]]) -> None:
+        self.messages: list[Message] = []
+        self.closed = False
+        self.process: Process | None = None
+        self.responders: dict[str, Callable[[Message], Message | None]] = {}
+        """method -> function from the params of a server's request to {"result"|"error": ...}, None: no answer."""
+        self._send = send
+        self._ids = 0
+        self._news = anyio.Event()
+
+    @property
+    def notifications(self) -> list[Message]:
+        """The notifications so far."""
+        return [message for message in self.messages if "method" in message and "id" not in message]
+
+    @property
+    def requests(self) -> list[Message]:
+        """The server's requests so far."""
+        return [message for message in self.messages if "method" in message and "id" in message]
+
+    @property
+    def methods(self) -> list[str]:
+        """The methods of the notifications so far."""
+        return [message["method"] for message in self.notifications]
+
+    async def send(self, message: object) -> None:
+        """Send one JSON message."""
+        await self.send_raw(json.dumps(message).encode() + b"\n")
+
+    async def send_raw(self, data: bytes) -> None:
+        """Send bytes as they are."""
+        await self._send(data)
+
+    async def post(self, method: str, params: object = None) -> int:
+        """Send a request and return its id."""
+        self._ids += 1
+        message: Message = {"id": self._ids, "method": method}
+        if params is not None:
+            message["params"] = params
+        await self.send(message)
+        return self._ids
+
+    async def call(self, method: str, params: object = None) -> Message:
+        """Send a request and return its whole response."""
+        return await self.response(await self.post(method, params))
+
+    async def result(self, method: str, params: object = None) -> Any:  # noqa: ANN401 - whatever the method returns
+        """Send a request and return its result; an error fails the test."""
+        response = await self.call(method, params)
+        assert "result" in response, response
+        return response["result"]
+
+    async def error(self, method: str, params: object = None) -> Message:
+        """Send a request and return its error; a result fails the test."""
+        response = await self.call(method, params)
+        assert "error" in response, response
+        error: Message = response["error"]
+        return error
+
+    async def response(self, request_id: int | None) -> Message:
+        """Wait for the response with this id."""
+        return await self.wait(lambda message: "method" not in message and message.get("id") == request_id)
+
+    async def notification(self, method: str, after: int = 0, **members: object) -> Any:  # noqa: ANN401 - its params
+        """Wait for a notification, from message number `after` on, whose params have these members."""
+
+        def wanted(message: Message) -> bool:
+            params = message.get("params") or {}
+            return (
+                message.get("method") == method
+                and "id" not in message
+                and all(params.get(name) == value for name, value in members.items())
+            )
+
+        return (await self.wait(wanted, after))["params"]
+
+    async def request(self, method: str, count: int = 1) -> Message:
+        """Wait for the count-th request of the server with this method."""
+        await self.until(lambda: sum(message["method"] == method for message in self.requests) >= count)
+        return [message for message in self.requests if message["method"] == method][count - 1]
+
+    async def wait(self, wanted: Callable[[Message], bool], after: int = 0) -> Message:
+        """Wait for a message, from message number `after` on."""
+        await self.until(lambda: any(wanted(message) for message in self.messages[after:]))
+        return next(message for message in self.messages[after:] if wanted(message))
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until a condition on what has arrived holds."""
+        with anyio.fail_after(WAIT_SECONDS):
+            while not condition():
+                assert not self.closed, f"the server closed the connection; it had sent {self.messages}"
+                await self._news.wait()
+
+    async def ended(self) -> None:
+        """Wait until the server has closed its output."""
+        with anyio.fail_after(WAIT_SECONDS):
+            while not self.closed:
+                await self._news.wait()
+
+    async def initialize(self, name: str = "tests", **capabilities: object) -> Message:
+        """Shake hands."""
+        params = {"clientInfo": {"name": name, "version": "1"}, "capabilities": capabilities}
+        result: Message = await self.result("initialize", params)
+        await self.send({"method": "initialized"})
+        return result
+
+    async def login_with_tokens(self, access_token: str, **members: object) -> None:
+        """Sign in with external tokens."""
+        await self.result("account/login/start", {"type": "chatgptAuthTokens", "accessToken": access_token, **members})
+
+    async def start_thread(self, **params: object) -> str:
+        """Start a thread and return its id."""
+        thread_id: str = (await self.result("thread/start", params))["thread"]["id"]
+        return thread_id
+
+    async def start_turn(self, thread_id: str, text: str = "Hello", **params: object) -> str:
+        """Start a turn and return its id."""
+        given = {"threadId": thread_id, "input": [{"type": "text", "text": text}], **params}
+        turn_id: str = (await self.result("turn/start", given))["turn"]["id"]
+        return turn_id
+
+    async def finished_turn(self, turn_id: str) -> Message:
+        """Wait for a turn to end and return it."""
+        done = await self.wait(
+            lambda message: message.get("method") == "turn/completed" and message["params"]["turn"]["id"] == turn_id
+        )
+        turn: Message = done["params"]["turn"]
+        return turn
+
+    async def turn(self, thread_id: str, text: str = "Hello", **params: object) -> Message:
+        """Run a turn to its end and return it."""
+        return await self.finished_turn(await self.start_turn(thread_id, text, **params))
+
+    async def take(self, line: bytes) -> None:
+        """Take a line from the server."""
+        message = json.loads(line)
+        self.messages.append(message)
+        self._tell()
+        if isinstance(message, dict) and "method" in message and "id" in message:
+            respond = self.responders.get(message["method"])
+            if respond is not None and (answer := respond(message.get("params") or {})) is not None:
+                await self.send({"id": message["id"], **answer})
+
+    def close(self) -> None:
+        """Note that the server has closed its output."""
+        self.closed = True
+        self._tell()
+
+    def _tell(self) -> None:
+        self._news.set()
+        self._news = anyio.Event()
+
+
+@asynccontextmanager
+async def in_memory(settings: Settings, *, initialize: bool = True) -> AsyncIterator[Peer]:
+    """Serve a connection in this process and connect a peer to it."""
+    ours, theirs = memory_pair()
+    peer = Peer(ours.send)
+
+    async def read() -> None:
+        while (lines := await ours.receive()) is not None:
+            for line in lines:
+                assert not isinstance(line, Oversized)
+                await peer.take(line)
+        peer.close()
+
+    async def serve() -> None:
+        await Connection(settings).serve(theirs)
+        theirs.close()
+
+    try:
+        async with anyio.create_task_group() as group:
+            group.start_soon(serve)
+            group.start_soon(read)
+            if initialize:
+                await peer.initialize()
+            yield peer
+            ours.close_sending()
+            await peer.ended()
+    finally:
+        ours.close()
+        theirs.close()
+
+
+@asynccontextmanager
+async def subprocess_peer(
+    environ: Mapping[str, str], overrides: Sequence[str] = (), *, initialize: bool = True
+) -> AsyncIterator[Peer]:
+    """Start the program as a client would, with pipes, and connect a peer to it."""
+    options = [word for override in overrides for word in ("-c", override)]
+    command = [sys.executable, "-m", "appserver", *options, "app-server", "--listen", "stdio://"]
+    process = await anyio.open_process(command, env={**os.environ, **environ}, stderr=subprocess.PIPE)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    peer = Peer(process.stdin.send)
+    peer.process = process
+    output, splitter = process.stdout, LineSplitter()
+
+    async def read() -> None:
+        async for chunk in output:
+            for line in splitter.feed(chunk):
+                assert not isinstance(line, Oversized)
+                await peer.take(line)
+        peer.close()
+
+    try:
+        async with anyio.create_task_group() as group:
+            group.start_soon(read)
+            if initialize:
+                await peer.initialize()
+            yield peer
+            await process.stdin.aclose()
+            with anyio.fail_after(WAIT_SECONDS):
+                await process.wait()
+            group.cancel_scope.cancel()
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        with anyio.CancelScope(shield=True):
+            await process.aclose()
