@@ -26,9 +26,8 @@ class Answer:
         self.complete = False
         """Whether the final event has come: without it, the stream was cut."""
         self.usage: TokenUsage | None = None
+        self._thread = thread
         self._turn = turn
-        self._thread_id = thread.id
-        self._history = thread.history
         self._emit = emit
         self._texts: dict[str, list[str]] = {}
         self._take: dict[str, Callable[[Event], None]] = {
@@ -60,7 +59,7 @@ class Answer:
         texts.append(delta)
         self._emit(
             "item/agentMessage/delta",
-            {"threadId": self._thread_id, "turnId": self._turn.id, "itemId": item_id, "delta": delta},
+            {"threadId": self._thread.id, "turnId": self._turn.id, "itemId": item_id, "delta": delta},
         )
 
     def _item_added(self, event: Event) -> None:
@@ -84,8 +83,7 @@ class Answer:
             found = _reasoning(item_id, item)
             if self._texts.pop(item_id, None) is None:
                 self._started(found)
-            self._ended(found)
-            self._remember(item)
+            self._ended(found, item)
 
     def _completed(self, event: Event) -> None:
         """End the answer. Its output may be empty: what counts are the items that were streamed."""
@@ -119,7 +117,7 @@ class Answer:
 
     def _part_event(self, method: str, event: Event, **members: object) -> None:
         if isinstance(event.get("item_id"), str) and None not in members.values():
-            place = {"threadId": self._thread_id, "turnId": self._turn.id, "itemId": event["item_id"]}
+            place = {"threadId": self._thread.id, "turnId": self._turn.id, "itemId": event["item_id"]}
             self._emit(method, {**place, **members})
 
     def _open_message(self, item_id: str) -> list[str]:
@@ -133,23 +131,20 @@ class Answer:
             self._open_message(item_id)
         text = text or "".join(self._texts[item_id])
         del self._texts[item_id]
-        self._ended(_message(item_id, text))
         content = upstream.get("content") or [{"type": "output_text", "text": text}]
-        self._remember({"type": "message", "role": "assistant", "content": content})
+        self._ended(_message(item_id, text), {"type": "message", "role": "assistant", "content": content})
 
     def _started(self, item: Item) -> None:
         self._emit("item/started", {**self._place(item), "startedAtMs": _now_ms()})
 
-    def _ended(self, item: Item) -> None:
-        self._turn.items.append(item)
+    def _ended(self, item: Item, upstream: dict[str, Any]) -> None:
+        # Its id means nothing to a backend that was told not to store.
+        remembered = {key: value for key, value in upstream.items() if key not in ("id", "status")}
+        self._thread.keep(self._turn, item, remembered)
         self._emit("item/completed", {**self._place(item), "completedAtMs": _now_ms()})
 
     def _place(self, item: Item) -> dict[str, object]:
-        return {"item": item, "threadId": self._thread_id, "turnId": self._turn.id}
-
-    def _remember(self, item: dict[str, Any]) -> None:
-        """Keep an item for the next request. Its id means nothing to a backend that was told not to store."""
-        self._history.append({key: value for key, value in item.items() if key not in ("id", "status")})
+        return {"item": item, "threadId": self._thread.id, "turnId": self._turn.id}
 
 
 def _message(item_id: str, text: str) -> AgentMessageItem:

@@ -50,8 +50,7 @@ class TurnRunner:
 
     async def run(self, thread: ThreadRecord, turn: TurnRecord) -> None:
         """Run a turn to its end. Raises BackendError or AuthError if it fails."""
-        thread.history.append(await self._read_input(turn))
-        self._tell_user_message(thread, turn)
+        self._tell_user_message(thread, turn, await self._read_input(turn))
         answer = Answer(thread, turn, self.emit)
         stream = await self.backend.open(_request(thread, turn))
         try:
@@ -77,7 +76,7 @@ class TurnRunner:
             return await to_thread.run_sync(message_item, turn.input)
         return message_item(turn.input)
 
-    def _tell_user_message(self, thread: ThreadRecord, turn: TurnRecord) -> None:
+    def _tell_user_message(self, thread: ThreadRecord, turn: TurnRecord, remembered: dict[str, Any]) -> None:
         for one in turn.input:
             if one["type"] == "text":
                 one.setdefault("text_elements", [])
@@ -87,7 +86,7 @@ class TurnRunner:
             "clientId": turn.client_message_id,
             "content": turn.input,
         }
-        turn.items.append(item)
+        thread.keep(turn, item, remembered)
         place = {"item": item, "threadId": thread.id, "turnId": turn.id}
         now = int(time.time() * 1000)
         self.emit("item/started", {**place, "startedAtMs": now})

@@ -6,7 +6,7 @@ import os
 import time
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from appserver.settings import Provider
@@ -90,6 +90,32 @@ class TurnRecord:
         }
 
 
+class Journal(Protocol):
+    """Writes down what happens in a thread, as it happens. What it was told of survives the process."""
+
+    def turn_started(self, turn: TurnRecord) -> None:
+        """Note a new turn."""
+
+    def kept(self, turn: TurnRecord, item: Item | None, remembered: dict[str, Any] | None) -> None:
+        """Note a finished item of a turn, and what it adds to the history; either may be missing."""
+
+    def turn_ended(self, turn: TurnRecord) -> None:
+        """Note how a turn ended."""
+
+
+class NoJournal:
+    """The journal of a thread that lives in memory only."""
+
+    def turn_started(self, turn: TurnRecord) -> None:
+        """Note a new turn."""
+
+    def kept(self, turn: TurnRecord, item: Item | None, remembered: dict[str, Any] | None) -> None:
+        """Note a finished item of a turn, and what it adds to the history; either may be missing."""
+
+    def turn_ended(self, turn: TurnRecord) -> None:
+        """Note how a turn ended."""
+
+
 @dataclass(slots=True)
 class ThreadRecord:
     """A conversation: what is in force for it, what was said, and the turn that runs, if any."""
@@ -113,12 +139,22 @@ class ThreadRecord:
     usage: TokenUsage = field(default_factory=lambda: NO_USAGE.copy())
     history: list[dict[str, Any]] = field(default_factory=list)
     """Input items of the Responses API, as the next request sends them."""
+    journal: Journal = field(default_factory=NoJournal)
+
+    def keep(self, turn: TurnRecord, item: Item | None, remembered: dict[str, Any] | None) -> None:
+        """Add a finished item to a turn, and what it means to the model to the history."""
+        if item is not None:
+            turn.items.append(item)
+        if remembered is not None:
+            self.history.append(remembered)
+        self.journal.kept(turn, item, remembered)
 
     def start(self, turn: TurnRecord) -> None:
         """Make a turn the active one. A thread runs one turn at a time."""
         if self.active is not None:
             raise RuntimeError("a thread runs one turn at a time")
         self.active, self.phase, self.updated_at = turn, Phase.ACTIVE, time.time()
+        self.journal.turn_started(turn)
 
     def stop(self) -> None:
         """Note that the active turn has ended."""
