@@ -160,6 +160,8 @@ class _Connection:
         with anyio.move_on_after(IDLE_SECONDS):
             head = await self._next_event()
             if isinstance(head, h11.Request):
+                if head.method == b"CONNECT":  # asks for a tunnel (RFC 9110, section 9.3.6); there is none here
+                    raise h11.RemoteProtocolError("CONNECT is not served", error_status_hint=501)
                 return _request(head, await self._receive_body(head))
         return None
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,13 +32,12 @@ def read_claims(token: str) -> Claims:
     """Read the claims of a JWT (RFC 7519). Raises ValueError if it is none; the text does not repeat it."""
     payload = _payload(token)
     auth, profile = _object(payload, _AUTH), _object(payload, _PROFILE)
-    expires_at = payload.get("exp")
     return Claims(
         email=_text(payload, "email") or _text(profile, "email"),
         plan=_text(auth, "chatgpt_plan_type"),
         user_id=_text(auth, "chatgpt_user_id") or _text(auth, "user_id"),
         account_id=_text(auth, "chatgpt_account_id"),
-        expires_at=float(expires_at) if isinstance(expires_at, int | float) else None,
+        expires_at=_seconds(payload.get("exp")),
     )
 
 
@@ -63,3 +63,13 @@ def _object(payload: dict[str, Any], name: str) -> dict[str, Any]:
 def _text(payload: dict[str, Any], name: str) -> str | None:
     value = payload.get(name)
     return value if isinstance(value, str) and value else None
+
+
+def _seconds(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        seconds = float(value)
+    except OverflowError:
+        return None
+    return seconds if math.isfinite(seconds) else None
