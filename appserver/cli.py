@@ -69,6 +69,7 @@ def serve_stdio(settings: Settings) -> int:
 
     stdio = Stdio.claim(settings.max_line_bytes)
     connection = Connection(settings)
+    connection.check_configuration()
     try:
         if not answer_first_lines(connection, stdio):
             return 0

@@ -87,6 +87,10 @@ class StoreError(AuthError):
     """The credential store could not be read or written."""
 
 
+class StoreChangedError(StoreError):
+    """Another process has stored something else meanwhile; nothing was written."""
+
+
 class BackendError(AppServerError):
     """The model backend failed.
 

@@ -11,7 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from logging import LogRecord
+    from logging import Logger, LogRecord
 
 _CREDENTIALS = (
     r"eyJ[\w-]{8,}\.[\w-]{4,}(?:\.[\w-]*)?"  # a JWT
@@ -51,13 +51,18 @@ def set_up_logging(level: str) -> None:
 
 def warn(message: str) -> None:
     """Log a warning. The logging module is imported only now."""
-    import logging
-
-    logging.getLogger("appserver").warning(message)
+    _logger().warning(message)
 
 
 def log_exception(message: str, exc: BaseException) -> None:
     """Log an exception with its traceback, redacted like everything."""
+    _logger().error(message, exc_info=exc)
+
+
+def _logger() -> Logger:
     import logging
 
-    logging.getLogger("appserver").error(message, exc_info=exc)
+    if not logging.getLogger().handlers:
+        # In the porch, which has no time to import logging: what it has to say must not go out unredacted.
+        set_up_logging("WARNING")
+    return logging.getLogger("appserver")

@@ -10,11 +10,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 from appserver.auth.credentials import ApiKey, ManagedTokens, managed_tokens
+from appserver.auth.file_store import FileStore
 from appserver.auth.logins import Logins
 from appserver.auth.manager import AuthManager
 from appserver.auth.refresher import load_refresher
 from appserver.auth.restrictions import check_credential
-from appserver.auth.store import FileStore, MemoryStore
+from appserver.auth.store import MemoryStore
 from appserver.errors import LoginError, NotSignedIn
 from protocol.account import plan_type
 
@@ -75,11 +76,11 @@ class Services:
 
     # Accounts
 
-    def sign_out(self) -> None:
+    def sign_out(self, *, revoke: bool) -> None:
         """End the login. The issuer is told in the background: that it cannot be reached must not keep anybody in."""
         self.logins.cancel_pending()
         credential = self.auth.sign_out()
-        if isinstance(credential, ManagedTokens):
+        if revoke and isinstance(credential, ManagedTokens):
             self._tasks.start(self._revoke, credential)
 
     async def finish_login(self, flow: LoginFlow) -> None:

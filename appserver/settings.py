@@ -71,6 +71,11 @@ class Settings(NamedTuple):
     refresher_options: Mapping[str, Any] = NOTHING
     refresh_timeout: float = 10.0
     refresh_skew: float = 120.0
+    """A token that expires within this is renewed before it is used."""
+    background_interval: float = 300.0
+    """How often to look for a token that will expire, in the background; 0 is never."""
+    background_skew: float = 600.0
+    background_external: bool = False
     max_line_bytes: int = DEFAULT_MAX_LINE_BYTES
     log_level: str = "WARNING"
 
@@ -81,7 +86,7 @@ class Settings(NamedTuple):
 def home_directory(environ: Mapping[str, str]) -> str:
     """Return the home: APPSERVER_HOME, else CODEX_HOME, else ~/.codex, so that an existing login is found."""
     named = environ.get("APPSERVER_HOME") or environ.get("CODEX_HOME")
-    return named or os.path.join(os.path.expanduser("~"), ".codex")
+    return os.path.abspath(named or os.path.join(os.path.expanduser("~"), ".codex"))
 
 
 def load_settings(environ: Mapping[str, str], overrides: Sequence[str] = ()) -> Settings:
@@ -106,6 +111,8 @@ def _read(path: str) -> dict[str, Any]:
         raise ConfigError(f"{path}: not UTF-8 at byte {exc.start}") from None
     except OSError as exc:
         raise ConfigError(f"{path}: {exc.strerror}") from None
+    except (ValueError, RecursionError):  # which tomllib lets through
+        raise ConfigError(f"{path}: a number is too long, or a value nested too deeply") from None
 
 
 def _override(table: dict[str, Any], override: str) -> None:
@@ -113,10 +120,10 @@ def _override(table: dict[str, Any], override: str) -> None:
     key, found, raw = override.partition("=")
     parts = [part.strip() for part in key.split(".")]
     if not found or not all(parts):
-        raise ConfigError(f"-c {override!r:.60}: expected key=value")
+        raise ConfigError(f"-c {key!r:.60}: expected key=value")  # without the value: it may be a credential
     try:
         value = tomllib.loads(f"value = {raw}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # also what tomllib lets through: a number that is too long
         value = raw.strip()
     for part in parts[:-1]:
         inner = table.setdefault(part, {})
@@ -140,16 +147,19 @@ class _Table:
         if value is None:
             return None
         if kind is float and isinstance(value, int) and not isinstance(value, bool):
-            value = float(value)
+            try:
+                value = float(value)
+            except OverflowError:
+                raise self.error(key, "the number is too large") from None
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
             raise self.error(key, f"expected {kind.__name__}, got {type(value).__name__}")
         return value
 
-    def seconds(self, key: str, default: float) -> float:
-        """Return a duration. It must be above zero."""
+    def seconds(self, key: str, default: float, *, zero: bool = False) -> float:
+        """Return a duration. It must be above zero, or zero where that has a meaning."""
         value = self.get(key, float)
-        if value is not None and not value > 0:
-            raise self.error(key, "expected a number of seconds above 0")
+        if value is not None and not (value > 0 or (zero and value == 0)):
+            raise self.error(key, "expected a number above 0")
         return default if value is None else value
 
     def table(self, key: str) -> _Table:
@@ -200,6 +210,9 @@ def _settings(config: _Table, home: str, environ: Mapping[str, str]) -> Settings
         refresher_options={key: value for key, value in refresher.raw().items() if key != "name"},
         refresh_timeout=server.seconds("refresh_timeout", 10.0),
         refresh_skew=server.seconds("refresh_skew", 120.0),
+        background_interval=server.seconds("background_refresh_interval", 300.0, zero=True),
+        background_skew=server.seconds("background_refresh_skew", 600.0),
+        background_external=server.get("background_refresh_external", bool) or False,
         max_line_bytes=_max_line_bytes(server),
         log_level=_log_level(environ),
     )
@@ -228,7 +241,7 @@ def _provider(config: _Table, name: str, environ: Mapping[str, str]) -> Provider
         api_key=Secret(key) if key else None,
         headers={**table.strings("http_headers"), **from_env},
         query=table.strings("query_params"),
-        stream_idle_timeout=(table.get("stream_idle_timeout_ms", int) or 300_000) / 1000,
+        stream_idle_timeout=table.seconds("stream_idle_timeout_ms", 300_000.0) / 1000,
     )
 
 

@@ -67,6 +67,7 @@ class Connection:
         self.outbox = Outbox()
         self.tasks = Tasks()
         self._settings = settings
+        self._parent_pid = os.getppid()  # now: it may die while the event loop is being imported
         self._session = Session()
         self._parent = Parent(self.outbox, self._session)
         router = Router(partial(initialize, self._session, settings), self._routes, self._session)
@@ -78,6 +79,11 @@ class Connection:
         from appserver.services import Services
 
         return Services(self._settings, self._session, self.tasks, self._parent, self.outbox.room)
+
+    def check_configuration(self) -> None:
+        """Load now what a mistake in the configuration would break later. Raises ConfigError."""
+        if self._settings.refresher:
+            _ = self.services
 
     def _routes(self) -> Mapping[str, Route]:
         from appserver.handlers.table import routes
@@ -96,11 +102,12 @@ class Connection:
             writing.start_soon(self._write, transport, reading)
             async with create_task_group() as work:
                 self.tasks.open(work)
-                watched = _Process(reading)
+                watched = _Process(reading, self._parent_pid)
                 if owns_process:
                     work.start_soon(watched.parent, transport)
                     if sys.platform != "win32":  # there, SIGTERM ends a process without asking it
                         work.start_soon(watched.signals)
+                work.start_soon(self.services.auth.keep_current)
                 with reading:
                     await self._read(transport)
                 await self._wind_down()
@@ -139,16 +146,16 @@ class Connection:
 class _Process:
     """What can happen to a process that ends a connection from outside."""
 
-    def __init__(self, reading: CancelScope) -> None:
+    def __init__(self, reading: CancelScope, parent_pid: int) -> None:
         self.exit_code = 0
         self._reading = reading
+        self._parent_pid = parent_pid
 
     async def parent(self, transport: Transport) -> None:
         """Notice that the parent has gone without closing our input: somebody else may hold its end."""
         from anyio import sleep
 
-        parent = os.getppid()
-        while os.getppid() == parent and not transport.peer_closed():  # noqa: ASYNC110 - nobody sets an event for it
+        while os.getppid() == self._parent_pid and not transport.peer_closed():  # noqa: ASYNC110 - nobody sets an event for it
             await sleep(WATCH_SECONDS)
         self._reading.cancel()
 

@@ -154,11 +154,24 @@ class ChatgptAccount(TypedDict):
 Account = Annotated[ApiKeyAccount | ChatgptAccount, TaggedBy("type")]
 
 
+class NeedsLogin(TypedDict):
+    """The stored login cannot be used any more, and why."""
+
+    reason: str
+
+
 class AccountReadResult(TypedDict):
-    """account is null when nobody is signed in."""
+    """account is null when nobody is signed in. needsLogin is ours: there when the user has to sign in again."""
 
     account: Account | None
     requiresOpenaiAuth: bool
+    needsLogin: NotRequired[NeedsLogin]
+
+
+class LogoutParams(TypedDict):
+    """scope "local" (ours) ends the login here without revoking it at the issuer, where other machines may use it."""
+
+    scope: NotRequired[Literal["local", "everywhere"] | None]
 
 
 class LogoutResult(TypedDict):

@@ -19,7 +19,7 @@ CLIENT_REQUESTS: dict[str, Method] = {
     "account/read": Method(account.AccountReadParams, account.AccountReadResult),
     "account/login/start": Method(account.LoginParams, account.LoginResult),
     "account/login/cancel": Method(account.LoginCancelParams, account.LoginCancelResult),
-    "account/logout": Method(None, account.LogoutResult),
+    "account/logout": Method(account.LogoutParams, account.LogoutResult),
     "account/rateLimits/read": Method(None, account.RateLimitsReadResult),
     "getAuthStatus": Method(account.GetAuthStatusParams, account.GetAuthStatusResult),
     "model/list": Method(model.ModelListParams, model.ModelListResult),

@@ -7,16 +7,19 @@ method never waits, so between two awaits the state is whole without a lock.
 
 from __future__ import annotations
 
+import random
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from appserver.auth.credentials import ApiKey, ExternalTokens, Held, ManagedTokens
+from appserver.auth.dead_tokens import DeadTokens
+from appserver.auth.redemption import Redeemer
 from appserver.auth.refresher import RefreshRequest, renewed
 from appserver.auth.restrictions import check_credential
-from appserver.errors import AuthError, NotSignedIn, RefreshError, StoreError
-from appserver.log import warn
+from appserver.errors import AuthError, NotSignedIn, RefreshError, StoreChangedError, StoreError
+from appserver.log import log_exception, warn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -29,6 +32,9 @@ if TYPE_CHECKING:
     from appserver.settings import Settings
     from appserver.tasks import Tasks
 
+LOOK_SECONDS = 2.0
+"""How often to look, while idle, at what other processes have stored. They are told of within 5 s."""
+
 _NEVER_READ = object()
 
 
@@ -38,7 +44,7 @@ class _Flight:
 
     held: Held
     landed: Event
-    outcome: Held | Exception | None = None
+    outcome: Held | AuthError | None = None
 
 
 class AuthManager:
@@ -54,27 +60,40 @@ class AuthManager:
     ) -> None:
         self.on_change: Callable[[], None] = lambda: None
         """Called when the account changes without a request that asked for it."""
+        self.problem: str | None = None
+        """Why what is stored cannot be used, for a person to read."""
         self._settings = settings
         self._store = store
         self._tasks = tasks
         self._refresher_for = refresher_for
         self._clock = clock
+        self._dead = DeadTokens(None if settings.credentials_store == "ephemeral" else settings.home)
+        self._redeemer = Redeemer(settings, store, self._dead, self.timestamp)
         self._held: Held | None = None
         self._generation = 0
+        self._stored: Credential | None = None
         self._stored_version: Hashable = _NEVER_READ
         self._flight: _Flight | None = None
-        self._dead: tuple[Credential, RefreshError] | None = None
         self._tried_early: Credential | None = None
 
     def current(self) -> Held | None:
         """Return the credential in use, after a look at the store, or None when nobody is signed in."""
-        self._adopt_stored()
+        self._look()
         return self._held
 
     @property
     def external(self) -> bool:
         """Whether the parent's own tokens are in use."""
         return self._held is not None and isinstance(self._held.credential, ExternalTokens)
+
+    @property
+    def needs_login(self) -> str | None:
+        """Why the user has to sign in again, or None."""
+        held = self.current()
+        if held is None:
+            return self.problem
+        token = held.credential.refresh_token if isinstance(held.credential, ManagedTokens) else None
+        return self._dead.reason(token) if token else None
 
     def sign_in(self, credential: Credential) -> None:
         """Use a credential from now on, and store it unless it is the parent's.
@@ -83,7 +102,8 @@ class AuthManager:
         """
         if not isinstance(credential, ExternalTokens):
             self._store.save(credential)
-            self._stored_version = self._store.version()
+            self._remember(credential)
+            self._dead.forget()
         self._hold(credential)
 
     def sign_out(self) -> Credential | None:
@@ -91,20 +111,20 @@ class AuthManager:
         held = self.current()
         if held is None or not isinstance(held.credential, ExternalTokens):
             self._store.delete()
-            self._stored_version = self._store.version()
+            self._remember(None)
         self._hold(None)
         return held.credential if held else None
 
     async def fresh(self) -> Held | None:
         """Return the credential to use now. One that is about to expire is renewed first."""
         held = self.current()
-        if held is None or not self._expires_soon(held.credential):
+        if held is None or not self._due(held.credential):
             return held
         self._tried_early = held.credential
         try:
             return await self.renew(held.generation)
         except AuthError:
-            if self._expired(held.credential):
+            if self._expires_within(held.credential, 0):
                 raise
             return held
 
@@ -120,14 +140,32 @@ class AuthManager:
             return held
         if isinstance(held.credential, ApiKey):
             raise RefreshError("The API key is not accepted", permanent=True)
-        if self._dead and self._dead[0] == held.credential:
-            raise self._dead[1]
         return await self._join_flight(held)
 
     async def settle(self) -> None:
-        """Wait until no refresh is under way."""
+        """Wait until no refresh is under way, and try once more to store what could not be stored."""
         if self._flight is not None:
             await self._flight.landed.wait()
+        self._store_again()
+
+    async def keep_current(self) -> None:
+        """Notice what other processes store, and renew ahead of time what will expire. Runs until cancelled."""
+        from anyio import current_time, sleep
+
+        due = current_time() + self._until_next_renewal()
+        while True:
+            await sleep(LOOK_SECONDS)
+            self._look()
+            self._store_again()
+            if self._settings.background_interval and current_time() >= due:
+                await self._renew_ahead()
+                due = current_time() + self._until_next_renewal()
+
+    def timestamp(self) -> str:
+        """Return the time as auth.json's last_refresh has it (RFC 3339)."""
+        return datetime.fromtimestamp(self._clock(), UTC).isoformat().replace("+00:00", "Z")
+
+    # Refreshing
 
     async def _join_flight(self, held: Held) -> Held:
         from anyio import Event  # late: the porch needs this module before there is a loop
@@ -144,16 +182,11 @@ class AuthManager:
         raise flight.outcome or RefreshError("The refresh was cut off by a shutdown")
 
     async def _fly(self, flight: _Flight) -> None:
-        held = flight.held
         try:
-            flight.outcome = await self._refreshed(held)
+            flight.outcome = await self._refreshed(flight.held)
         except AuthError as exc:
-            if isinstance(exc, RefreshError) and exc.permanent:
-                self._dead = (held.credential, exc)
             flight.outcome = exc
         except Exception as exc:  # noqa: BLE001 - a foreign refresher may raise anything, and turns wait for the end
-            from appserver.log import log_exception
-
             log_exception("a refresher failed unexpectedly", exc)
             flight.outcome = RefreshError("The refresh failed unexpectedly")
         finally:
@@ -164,83 +197,135 @@ class AuthManager:
     async def _refreshed(self, held: Held) -> Held:
         old = held.credential
         assert not isinstance(old, ApiKey)  # noqa: S101 - renew() has refused it
+        refresher = self._refresher_for(old)
         request = RefreshRequest(old, late=lambda tokens: self._take_late(held, tokens))
-        tokens = await self._refresher_for(old).refresh(request)
-        return self._take(held, tokens)
+        if isinstance(old, ExternalTokens):
+            return self._take(held, await refresher.refresh(request))
+        redeemed = await self._redeemer.redeem(refresher, request, self._stored)
+        self._remember(redeemed.stored)
+        if redeemed.credential is not None:
+            check_credential(self._settings, redeemed.credential)
+        if redeemed.credential != redeemed.stored:
+            warn("renewed credentials could not be stored; they are used, and storing them is tried again")
+        return self._replace(held, redeemed.credential)
 
     def _take(self, held: Held, tokens: RefreshedTokens) -> Held:
-        """Put renewed tokens in place of the ones they are for. Raises AuthError if they cannot be used."""
+        """Put the parent's renewed tokens in place of the ones they are for. Raises AuthError if they are no good."""
         old = held.credential
-        assert not isinstance(old, ApiKey)  # noqa: S101 - an API key is never refreshed
-        credential = renewed(self._settings, old, tokens, refreshed_at=self.timestamp())
-        if self._held is None:
-            raise NotSignedIn("Signed out during the refresh")
-        if self._held.generation != held.generation:
-            return self._held  # a login has happened meanwhile: it counts
-        if isinstance(credential, ManagedTokens):
-            self._store_renewed(credential)
-        self._hold(credential)
-        if _face(old) != _face(credential):
-            self.on_change()
-        return self._held
+        assert isinstance(old, ExternalTokens)  # noqa: S101 - the other kind goes through the redeemer
+        return self._replace(held, renewed(self._settings, old, tokens, refreshed_at=""))
 
     def _take_late(self, held: Held, tokens: RefreshedTokens) -> None:
         """Keep an answer that nobody waits for any more: the next turn uses it."""
-        if self._held is not None and self._held.generation == held.generation:
+        if self._held is held and isinstance(held.credential, ExternalTokens):
             self._take(held, tokens)
 
-    def _store_renewed(self, credential: ManagedTokens) -> None:
-        """Store renewed tokens. The old refresh token is spent, so they stay in use even if that fails."""
-        try:
-            self._store.save(credential)
-            self._stored_version = self._store.version()
-        except StoreError as exc:
-            warn(f"renewed credentials could not be stored and live in memory only: {exc.message}")
-
-    def _adopt_stored(self) -> None:
-        """Take over what another process, or an earlier run, has stored. External tokens are not touched by it."""
-        if self.external:
-            return
-        version = self._store.version()
-        if version == self._stored_version:
-            return
-        first, self._stored_version = self._stored_version is _NEVER_READ, version
-        credential = self._load()
-        if credential != (self._held.credential if self._held else None):
+    def _replace(self, held: Held, credential: Credential | None) -> Held:
+        """Hold a renewed credential, unless a login or logout has happened meanwhile: then that counts."""
+        if self._held is held:
             self._hold(credential)
-            if not first:
+            if credential is None or _face(held.credential) != _face(credential):
                 self.on_change()
+        if self._held is None:
+            raise NotSignedIn("Signed out during the refresh")
+        return self._held
 
-    def _load(self) -> Credential | None:
+    async def _renew_ahead(self) -> None:
+        held = self.current()
+        if held is None or isinstance(held.credential, ApiKey) or self.needs_login:
+            return
+        if isinstance(held.credential, ExternalTokens) and not self._settings.background_external:
+            return
+        if self._expires_within(held.credential, self._settings.background_skew):
+            try:
+                await self.renew(held.generation)
+            except AuthError as exc:
+                warn(f"the tokens were not renewed ahead of time: {exc.message}")
+
+    def _until_next_renewal(self) -> float:
+        """Seconds, with jitter: many processes of one user must not all ask at once."""
+        return self._settings.background_interval * random.uniform(0.8, 1.2)  # noqa: S311 - no secret
+
+    # The store
+
+    def _look(self) -> None:
+        """Take over what another process, or an earlier run, has stored. External tokens are not touched by it."""
+        if self.external or (version := self._store.version()) == self._stored_version:
+            return
+        first = self._stored_version is _NEVER_READ
         try:
-            credential = self._store.load()
+            stored = self._store.load()
+        except StoreError as exc:
+            # It may be half-written by a program that does not replace it in one step: keep what is held, look again.
+            self._note_problem(exc)
+            if first:
+                self._stored_version = version
+            return
+        self._stored_version, self.problem = version, None
+        if stored != self._stored:
+            self._stored = stored
+            self._adopt(stored, announce=not first)
+
+    def _adopt(self, stored: Credential | None, *, announce: bool) -> None:
+        old = self._held.credential if self._held else None
+        new = self._allowed(stored)
+        self._hold(new)
+        if announce and (old is None or new is None or _face(old) != _face(new)) and old != new:
+            self.on_change()
+
+    def _allowed(self, credential: Credential | None) -> Credential | None:
+        try:
             if credential is not None:
                 check_credential(self._settings, credential)
         except AuthError as exc:
-            warn(f"the stored credential is not used: {exc.message}")
+            self._note_problem(exc)
             return None
         return credential
+
+    def _note_problem(self, exc: AuthError) -> None:
+        if self.problem != exc.message:
+            self.problem = exc.message
+            warn(f"the stored credential is not used: {exc.message}")
+
+    def _remember(self, stored: Credential | None) -> None:
+        """Note what stands in the store now, so that our own change is not taken for another process's."""
+        self._stored, self._stored_version, self.problem = stored, self._store.version(), None
+
+    def _store_again(self) -> None:
+        """Store renewed tokens whose storing failed. What another process has stored meanwhile counts."""
+        held = self._held
+        if held is None or not isinstance(held.credential, ManagedTokens) or held.credential == self._stored:
+            return
+        try:
+            if self._stored is None:
+                self._store.save(held.credential)
+            else:
+                self._store.swap(self._stored, held.credential)
+        except StoreChangedError:
+            return  # _look() will find it
+        except StoreError:
+            return  # told when it failed first
+        self._remember(held.credential)
 
     def _hold(self, credential: Credential | None) -> None:
         self._generation += 1
         self._held = Held(credential, self._generation) if credential else None
 
-    def _expires_soon(self, credential: Credential) -> bool:
-        """Whether to renew ahead of time: tried once per credential, so that a failure does not delay every turn."""
-        expires_at = None if isinstance(credential, ApiKey) else credential.claims.expires_at
-        if expires_at is None or credential is self._tried_early:
-            return expires_at is not None and self._expired(credential)
-        return expires_at - self._clock() < self._settings.refresh_skew
+    # Expiry
 
-    def _expired(self, credential: Credential) -> bool:
-        expires_at = None if isinstance(credential, ApiKey) else credential.claims.expires_at
-        return expires_at is not None and expires_at <= self._clock()
+    def _due(self, credential: Credential) -> bool:
+        """Whether to renew before use: tried once per credential, so that a failure does not delay every turn."""
+        skew = 0 if credential is self._tried_early else self._settings.refresh_skew
+        return self._expires_within(credential, skew)
 
-    def timestamp(self) -> str:
-        """Return the time as auth.json's last_refresh has it (RFC 3339)."""
-        return datetime.fromtimestamp(self._clock(), UTC).isoformat().replace("+00:00", "Z")
+    def _expires_within(self, credential: Credential, seconds: float) -> bool:
+        expires_at = None if isinstance(credential, ApiKey) else credential.claims.expires_at
+        return expires_at is not None and expires_at - self._clock() <= seconds
 
 
 def _face(credential: Credential) -> tuple[object, ...]:
-    """What account/updated tells of a credential."""
-    return (credential.mode, None if isinstance(credential, ApiKey) else credential.claims.plan)
+    """What tells one account from another, and what account/updated says of it."""
+    if isinstance(credential, ApiKey):
+        return (credential.mode, credential.key)
+    claims = credential.claims
+    return (credential.mode, credential.account_id, claims.user_id, claims.email, claims.plan)

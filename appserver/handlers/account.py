@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         LoginCancelParams,
         LoginCancelResult,
         LoginParams,
+        LogoutParams,
         LogoutResult,
         RateLimitsReadResult,
     )
@@ -87,9 +88,9 @@ def login_cancel(services: Services, params: LoginCancelParams) -> LoginCancelRe
     return {"status": "canceled" if services.logins.cancel(params["loginId"]) else "notFound"}
 
 
-def logout(services: Services, _: object) -> Reply:
-    """Sign out."""
-    services.sign_out()
+def logout(services: Services, params: LogoutParams) -> Reply:
+    """Sign out, and have the issuer revoke the login unless it is to end on this machine only."""
+    services.sign_out(revoke=params.get("scope") != "local")
     result: LogoutResult = {}
     return Reply(result, then=services.tell_account)
 
@@ -164,10 +165,13 @@ async def _login_with_device(services: Services) -> DeviceCodeLoginResult:
 
 def _read(services: Services) -> AccountReadResult:
     held = services.auth.current()
-    return {
+    result: AccountReadResult = {
         "account": _account(held) if held else None,
         "requiresOpenaiAuth": services.settings.provider.requires_openai_auth,
     }
+    if reason := services.auth.needs_login:
+        result["needsLogin"] = {"reason": reason}
+    return result
 
 
 async def _read_refreshed(services: Services) -> AccountReadResult:

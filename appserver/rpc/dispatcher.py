@@ -12,6 +12,7 @@ import re
 from typing import TYPE_CHECKING
 
 from appserver.errors import Overloaded
+from appserver.log import log_exception
 from appserver.rpc.error_map import wire_error
 from appserver.transport.framing import Oversized
 from protocol import envelope, error_codes
@@ -35,7 +36,11 @@ MAX_IN_FLIGHT = 512
 RETRY_AFTER_MS = 250
 """What a refused client is told to wait: about what a request that waits for a backend takes."""
 
-_ID_IN_HEAD = rb'"id"\s*:\s*(-?\d{1,18}|"(?:[^"\\]|\\.){0,200}")'
+# Only where nothing but simple members stands before it: an "id" inside the params may be the id of another request.
+_ID_IN_HEAD = (
+    rb'\s*\{\s*(?:"(?:jsonrpc|method)"\s*:\s*"[^"\\]*"\s*,\s*)*'
+    rb'"id"\s*:\s*(-?\d{1,18}|"(?:[^"\\]|\\.){0,200}")\s*[,}]'
+)
 
 
 class Dispatcher:
@@ -103,15 +108,15 @@ class Dispatcher:
         if not self._router.waits(message):
             self._send(self._router.answer_now(message))
         elif self._in_flight >= MAX_IN_FLIGHT:
-            self._outbox.send(envelope.error(message["id"], *wire_error(Overloaded(RETRY_AFTER_MS))))
+            self._outbox.send(_overloaded(message))
         else:
-            self._in_flight += 1
-            self._tasks.start(self._answer_waiting, message, [])
+            self._start(message, [], 1)
 
     def _batch(self, entries: list[object]) -> None:
         """Answer a batch (JSON-RPC 2.0, section 6): invalid entries get an error each, replies find their waiters."""
         calls: list[Message] = []
         refusals: list[Message] = []
+        waiting = 0
         for entry in entries:
             kind = envelope.classify(entry) if isinstance(entry, dict) else Kind.INVALID
             if kind is Kind.INVALID:
@@ -121,18 +126,26 @@ class Dispatcher:
                 self._reply(entry)
             elif kind is Kind.REQUEST and isinstance(entry, dict):
                 self._settle_version(entry)
-                calls.append(entry)
+                waits = self._router.waits(entry)
+                if waits and self._in_flight + waiting >= MAX_IN_FLIGHT:
+                    refusals.append(_overloaded(entry))
+                else:
+                    waiting += waits
+                    calls.append(entry)
         if calls:
-            self._in_flight += 1
-            self._tasks.start(self._answer_waiting, calls, refusals)
+            self._start(calls, refusals, max(waiting, 1))
         elif refusals:
             self._outbox.send(refusals)
 
-    async def _answer_waiting(self, message: Message | list[Message], refusals: list[Message]) -> None:
+    def _start(self, message: Message | list[Message], refusals: list[Message], weight: int) -> None:
+        self._in_flight += weight
+        self._tasks.start(self._answer_waiting, message, refusals, weight)
+
+    async def _answer_waiting(self, message: Message | list[Message], refusals: list[Message], weight: int) -> None:
         try:
             answer = await self._router.answer_waiting(message)
         finally:
-            self._in_flight -= 1
+            self._in_flight -= weight
             if not self._in_flight and self._idle is not None:
                 self._idle.set()
         if isinstance(answer.response, list):
@@ -143,7 +156,10 @@ class Dispatcher:
         if answer.response is not None:
             self._outbox.send(answer.response)
         for then in answer.then:
-            then()
+            try:
+                then()
+            except Exception as exc:  # noqa: BLE001 - a fault of ours behind one answer must not end the connection
+                log_exception("what follows an answer failed", exc)
 
     def _reply(self, message: Message) -> None:
         try:
@@ -174,9 +190,13 @@ def _no_constant(name: str) -> object:
     raise ValueError(f"{name} is not JSON")
 
 
+def _overloaded(request: Message) -> Message:
+    return envelope.error(request["id"], *wire_error(Overloaded(RETRY_AFTER_MS)))
+
+
 def _id_in(head: bytes) -> RequestId | None:
     """Read the id from the beginning of a line that was too long to keep; clients write it first."""
-    found = re.search(_ID_IN_HEAD, head)
+    found = re.match(_ID_IN_HEAD, head)
     if found is None:
         return None
     try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from appserver import errors
+from appserver.log import log_exception
 from protocol import error_codes
 
 
@@ -43,7 +44,5 @@ def wire_error(exc: Exception) -> WireError:
 
 
 def _unexpected(exc: Exception) -> WireError:
-    import logging  # late: costs start-up time, and nothing unexpected happens there
-
-    logging.getLogger(__name__).error("unexpected error while answering a request", exc_info=exc)
+    log_exception("unexpected error while answering a request", exc)
     return WireError(error_codes.INTERNAL_ERROR, "Internal error")

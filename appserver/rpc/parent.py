@@ -82,7 +82,7 @@ class Parent:
 
     def settle(self, reply: Message) -> bool:
         """Take a reply. Returns False if nobody waits for it."""
-        if (pending := self._pending.get(reply["id"])) is not None:
+        if (pending := self._pending.pop(reply["id"], None)) is not None:
             pending.reply = reply
             pending.arrived.set()
             return True
@@ -96,14 +96,19 @@ class Parent:
             del self._overdue[next(iter(self._overdue))]
 
     def _deliver_late(self, pending: _Pending, reply: Message) -> bool:
-        if "error" in reply or pending.late is None:
+        if _failed(reply) or pending.late is None:
             return False
         pending.late(_result(pending.method, reply))
         return True
 
 
+def _failed(reply: Message) -> bool:
+    """Whether a reply tells of a failure. JSON-RPC 1.0 clients send both members, and one of them is null."""
+    return reply.get("error") is not None or "result" not in reply
+
+
 def _result(method: str, reply: Message) -> dict[str, Any]:
-    if "error" in reply:
+    if _failed(reply):
         raise ParentError(f"{method} failed: {_told(reply['error'])}")
     from appserver.rpc.params import validated_result  # late: imports the method table
 

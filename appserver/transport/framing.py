@@ -51,7 +51,7 @@ class LineSplitter:
             if part:
                 self._parts.append(part)
         elif self._parts or part:
-            self._parts = [b"".join([*self._parts, part[:HEAD_BYTES]])[:HEAD_BYTES]]
+            self._parts = [_head([*self._parts, part])]
 
     def _take(self) -> Line:
         line, size = b"".join(self._parts), self._size
@@ -59,3 +59,13 @@ class LineSplitter:
         if size > self._max:
             return Oversized(line, size)
         return line.removesuffix(b"\r")
+
+
+def _head(parts: list[bytes]) -> bytes:
+    """Join the beginning only: joining all of them would hold the line twice."""
+    head = b""
+    for part in parts:
+        head += part[: HEAD_BYTES - len(head)]
+        if len(head) == HEAD_BYTES:
+            break
+    return head

@@ -35,7 +35,8 @@ class Stdio:
         self._splitter = LineSplitter(max_line_bytes)
         self._ended = False
         self._poll_reads = _can_poll(read_fd)
-        self._poll_writes = _can_poll(write_fd) and not _same_file(write_fd, 2)
+        self._sees_hang_up = _can_poll(write_fd)
+        self._poll_writes = self._sees_hang_up and not _same_file(write_fd, 2)
         self.uses_threads = not (self._poll_reads and self._poll_writes)
 
     @classmethod
@@ -60,14 +61,17 @@ class Stdio:
 
     def receive_blocking(self) -> list[Line] | None:
         """Wait for bytes and return the lines they complete, or None at the end of the stream."""
-        return self._take(os.read(self._read_fd, CHUNK_BYTES))
+        return self._take(self._read())
 
     def send_blocking(self, data: bytes) -> None:
         """Write all of data. Raises TransportClosed."""
         view = memoryview(data)
         try:
             while view:
-                view = view[os.write(self._write_fd, view) :]
+                try:
+                    view = view[os.write(self._write_fd, view) :]
+                except BlockingIOError:  # whoever shares the pipe has made it non-blocking
+                    select.select([], [self._write_fd], [])
         except OSError as exc:
             raise TransportClosed from exc
 
@@ -79,9 +83,9 @@ class Stdio:
 
         if self._poll_reads:
             await wait_readable(self._read_fd)
-            return self._take(os.read(self._read_fd, CHUNK_BYTES))
+            return self._take(self._read())
         # Abandoned on cancel: a blocked read has no other way to end. `uses_threads` tells the cli about it.
-        return self._take(await to_thread.run_sync(os.read, self._read_fd, CHUNK_BYTES, abandon_on_cancel=True))
+        return self._take(await to_thread.run_sync(self._read, abandon_on_cancel=True))
 
     async def send(self, data: bytes) -> None:
         """Write all of data, waiting while the reader is slow. Raises TransportClosed."""
@@ -103,13 +107,24 @@ class Stdio:
 
     def peer_closed(self) -> bool:
         """Whether the reader of our output has gone, found without writing."""
-        if not self._poll_writes:
+        if not self._sees_hang_up:
             return False
         poller = select.poll()
         poller.register(self._write_fd, 0)
         return bool(poller.poll(0))
 
-    def _take(self, chunk: bytes) -> list[Line] | None:
+    def _read(self) -> bytes | None:
+        """Read what is there: None if it was nothing after all, no bytes at the end of the stream."""
+        try:
+            return os.read(self._read_fd, CHUNK_BYTES)
+        except BlockingIOError:  # somebody else reads from the same pipe, and was quicker
+            return None
+        except OSError:  # a socket whose peer died with our output unread, or a terminal that has gone
+            return b""
+
+    def _take(self, chunk: bytes | None) -> list[Line] | None:
+        if chunk is None:
+            return []
         if chunk:
             return self._splitter.feed(chunk)
         if self._ended:

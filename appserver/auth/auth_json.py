@@ -1,0 +1,81 @@
+"""The shape of auth.json: its members to a credential, and back.
+
+Pure. Other programs read and write the same file: members that stand for no credential of ours are left as they are.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from appserver.auth.credentials import ApiKey, ManagedTokens, managed_tokens
+from appserver.errors import AuthError, StoreError
+from protocol.base import Secret
+
+if TYPE_CHECKING:
+    from appserver.auth.credentials import Credential
+
+
+def parse_document(data: bytes) -> dict[str, Any]:
+    """Read the bytes of auth.json. Raises ValueError with a text that does not repeat them."""
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError):
+        raise ValueError("it is not JSON") from None
+    if not isinstance(document, dict):
+        raise ValueError("it is no JSON object")
+    return document
+
+
+def credential_in(document: dict[str, Any]) -> Credential | None:
+    """Return the credential that a document holds. Raises AuthError if what is there makes no sense."""
+    key, tokens = _secret(document, "OPENAI_API_KEY"), document.get("tokens")
+    mode = document.get("auth_mode") or ("apikey" if key else "chatgpt")
+    if mode == "apikey":
+        return ApiKey(key) if key else None
+    if mode != "chatgpt" or not isinstance(tokens, dict):
+        return None  # a way to sign in that we do not speak: not ours to use, nor to destroy
+    return _managed(tokens, document.get("last_refresh"), key)
+
+
+def document_with(document: dict[str, Any], credential: Credential) -> dict[str, Any]:
+    """Return a document with a credential in place of the one before. Raises StoreError for external tokens."""
+    others = {key: value for key, value in document.items() if key not in ("tokens", "last_refresh")}
+    if isinstance(credential, ApiKey):
+        return {**others, "auth_mode": "apikey", "OPENAI_API_KEY": credential.key.reveal()}
+    if not isinstance(credential, ManagedTokens):
+        raise StoreError("external tokens are never stored")
+    known = document.get("tokens")
+    return {
+        **others,
+        "auth_mode": "chatgpt",
+        "OPENAI_API_KEY": credential.api_key.reveal() if credential.api_key else None,
+        "tokens": {
+            **(known if isinstance(known, dict) else {}),
+            "id_token": credential.id_token.reveal(),
+            "access_token": credential.access_token.reveal(),
+            "refresh_token": credential.refresh_token.reveal() if credential.refresh_token else "",
+            "account_id": credential.account_id,
+        },
+        "last_refresh": credential.last_refresh,
+    }
+
+
+def _managed(tokens: dict[str, Any], last_refresh: object, key: Secret | None) -> ManagedTokens:
+    id_token, access_token = _secret(tokens, "id_token"), _secret(tokens, "access_token")
+    if id_token is None or access_token is None:
+        raise AuthError("the tokens are incomplete")
+    account_id = tokens.get("account_id")
+    return managed_tokens(
+        id_token,
+        access_token,
+        _secret(tokens, "refresh_token"),
+        last_refresh=last_refresh if isinstance(last_refresh, str) else "",
+        account_id=account_id if isinstance(account_id, str) else None,
+        api_key=key,
+    )
+
+
+def _secret(members: dict[str, Any], name: str) -> Secret | None:
+    value = members.get(name)
+    return Secret(value) if isinstance(value, str) and value else None

@@ -1,0 +1,68 @@
+"""Refresh tokens that the issuer has refused for good: remembered for exactly that token, also by the next process.
+
+Only a hash is kept (refresh tokens are long random strings, so it gives nothing away), in a file of its own beside
+auth.json. A different token, or a login, has nothing to do with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from appserver.log import warn
+
+if TYPE_CHECKING:
+    from protocol.base import Secret
+
+FILE_NAME = "refresh-failed.json"
+
+
+class DeadTokens:
+    """Remembers the one refresh token that failed last. Without a home, only as long as the process lives."""
+
+    def __init__(self, home: str | None) -> None:
+        self._path = Path(home, FILE_NAME) if home is not None else None
+        self._known: tuple[str, str] | None = None
+
+    def reason(self, token: Secret) -> str | None:
+        """Return why this token is known to be dead, or None."""
+        key = _hash(token)
+        if self._known is None or self._known[0] != key:
+            self._known = self._read() or self._known
+        return self._known[1] if self._known and self._known[0] == key else None
+
+    def remember(self, token: Secret, reason: str) -> None:
+        """Note that this token is dead."""
+        self._known = (_hash(token), reason)
+        if self._path is None:
+            return
+        try:
+            fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with open(fd, "w", encoding="utf-8") as file:
+                json.dump({"refresh_token_sha256": self._known[0], "reason": reason}, file)
+        except OSError as exc:
+            warn(f"{self._path}: cannot be written, the next process will ask the issuer again: {exc.strerror}")
+
+    def forget(self) -> None:
+        """Drop what is remembered: somebody has signed in."""
+        self._known = None
+        if self._path is not None:
+            with contextlib.suppress(OSError):
+                self._path.unlink()
+
+    def _read(self) -> tuple[str, str] | None:
+        if self._path is None:
+            return None
+        try:
+            found = json.loads(self._path.read_bytes())
+            return str(found["refresh_token_sha256"]), str(found["reason"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None  # a note that cannot be read costs one request to the issuer
+
+
+def _hash(token: Secret) -> str:
+    return hashlib.sha256(token.reveal().encode()).hexdigest()

@@ -1,0 +1,120 @@
+"""Locks between processes: released by the operating system when their holder dies, and never deleted.
+
+A lock is keyed by the canonical path of what it guards, so that a symbolic link and its target share one. It says in
+plain text who holds it. Waits are bounded: a stuck holder leads to an error that names it, not to going ahead.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import random
+import sys
+import tempfile
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from appserver.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from filelock import BaseFileLock
+
+POLL_SECONDS = 0.025
+"""How often a waiter looks, give or take half of it so that many waiters do not look at once."""
+
+MODE = 0o600
+HOLDER_BYTES = 200
+
+
+class FileLock:
+    """A lock beside a file, held by one process at a time."""
+
+    def __init__(self, guarded: Path, purpose: str, patience: float) -> None:
+        """`patience`: seconds to wait for another holder."""
+        self._path = _lock_path(Path(os.path.realpath(guarded)), purpose)
+        self._patience = patience
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the lock, blocking the thread while waiting. For short work. Raises StoreError."""
+        from filelock import Timeout
+
+        lock = self._lock()
+        try:
+            lock.acquire(timeout=self._patience, poll_interval=POLL_SECONDS)
+        except Timeout:
+            raise self._stuck() from None
+        except OSError as exc:
+            raise StoreError(f"{self._path}: cannot be locked: {exc.strerror}") from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    @asynccontextmanager
+    async def held_waiting(self) -> AsyncIterator[None]:
+        """Hold the lock without blocking the event loop while waiting. Raises StoreError."""
+        lock = self._lock()
+        await self._acquire(lock)
+        try:
+            yield
+        finally:
+            lock.release()
+
+    async def _acquire(self, lock: BaseFileLock) -> None:
+        from anyio import move_on_after, sleep
+        from filelock import Timeout
+
+        with move_on_after(self._patience):
+            while True:
+                try:
+                    lock.acquire(blocking=False)
+                except Timeout:
+                    await sleep(POLL_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 - spreads waiters, no secret
+                except OSError as exc:
+                    raise StoreError(f"{self._path}: cannot be locked: {exc.strerror}") from None
+                else:
+                    return
+        raise self._stuck()
+
+    def _lock(self) -> BaseFileLock:
+        import filelock  # late: only a refresh or a login needs it
+
+        return filelock.FileLock(
+            self._path,
+            mode=MODE,
+            thread_local=False,  # taken in the event loop, given back wherever the task ends
+            fallback_to_soft=False,  # a soft lock outlives a holder that dies
+            preserve_lock_file=True,  # deleting it would let two waiters hold two different files
+            on_acquired=_sign,
+        )
+
+    def _stuck(self) -> StoreError:
+        try:
+            holder = self._path.read_text(encoding="utf-8", errors="replace")[:HOLDER_BYTES].strip()
+        except OSError:
+            holder = ""
+        return StoreError(
+            f"{self._path}: held by another process ({holder or 'unknown'}) for more than {self._patience:g}s"
+        )
+
+
+def _sign(fd: int) -> None:
+    """Say who holds the lock, for a person to read."""
+    text = f"{os.getpid()} {os.path.basename(sys.argv[0]) or 'python'}\n".encode()
+    with contextlib.suppress(OSError):
+        os.ftruncate(fd, 0)
+        os.lseek(fd, 0, os.SEEK_SET)
+        os.write(fd, text)
+
+
+def _lock_path(guarded: Path, purpose: str) -> Path:
+    """Return where the lock is: beside the file, or in the temporary directory if nothing can be created there."""
+    if os.access(guarded.parent, os.W_OK) or not guarded.parent.exists():
+        return guarded.with_name(f"{guarded.name}.{purpose}.lock")
+    key = hashlib.sha256(os.fsencode(guarded)).hexdigest()[:32]
+    return Path(tempfile.gettempdir(), f"appserver-{key}.{purpose}.lock")
