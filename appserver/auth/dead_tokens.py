@@ -7,7 +7,6 @@ auth.json. A different token, or a login, has nothing to do with it.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 from pathlib import Path
@@ -65,4 +64,6 @@ class DeadTokens:
 
 
 def _hash(token: Secret) -> str:
+    import hashlib  # late: loads OpenSSL, which the first answers do not need
+
     return hashlib.sha256(token.reveal().encode()).hexdigest()

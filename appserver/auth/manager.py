@@ -7,7 +7,6 @@ method never waits, so between two awaits the state is whole without a lock.
 
 from __future__ import annotations
 
-import random
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -244,6 +243,8 @@ class AuthManager:
 
     def _until_next_renewal(self) -> float:
         """Seconds, with jitter: many processes of one user must not all ask at once."""
+        import random
+
         return self._settings.background_interval * random.uniform(0.8, 1.2)  # noqa: S311 - no secret
 
     # The store

@@ -1,0 +1,216 @@
+"""JSON-RPC as the parent speaks it, over two byte streams: requests out, replies, notifications and requests in.
+
+The reader awaits nothing but bytes: a reply wakes who waits for it, a notification goes into buffers, a request of
+the server is answered in a task of its own. Knows neither processes nor what any method means.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio
+
+from appserver.client.errors import ServerError, ServerGone
+from appserver.client.streams import Notification, NotificationStream
+from appserver.errors import AppServerError
+from appserver.transport.framing import LineSplitter, Oversized
+from protocol import envelope, error_codes
+from protocol.envelope import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from anyio.abc import ByteReceiveStream, ByteSendStream, TaskGroup
+
+    from appserver.transport.framing import Line
+    from protocol.envelope import Message, RequestId
+
+    Handler = Callable[[dict[str, Any]], Awaitable[object]]
+
+REQUEST_SECONDS: Final = 60.0
+"""What a request waits unless told otherwise: longer than the server itself waits for an issuer."""
+
+MAX_LINE_BYTES: Final = 256 * 1024 * 1024
+"""Beyond this a line is no message: nothing that the server sends comes near it."""
+
+CHUNK_BYTES: Final = 64 * 1024
+QUEUED_LINES: Final = 64
+"""Lines that may wait for a server that is slow to read; then who sends waits too."""
+
+_CLOSED: Final = (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError, OSError)
+_logger = logging.getLogger(__name__)
+
+
+class _Waiter:
+    """A request that was sent, and its reply once that is there."""
+
+    def __init__(self) -> None:
+        self.arrived = anyio.Event()
+        self.reply: Message | None = None
+
+
+class Connection:
+    """One server on the other end of two streams."""
+
+    def __init__(self, output: ByteReceiveStream, input_: ByteSendStream, tasks: TaskGroup) -> None:
+        self._output = output
+        self._input = input_
+        self._tasks = tasks
+        # Whole lines go through one writer: a sender that is cancelled must not leave half a line behind.
+        self._outgoing, self._lines = anyio.create_memory_object_stream[bytes](QUEUED_LINES)
+        self._ids = itertools.count(1)
+        self._waiters: dict[RequestId, _Waiter] = {}
+        self._handlers: dict[str, Handler] = {}
+        self._streams: set[NotificationStream] = set()
+        self._gone: str | None = None
+
+    async def request(self, method: str, params: object = None, *, timeout: float = REQUEST_SECONDS) -> Any:  # noqa: ANN401 - whatever the method returns
+        """Send a request and return its result. Raises ServerError, ServerGone or TimeoutError."""
+        request_id, waiter = next(self._ids), _Waiter()
+        self._waiters[request_id] = waiter
+        try:
+            with anyio.fail_after(timeout):
+                await self._send({"id": request_id, **_call(method, params)})
+                await waiter.arrived.wait()
+        except TimeoutError:
+            raise TimeoutError(f"{method}: no answer within {timeout:g}s") from None
+        finally:
+            del self._waiters[request_id]
+        if waiter.reply is None:
+            raise ServerGone(self._gone or "The app-server has gone")
+        if "error" in waiter.reply:
+            raise _server_error(waiter.reply["error"])
+        return waiter.reply["result"]
+
+    async def notify(self, method: str, params: object = None) -> None:
+        """Send a notification. Raises ServerGone."""
+        await self._send(_call(method, params))
+
+    def on_request(self, method: str, handler: Handler) -> None:
+        """Answer the server's requests of this method with what `handler` returns."""
+        self._handlers[method] = handler
+
+    def notifications(self, *methods: str, thread_id: str | None = None) -> NotificationStream:
+        """Return a stream of notifications that is not entered yet."""
+        stream = NotificationStream(self._streams, frozenset(methods), thread_id)
+        if self._gone:
+            stream.end(ServerGone(self._gone))
+        return stream
+
+    # The tasks that whoever owns the connection runs
+
+    async def read(self) -> str:
+        """Read until the server sends no more, and say why that is."""
+        splitter = LineSplitter(MAX_LINE_BYTES)
+        try:
+            while True:
+                for line in splitter.feed(await self._output.receive(CHUNK_BYTES)):
+                    if isinstance(line, Oversized):
+                        return f"sent a line of {line.size} bytes"
+                    self._take(line)
+        except _CLOSED:
+            return "has ended"
+
+    async def write(self) -> None:
+        """Write what is sent until `end_input`, then close the server's input."""
+        try:
+            with self._lines:
+                async for line in self._lines:
+                    await self._input.send(line)
+        except _CLOSED:
+            pass  # `read` finds the end of the server too, and what it says knows the exit code
+        finally:
+            with anyio.CancelScope(shield=True):  # closing does not wait for the server
+                await self._input.aclose()
+
+    def end_input(self) -> None:
+        """Send nothing more: the server reads what is queued, and then the end of its input."""
+        self._outgoing.close()
+
+    def lose(self, why: str) -> None:
+        """Fail everything that waits, and everything that is asked for from now on."""
+        self._gone = self._gone or why
+        for waiter in self._waiters.values():
+            waiter.arrived.set()
+        for stream in list(self._streams):
+            stream.end(ServerGone(self._gone))
+
+    # Messages
+
+    def _take(self, line: Line) -> None:
+        try:
+            message = json.loads(line)
+        except (ValueError, RecursionError):
+            message = None
+        match envelope.classify(message) if isinstance(message, dict) else Kind.INVALID:
+            case Kind.RESPONSE:
+                self._settle(message)
+            case Kind.NOTIFICATION:
+                note = Notification(message["method"], message.get("params") or {})
+                for stream in self._streams:
+                    stream.put(note)
+            case Kind.REQUEST:
+                self._tasks.start_soon(self._answer, message)
+            case Kind.INVALID:
+                _logger.warning("passed over a line of %d bytes that is no message", len(line))  # may hold anything
+
+    def _settle(self, reply: Message) -> None:
+        waiter = self._waiters.get(reply["id"])
+        if waiter is not None:  # else its wait has run out
+            waiter.reply = reply
+            waiter.arrived.set()
+
+    async def _answer(self, request: Message) -> None:
+        line = await self._reply(request["id"], request["method"], request.get("params") or {})
+        try:
+            await self._send_line(line)
+        except ServerGone:
+            _logger.warning("the app-server was gone before %s was answered", request["method"])
+
+    async def _reply(self, request_id: RequestId, method: str, params: dict[str, Any]) -> bytes:
+        handler = self._handlers.get(method)
+        if handler is None:
+            text = f"Method not found: {method}"
+            return _line(envelope.error(request_id, error_codes.METHOD_NOT_FOUND, text))
+        try:
+            return _line(envelope.result(request_id, await handler(params)))
+        except ServerError as exc:
+            return _line(envelope.error(request_id, exc.code, exc.message, exc.data))
+        except AppServerError as exc:
+            return _line(envelope.error(request_id, error_codes.INTERNAL_ERROR, exc.message))
+        except Exception as exc:
+            _logger.exception("the handler of %s failed", method)
+            # Its words go to the server, and from there into the error of the turn that needed the answer.
+            text = str(exc) or type(exc).__name__
+            return _line(envelope.error(request_id, error_codes.INTERNAL_ERROR, text))
+
+    async def _send(self, message: Message) -> None:
+        await self._send_line(_line(message))
+
+    async def _send_line(self, line: bytes) -> None:
+        if self._gone:
+            raise ServerGone(self._gone)
+        try:
+            await self._outgoing.send(line)
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+            raise ServerGone(self._gone or "The app-server takes no more input") from None
+
+
+def _call(method: str, params: object) -> Message:
+    return {"method": method} if params is None else {"method": method, "params": params}
+
+
+def _line(message: Message) -> bytes:
+    return json.dumps(message, separators=(",", ":")).encode("ascii") + b"\n"
+
+
+def _server_error(error: object) -> ServerError:
+    """Read an error, however it is shaped."""
+    if not isinstance(error, dict):
+        return ServerError(error_codes.INTERNAL_ERROR, str(error))
+    code, message = error.get("code"), error.get("message")
+    known = code if isinstance(code, int) else error_codes.INTERNAL_ERROR
+    return ServerError(known, str(message or "no message"), error.get("data"))
