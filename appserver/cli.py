@@ -1,6 +1,7 @@
 """argv and environment to settings to a running server. The only place that reads either, and that exits.
 
-Called as existing clients call the reference: `appserver [-c key=value]... [app-server] [--listen stdio://]`.
+Called as existing clients call the reference: `appserver [-c key=value]... [app-server] [--listen stdio://]`. Each
+command has a parser of its own, built when it is asked for; a parent waits while that of `app-server` is.
 """
 
 from __future__ import annotations
@@ -12,16 +13,45 @@ from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
 from appserver import __version__
-from appserver.errors import ConfigError
+from appserver.errors import AppServerError, ConfigError
 
 if TYPE_CHECKING:
     from appserver.settings import Settings
+
+EXIT_FAILED = 1
+"""Not signed in, or a login or a check has failed."""
 
 EXIT_CONFIG = 2
 """The configuration or the command line cannot be used (as argparse has it)."""
 
 EXIT_INTERRUPTED = 130
 """128 plus SIGINT, where a signal arrives before there is a handler."""
+
+HELP_COLUMNS = 100
+"""How wide help is. Measuring the terminal would import shutil at every start."""
+
+DESCRIPTION = """A JSON-RPC app-server over stdio, and the same services for a person at a terminal.
+
+commands:
+  app-server            serve a parent on stdin and stdout (the default)
+  login                 sign in with a browser, a device code or an API key
+  logout                sign out
+  status                tell who is signed in
+  doctor                look for what keeps this from working
+  demo                  show everything, offline, in a few seconds
+  fake-backend          serve an issuer and a Responses API on loopback, for tests
+  generate-json-schema  write the protocol's JSON Schema
+
+`appserver COMMAND --help` tells the options of a command."""
+
+EXIT_CODES = """exit codes:
+  0    it worked; somebody is signed in; no check has failed
+  1    it did not work; nobody is signed in; a check has failed
+  2    the command line or the configuration cannot be used
+  130  interrupted with Ctrl-C"""
+
+OPTIONS_WITH_VALUE = frozenset(("-c", "--config", "--listen", "--port", "--out"))
+"""Those whose value is a word of its own, which is no command."""
 
 
 def main() -> NoReturn:
@@ -31,27 +61,43 @@ def main() -> NoReturn:
 
 def run(arguments: list[str]) -> int:
     """Run a command and return its exit code."""
-    options = _parser().parse_intermixed_args(arguments)  # -c may stand on either side of the command
+    command, words = _split(arguments)
     try:
-        match options.command:
+        match command:
+            case "app-server":
+                return _serve(words)
+            case "login" | "logout" | "status" | "doctor":
+                return _run_for_person(command, words)
             case "demo":
-                from appserver.testing.demo import run_demo
-
-                return run_demo()
+                return _demo(words)
             case "fake-backend":
-                return _fake_backend(options.port)
+                return _fake_backend(words)
             case "generate-json-schema":
-                return _generate_schema(options.out)
+                return _generate_schema(words)
             case _:
-                return _serve(options)
+                _Parser("").error("there is no such command")
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
-    except ConfigError as exc:
+    except AppServerError as exc:
         sys.stderr.write(f"appserver: {exc.message}\n")
-        return EXIT_CONFIG
+        return EXIT_CONFIG if isinstance(exc, ConfigError) else EXIT_FAILED
 
 
-def _serve(options: argparse.Namespace) -> int:
+def _split(arguments: list[str]) -> tuple[str, list[str]]:
+    """Return the command and all other words: options may stand on either side of it."""
+    is_value = False
+    for number, word in enumerate(arguments):
+        if not is_value and not word.startswith("-"):
+            return word, arguments[:number] + arguments[number + 1 :]
+        is_value = not is_value and word in OPTIONS_WITH_VALUE
+    return "app-server", arguments
+
+
+def _serve(words: list[str]) -> int:
+    parser = _Parser("", DESCRIPTION, EXIT_CODES)
+    parser.add_argument("--version", action="version", version=f"appserver {__version__}")
+    parser.add_argument("--listen", default="stdio://", metavar="URL", help="stdio://, the default")
+    options = parser.parse(words)
     if options.listen != "stdio://":
         raise ConfigError(f"--listen {options.listen}: only stdio:// is served")
     from appserver.settings import load_settings
@@ -88,7 +134,33 @@ def serve_stdio(settings: Settings) -> int:
     return code
 
 
-def _fake_backend(port: int) -> int:
+def _run_for_person(name: str, words: list[str]) -> int:
+    from appserver.commands import command
+
+    chosen, parser = command(name), _Parser(name, epilog=EXIT_CODES)
+    chosen.add_options(parser)
+    try:
+        return chosen.run(parser.parse(words), os.environ)
+    except KeyboardInterrupt:
+        sys.stderr.write("appserver: cancelled\n")
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has gone. What is left of it must not fail once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
+
+
+def _demo(words: list[str]) -> int:
+    _Parser("demo", "Show everything, offline, in a few seconds.").parse(words)
+    from appserver.testing.demo import run_demo
+
+    return run_demo()
+
+
+def _fake_backend(words: list[str]) -> int:
+    parser = _Parser("fake-backend", "Serve an issuer and a Responses API on loopback, for tests.")
+    parser.add_argument("--port", type=int, default=0, help="0, the default, takes a free one; the URL is printed")
+    port = parser.parse(words).port
     import anyio
 
     from appserver.testing import FakeBackend, run_forever
@@ -101,7 +173,10 @@ def _fake_backend(port: int) -> int:
     return 0
 
 
-def _generate_schema(out: str) -> int:
+def _generate_schema(words: list[str]) -> int:
+    parser = _Parser("generate-json-schema", "Write the protocol's JSON Schema.")
+    parser.add_argument("--out", default="schema", metavar="DIR", help="where to write to")
+    out = parser.parse(words).out
     from pathlib import Path
 
     from protocol.schema_export import write_schema
@@ -110,37 +185,36 @@ def _generate_schema(out: str) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "appserver",
-        # Given, because argparse would import shutil to measure the terminal for it at every start.
-        usage="appserver [-c KEY=VALUE]... [command] [options]",
-        description="A JSON-RPC app-server over stdio.",
-        formatter_class=argparse.RawTextHelpFormatter,
-    )
-    parser.add_argument(
-        "command",
-        nargs="?",
-        choices=("app-server", "demo", "fake-backend", "generate-json-schema"),
-        default="app-server",
-        help="app-server            serve a parent on stdin and stdout (the default)\n"
-        "demo                  show everything, offline, in a few seconds\n"
-        "fake-backend          serve an issuer and a Responses API on loopback, for tests\n"
-        "generate-json-schema  write the protocol's JSON Schema",
-    )
-    parser.add_argument("--version", action="version", version=f"appserver {__version__}")
-    serving = parser.add_argument_group("app-server")
-    serving.add_argument(
-        "-c",
-        "--config",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="override a key of config.toml",
-    )
-    serving.add_argument("--listen", default="stdio://", metavar="URL", help="stdio://, the default")
-    fake = parser.add_argument_group("fake-backend")
-    fake.add_argument("--port", type=int, default=0, help="0, the default, takes a free one and prints the URL")
-    schema = parser.add_argument_group("generate-json-schema")
-    schema.add_argument("--out", default="schema", metavar="DIR", help="where to write to")
-    return parser
+class _Parser(argparse.ArgumentParser):
+    """Complains in one line, and never repeats an argument: it may be a key that was put in the wrong place."""
+
+    def __init__(self, command: str, description: str | None = None, epilog: str | None = None) -> None:
+        prog = f"appserver {command}".rstrip()
+        super().__init__(
+            prog,
+            usage=f"{prog} [options]" if command else "appserver [-c KEY=VALUE]... [command] [options]",
+            description=description,
+            epilog=epilog,
+            formatter_class=_formatter,
+            allow_abbrev=False,
+        )
+        self.add_argument(
+            "-c", "--config", action="append", default=[], metavar="KEY=VALUE", help="override a key of config.toml"
+        )
+
+    def parse(self, words: list[str]) -> argparse.Namespace:
+        """Parse what follows the command, or exit."""
+        options, unknown = self.parse_known_args(words)
+        if unknown:
+            names = [word.partition("=")[0] for word in unknown if word.startswith("--")]
+            self.error(f"unknown option {names[0]}" if names else "there is an argument too many")
+        return options
+
+    def error(self, message: str) -> NoReturn:
+        """Exit. Where argparse repeats an argument, it does so in quotes and at the end."""
+        problem = message.partition(" '")[0].rstrip(":").replace("ignored explicit argument", "it takes no value")
+        self.exit(EXIT_CONFIG, f"{self.prog}: {problem} (try {self.prog} --help)\n")
+
+
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    return argparse.RawTextHelpFormatter(prog, width=HELP_COLUMNS)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ssl
 from typing import TYPE_CHECKING
+from urllib.request import getproxies
 
 import httpx
 
@@ -43,7 +44,8 @@ class Http:
         scheme = "https" if url.startswith("https:") else "http"
         if scheme not in self._clients:
             self._clients[scheme] = httpx.AsyncClient(
-                verify=self._trust() if scheme == "https" else False,  # there is no TLS on http:
+                # Without TLS there is nothing to verify, unless the way leads through a proxy that has it.
+                verify=self._trust() if scheme == "https" or getproxies() else False,
                 timeout=httpx.Timeout(ISSUER_TIMEOUT, connect=CONNECT_TIMEOUT),
                 limits=httpx.Limits(
                     max_connections=MAX_CONNECTIONS,

@@ -17,7 +17,8 @@ _CREDENTIALS = (
     r"eyJ[\w-]{8,}\.[\w-]{4,}(?:\.[\w-]*)?"  # a JWT
     r"|\b(?:sk|rt|ac|sess)[-_][\w-]{6,}"  # API keys, refresh tokens, authorization codes
     r"|(?<=[Bb]earer )[^\s'\",]+"
-    r"|(?<=code=)[^&\s'\"]+|(?<=code_verifier=)[^&\s'\"]+|(?<=state=)[^&\s'\"]+"
+    r"|(?<=code=)(?!-?\d{1,6}\b)[^&\s'\")]+"  # not the short number of an error
+    r"|(?<=code_verifier=)[^&\s'\"]+|(?<=state=)[^&\s'\"]+"
     r"|(?<=_token=)[^&\s'\"]+|(?<=_token\": \")[^\"]+|(?<=_token\":\")[^\"]+|(?<=_token': ')[^']+"
 )
 

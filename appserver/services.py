@@ -10,12 +10,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 from appserver.auth.credentials import ApiKey, ManagedTokens, managed_tokens
-from appserver.auth.file_store import FileStore
 from appserver.auth.logins import Logins
 from appserver.auth.manager import AuthManager
+from appserver.auth.refresh_parent import ParentCalls
 from appserver.auth.refresher import load_refresher
 from appserver.auth.restrictions import check_credential
-from appserver.auth.store import MemoryStore
+from appserver.auth.stores import open_store
 from appserver.errors import LoginError, NotSignedIn
 from protocol.account import plan_type
 
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from appserver.auth.login_device import DeviceLogin
     from appserver.auth.oauth_client import LoginGrant, OAuthClient
     from appserver.auth.refresher import Refresher
+    from appserver.auth.store import CredentialStore
     from appserver.http import Http
     from appserver.llm.authorized import Access
     from appserver.llm.client import EventStream, ModelClient, ModelRequest
-    from appserver.rpc.parent import Parent
     from appserver.session import Session
     from appserver.settings import Settings
     from appserver.tasks import Tasks
@@ -50,6 +50,13 @@ class LoginFlow(Protocol):
         """Wait for the user. Raises LoginError."""
 
 
+class ParentSide(ParentCalls, Protocol):
+    """The parent application, or what stands in for it where a person is at a terminal."""
+
+    def notify(self, method: str, params: object) -> None:
+        """Send a notification."""
+
+
 class Services:
     """Everything behind one connection."""
 
@@ -58,7 +65,7 @@ class Services:
         settings: Settings,
         session: Session,
         tasks: Tasks,
-        parent: Parent,
+        parent: ParentSide,
         room: Callable[[], Awaitable[None]],
     ) -> None:
         self.settings = settings
@@ -69,8 +76,8 @@ class Services:
         self._configured = (
             load_refresher(settings.refresher, settings.refresher_options) if settings.refresher else None
         )
-        store = MemoryStore() if settings.credentials_store == "ephemeral" else FileStore(settings.home)
-        self.auth = AuthManager(settings, store, tasks, self._refresher_for)
+        self.store: CredentialStore = open_store(settings)
+        self.auth = AuthManager(settings, self.store, tasks, self._refresher_for)
         self.auth.on_change = self.tell_account
         self.logins = Logins(tasks, self.tell_login)
 

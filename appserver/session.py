@@ -9,6 +9,9 @@ from appserver import __version__
 
 DEFAULT_ORIGINATOR = "appserver"
 
+PROTOCOL_VERSION = "0.163.0"
+"""The version of the reference whose protocol this is. Clients read it from the user agent and gate features on it."""
+
 
 class Session:
     """The client of this connection. Until the handshake it has no name."""
@@ -39,7 +42,7 @@ def platform_os() -> str:
 
 def _user_agent(originator: str, suffix: str) -> str:
     machine = os.uname().machine if hasattr(os, "uname") else "unknown"
-    return f"{originator}/{__version__} ({platform_os()}; {machine}) appserverd{suffix}"
+    return f"{originator}/{PROTOCOL_VERSION} ({platform_os()}; {machine}) appserverd/{__version__}{suffix}"
 
 
 def _header_safe(text: str) -> str:

@@ -264,9 +264,10 @@ def _forced_workspaces(config: _Table) -> tuple[str, ...]:
 
 def _credentials_store(config: _Table) -> str:
     chosen = config.get("cli_auth_credentials_store", str) or "file"
-    if chosen not in ("file", "auto", "ephemeral"):
-        raise config.error("cli_auth_credentials_store", f'expected "file", "auto" or "ephemeral", not "{chosen}"')
-    return "file" if chosen == "auto" else chosen
+    if chosen not in ("file", "keyring", "auto", "ephemeral"):
+        expected = 'expected "file", "keyring", "auto" or "ephemeral"'
+        raise config.error("cli_auth_credentials_store", f'{expected}, not "{chosen}"')
+    return chosen
 
 
 def _max_line_bytes(server: _Table) -> int:

@@ -24,16 +24,16 @@ ORDER = (
     # import what stands above it, and what shares its line.
     ("protocol",),
     ("appserver",),  # the package itself: the version
-    ("appserver.errors", "appserver.log", "appserver.transport.framing"),
-    ("appserver.session", "appserver.settings", "appserver.tasks"),
+    ("appserver.errors", "appserver.log", "appserver.session", "appserver.tasks"),
     ("appserver.transport",),
+    ("appserver.settings",),  # it knows the default size of a line
     ("appserver.rpc",),
     ("appserver.http", "appserver.loopback"),
     ("appserver.auth",),
     ("appserver.llm",),
     ("appserver.turns",),  # consumes the model's events, so it knows llm's types
     ("appserver.services",),
-    ("appserver.handlers",),
+    ("appserver.handlers", "appserver.commands"),  # for a parent, and for a person at a terminal
     ("appserver.wiring",),
     ("appserver.porch",),
     ("appserver.client",),
@@ -127,7 +127,8 @@ def test_nothing_imports_what_stands_below_it() -> None:
 def test_nothing_imports_in_a_cycle() -> None:
     graph: dict[str, set[str]] = {module: set() for module in sources()}
     for one in ours():
-        graph[one.module].add(one.target)
+        if one.target != one.module:  # a package that imports a part of itself
+            graph[one.module].add(one.target)
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as exc:

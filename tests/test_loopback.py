@@ -274,9 +274,7 @@ async def test_a_client_that_hangs_up_does_not_cancel_a_handler() -> None:
         (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", 501),
     ],
 )
-async def test_a_malformed_request_is_refused_and_the_connection_closed(
-    request_bytes: bytes, status: int
-) -> None:
+async def test_a_malformed_request_is_refused_and_the_connection_closed(request_bytes: bytes, status: int) -> None:
     async with serving(echo) as url:
         answer = await exchange(url, request_bytes)
         head, _, body = answer.partition(b"\r\n\r\n")
@@ -287,9 +285,7 @@ async def test_a_malformed_request_is_refused_and_the_connection_closed(
 
 
 @pytest.mark.parametrize("framing", [b"Content-Length: 11", b"Transfer-Encoding: chunked"])
-async def test_a_body_above_the_cap_is_refused_with_413(
-    framing: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_body_above_the_cap_is_refused_with_413(framing: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loopback, "MAX_BODY_BYTES", 10)
     async with serving(echo) as url:
         request = b"POST / HTTP/1.1\r\nHost: x\r\n" + framing + b"\r\n\r\n"
@@ -299,9 +295,7 @@ async def test_a_body_above_the_cap_is_refused_with_413(
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHo"])
-async def test_a_client_that_is_silent_for_too_long_is_dropped(
-    sent: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_client_that_is_silent_for_too_long_is_dropped(sent: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loopback, "IDLE_SECONDS", 0.01)
     async with serving(echo) as url, await raw_connection(url) as stream:
         if sent:

@@ -27,6 +27,14 @@ def parse_document(data: bytes) -> dict[str, Any]:
     return document
 
 
+def document_bytes(document: dict[str, Any]) -> bytes:
+    """Return what parse_document reads. Raises ValueError for members that Python reads but cannot write."""
+    try:
+        return json.dumps(document, indent=2).encode()
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
 def credential_in(document: dict[str, Any]) -> Credential | None:
     """Return the credential that a document holds. Raises AuthError if what is there makes no sense."""
     key, tokens = _secret(document, "OPENAI_API_KEY"), document.get("tokens")

@@ -35,6 +35,7 @@ LOOK_SECONDS = 2.0
 """How often to look, while idle, at what other processes have stored. They are told of within 5 s."""
 
 _NEVER_READ = object()
+_LOOK_AGAIN = object()
 
 
 @dataclass(slots=True)
@@ -123,7 +124,7 @@ class AuthManager:
         try:
             return await self.renew(held.generation)
         except AuthError:
-            if self._expires_within(held.credential, 0):
+            if self._held is not held or self._expires_within(held.credential, 0):
                 raise
             return held
 
@@ -153,12 +154,12 @@ class AuthManager:
 
         due = current_time() + self._until_next_renewal()
         while True:
-            await sleep(LOOK_SECONDS)
-            self._look()
+            self._look()  # also at once: what changes from now on is told
             self._store_again()
             if self._settings.background_interval and current_time() >= due:
                 await self._renew_ahead()
                 due = current_time() + self._until_next_renewal()
+            await sleep(LOOK_SECONDS)
 
     def timestamp(self) -> str:
         """Return the time as auth.json's last_refresh has it (RFC 3339)."""
@@ -178,6 +179,8 @@ class AuthManager:
         await flight.landed.wait()
         if isinstance(flight.outcome, Held):
             return flight.outcome
+        if self._held is not None and self._held is not held:
+            return self._held  # a login, or a late answer, has come while this refresh failed
         raise flight.outcome or RefreshError("The refresh was cut off by a shutdown")
 
     async def _fly(self, flight: _Flight) -> None:
@@ -189,7 +192,8 @@ class AuthManager:
             log_exception("a refresher failed unexpectedly", exc)
             flight.outcome = RefreshError("The refresh failed unexpectedly")
         finally:
-            if self._flight is flight:
+            # One that failed for good stays: whoever still has that credential joins it and is told at once.
+            if self._flight is flight and not _is_final(flight.outcome):
                 self._flight = None
             flight.landed.set()
 
@@ -202,11 +206,9 @@ class AuthManager:
             return self._take(held, await refresher.refresh(request))
         redeemed = await self._redeemer.redeem(refresher, request, self._stored)
         self._remember(redeemed.stored)
-        if redeemed.credential is not None:
-            check_credential(self._settings, redeemed.credential)
         if redeemed.credential != redeemed.stored:
             warn("renewed credentials could not be stored; they are used, and storing them is tried again")
-        return self._replace(held, redeemed.credential)
+        return self._replace(held, self._allowed(redeemed.credential))
 
     def _take(self, held: Held, tokens: RefreshedTokens) -> Held:
         """Put the parent's renewed tokens in place of the ones they are for. Raises AuthError if they are no good."""
@@ -226,7 +228,7 @@ class AuthManager:
             if credential is None or _face(held.credential) != _face(credential):
                 self.on_change()
         if self._held is None:
-            raise NotSignedIn("Signed out during the refresh")
+            raise NotSignedIn(self.problem or "Signed out during the refresh")
         return self._held
 
     async def _renew_ahead(self) -> None:
@@ -266,6 +268,8 @@ class AuthManager:
         if stored != self._stored:
             self._stored = stored
             self._adopt(stored, announce=not first)
+        elif self._held is None:
+            self._allowed(stored)  # for the problem: it is there still
 
     def _adopt(self, stored: Credential | None, *, announce: bool) -> None:
         old = self._held.credential if self._held else None
@@ -289,8 +293,11 @@ class AuthManager:
             warn(f"the stored credential is not used: {exc.message}")
 
     def _remember(self, stored: Credential | None) -> None:
-        """Note what stands in the store now, so that our own change is not taken for another process's."""
-        self._stored, self._stored_version, self.problem = stored, self._store.version(), None
+        """Note what we have put into the store, so that it is not taken for another process's change.
+
+        The store is read once more at the next look: asking for its version only now could miss a change in between.
+        """
+        self._stored, self._stored_version, self.problem = stored, _LOOK_AGAIN, None
 
     def _store_again(self) -> None:
         """Store renewed tokens whose storing failed. What another process has stored meanwhile counts."""
@@ -322,6 +329,10 @@ class AuthManager:
     def _expires_within(self, credential: Credential, seconds: float) -> bool:
         expires_at = None if isinstance(credential, ApiKey) else credential.claims.expires_at
         return expires_at is not None and expires_at - self._clock() <= seconds
+
+
+def _is_final(outcome: Held | AuthError | None) -> bool:
+    return isinstance(outcome, RefreshError) and outcome.permanent
 
 
 def _face(credential: Credential) -> tuple[object, ...]:

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 from appserver.auth.credentials import ExternalTokens, ManagedTokens, external_tokens, managed_tokens
 from appserver.auth.restrictions import check_credential
 from appserver.errors import AuthError, ConfigError, RefreshError
+from protocol.base import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from appserver.auth.credentials import ChatgptTokens
     from appserver.settings import Settings
-    from protocol.base import Secret
 
 ENTRY_POINT_GROUP = "appserver.refreshers"
 
@@ -56,6 +56,7 @@ class Refresher(Protocol):
 def renewed(settings: Settings, old: ChatgptTokens, new: RefreshedTokens, *, refreshed_at: str) -> ChatgptTokens:
     """Make a credential of what a refresher returned. Raises RefreshError if it cannot be used."""
     try:
+        _check_shape(new)
         credential = (
             _renewed_external(old, new) if isinstance(old, ExternalTokens) else _renewed_managed(old, new, refreshed_at)
         )
@@ -63,6 +64,15 @@ def renewed(settings: Settings, old: ChatgptTokens, new: RefreshedTokens, *, ref
     except AuthError as exc:
         raise RefreshError(exc.message) from None
     return credential
+
+
+def _check_shape(new: object) -> None:
+    """Check the types: a foreign refresher may return anything, and nothing of it may show in an error."""
+    if not isinstance(new, RefreshedTokens):
+        raise AuthError(f"The refresher returned {type(new).__name__}, not RefreshedTokens")
+    fits = all(one is None or isinstance(one, Secret) for one in (new.access_token, new.id_token, new.refresh_token))
+    if not fits or not all(one is None or isinstance(one, str) for one in (new.account_id, new.plan)):
+        raise AuthError("The refresher returned members of the wrong type")
 
 
 def _renewed_external(old: ExternalTokens, new: RefreshedTokens) -> ExternalTokens:

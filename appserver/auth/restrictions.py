@@ -39,8 +39,22 @@ def check_external_workspace(settings: Settings, account_id: str | None) -> None
         )
 
 
+def check_sendable(credential: Credential) -> None:
+    """Raise AuthError if a credential cannot stand in an HTTP header (RFC 9110, section 5.5).
+
+    Checked before use, because an HTTP library's own complaint about a header repeats it, credential and all.
+    """
+    bearer = credential.bearer.reveal()
+    if not (bearer.isascii() and bearer.isprintable()) or " " in bearer:
+        raise AuthError(f"The {_kind(credential)} has characters that cannot be sent")
+    account_id = None if isinstance(credential, ApiKey) else credential.account_id
+    if account_id is not None and not (account_id.isascii() and account_id.isprintable()):
+        raise AuthError("The account id has characters that cannot be sent")
+
+
 def check_credential(settings: Settings, credential: Credential) -> None:
     """Raise AuthError if a credential, stored or renewed, may not be used."""
+    check_sendable(credential)
     if isinstance(credential, ApiKey):
         if settings.forced_login_method == "chatgpt":
             raise AuthError("ChatGPT login is required, but an API key is in use")
@@ -53,3 +67,7 @@ def check_credential(settings: Settings, credential: Credential) -> None:
             f"Login is restricted to workspace(s) {', '.join(allowed)}, "
             f"but current credentials belong to {credential.account_id or 'no workspace'}"
         )
+
+
+def _kind(credential: Credential) -> str:
+    return "API key" if isinstance(credential, ApiKey) else "access token"

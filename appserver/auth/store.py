@@ -2,7 +2,8 @@
 
 A store keeps one credential for any number of processes. It offers two locks: a long one around a redemption, so that
 a single-use refresh token is redeemed once, and a short one around every change, which `replace` and `delete` take
-themselves. The stores that ship: `MemoryStore` here, `file_store.FileStore`, `keyring_store.KeyringStore`.
+themselves. The stores that ship: `MemoryStore` here, `file_store.FileStore`, `keyring_store.KeyringStore` and
+`auto_store.AutoStore`; `stores.open_store` chooses.
 """
 
 from __future__ import annotations
@@ -21,6 +22,14 @@ if TYPE_CHECKING:
 
 class CredentialStore(Protocol):
     """Keeps one credential. Every method raises StoreError."""
+
+    @property
+    def kind(self) -> str:
+        """Which kind of place that is: file, keyring or ephemeral."""
+
+    @property
+    def where(self) -> str:
+        """Where the credential is kept, for a person to read."""
 
     def version(self) -> Hashable:
         """Return a value that changes when the stored credential may have changed; cheap to ask for."""
@@ -46,6 +55,9 @@ class CredentialStore(Protocol):
 
 class MemoryStore:
     """Keeps the credential as long as the process lives."""
+
+    kind = "ephemeral"
+    where = "memory, until the process ends"
 
     def __init__(self) -> None:
         self._credential: Credential | None = None

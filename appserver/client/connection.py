@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from anyio.abc import ByteReceiveStream, ByteSendStream, TaskGroup
 
-    from appserver.transport.framing import Line
     from protocol.envelope import Message, RequestId
 
     Handler = Callable[[dict[str, Any]], Awaitable[object]]
@@ -81,9 +80,9 @@ class Connection:
             del self._waiters[request_id]
         if waiter.reply is None:
             raise ServerGone(self._gone or "The app-server has gone")
-        if "error" in waiter.reply:
+        if waiter.reply.get("error") is not None:
             raise _server_error(waiter.reply["error"])
-        return waiter.reply["result"]
+        return waiter.reply.get("result")
 
     async def notify(self, method: str, params: object = None) -> None:
         """Send a notification. Raises ServerGone."""
@@ -133,6 +132,7 @@ class Connection:
     def lose(self, why: str) -> None:
         """Fail everything that waits, and everything that is asked for from now on."""
         self._gone = self._gone or why
+        self._outgoing.close()
         for waiter in self._waiters.values():
             waiter.arrived.set()
         for stream in list(self._streams):
@@ -140,7 +140,7 @@ class Connection:
 
     # Messages
 
-    def _take(self, line: Line) -> None:
+    def _take(self, line: bytes) -> None:
         try:
             message = json.loads(line)
         except (ValueError, RecursionError):
@@ -149,7 +149,7 @@ class Connection:
             case Kind.RESPONSE:
                 self._settle(message)
             case Kind.NOTIFICATION:
-                note = Notification(message["method"], message.get("params") or {})
+                note = Notification(message["method"], _params(message))
                 for stream in self._streams:
                     stream.put(note)
             case Kind.REQUEST:
@@ -164,35 +164,38 @@ class Connection:
             waiter.arrived.set()
 
     async def _answer(self, request: Message) -> None:
-        line = await self._reply(request["id"], request["method"], request.get("params") or {})
+        reply = await self._reply(request["id"], request["method"], _params(request))
+        try:
+            line = _line(reply)
+        except (TypeError, ValueError):
+            _logger.exception("the answer to %s is not JSON", request["method"])
+            line = _line(envelope.error(request["id"], error_codes.INTERNAL_ERROR, "The answer is not JSON"))
         try:
             await self._send_line(line)
         except ServerGone:
             _logger.warning("the app-server was gone before %s was answered", request["method"])
 
-    async def _reply(self, request_id: RequestId, method: str, params: dict[str, Any]) -> bytes:
+    async def _reply(self, request_id: RequestId, method: str, params: dict[str, Any]) -> Message:
         handler = self._handlers.get(method)
         if handler is None:
             text = f"Method not found: {method}"
-            return _line(envelope.error(request_id, error_codes.METHOD_NOT_FOUND, text))
+            return envelope.error(request_id, error_codes.METHOD_NOT_FOUND, text)
         try:
-            return _line(envelope.result(request_id, await handler(params)))
+            return envelope.result(request_id, await handler(params))
         except ServerError as exc:
-            return _line(envelope.error(request_id, exc.code, exc.message, exc.data))
+            return envelope.error(request_id, exc.code, exc.message, exc.data)
         except AppServerError as exc:
-            return _line(envelope.error(request_id, error_codes.INTERNAL_ERROR, exc.message))
+            return envelope.error(request_id, error_codes.INTERNAL_ERROR, exc.message)
         except Exception as exc:
             _logger.exception("the handler of %s failed", method)
             # Its words go to the server, and from there into the error of the turn that needed the answer.
             text = str(exc) or type(exc).__name__
-            return _line(envelope.error(request_id, error_codes.INTERNAL_ERROR, text))
+            return envelope.error(request_id, error_codes.INTERNAL_ERROR, text)
 
     async def _send(self, message: Message) -> None:
         await self._send_line(_line(message))
 
     async def _send_line(self, line: bytes) -> None:
-        if self._gone:
-            raise ServerGone(self._gone)
         try:
             await self._outgoing.send(line)
         except (anyio.BrokenResourceError, anyio.ClosedResourceError):
@@ -201,6 +204,12 @@ class Connection:
 
 def _call(method: str, params: object) -> Message:
     return {"method": method} if params is None else {"method": method, "params": params}
+
+
+def _params(message: Message) -> dict[str, Any]:
+    """Return the params by name; the protocol has no others."""
+    params = message.get("params")
+    return params if isinstance(params, dict) else {}
 
 
 def _line(message: Message) -> bytes:

@@ -6,11 +6,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from appserver.auth.credentials import ApiKey, ExternalTokens, ManagedTokens, external_tokens
-from appserver.auth.restrictions import check_external_workspace, check_login_method
-from appserver.errors import AuthError, InvalidParams, RefreshError, RequestError
+from appserver.auth.restrictions import check_external_workspace, check_login_method, check_sendable
+from appserver.errors import AuthError, InvalidParams, RequestError
 from appserver.log import warn
 from appserver.rpc.router import Reply
 from protocol.account import plan_type
+from protocol.base import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -117,10 +118,16 @@ async def rate_limits_read(services: Services, _: object) -> RateLimitsReadResul
 
 
 def _login_with_api_key(services: Services, params: ApiKeyLogin) -> Reply:
-    if not params["apiKey"].reveal().strip():
+    key = params["apiKey"].reveal().strip()  # white space at its end came with it from a file or the clipboard
+    if not key:
         raise InvalidParams("Invalid params for account/login/start: apiKey: must not be empty")
+    credential = ApiKey(Secret(key))
+    try:
+        check_sendable(credential)
+    except AuthError as exc:
+        raise InvalidParams(f"Invalid params for account/login/start: {exc.message}") from None
     services.logins.cancel_pending()
-    services.auth.sign_in(ApiKey(params["apiKey"]))
+    services.auth.sign_in(credential)
     return Reply({"type": "apiKey"}, then=partial(services.tell_login, None, None))
 
 
@@ -130,6 +137,7 @@ def _login_with_tokens(services: Services, params: AuthTokensLogin) -> Reply:
         credential = external_tokens(
             params["accessToken"], params.get("idToken"), account_id, params.get("chatgptPlanType")
         )
+        check_sendable(credential)
     except AuthError as exc:
         raise InvalidParams(f"Invalid params for account/login/start: {exc.message}") from None
     if credential.account_id is None:
@@ -201,7 +209,7 @@ async def _refresh(services: Services) -> None:
         return
     try:
         await services.auth.renew(held.generation)
-    except RefreshError as exc:
+    except AuthError as exc:
         warn(f"the tokens were not refreshed: {exc.message}")
 
 

@@ -14,6 +14,7 @@ from protocol.methods import CLIENT_REQUESTS, SERVER_REQUESTS
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter, ValidationError
+    from pydantic_core import ErrorDetails
 
 MAX_PROBLEMS_TOLD = 3
 
@@ -49,9 +50,12 @@ def _adapter(wanted: Any) -> TypeAdapter[Any]:  # noqa: ANN401 - a type expressi
 
 
 def _problems(exc: ValidationError) -> str:
-    found = exc.errors(include_input=False, include_url=False, include_context=False)
-    told = [
-        f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" if problem["loc"] else problem["msg"]
-        for problem in found[:MAX_PROBLEMS_TOLD]
-    ]
-    return "; ".join(told)
+    found = exc.errors(include_input=False, include_url=False)
+    return "; ".join(_told(problem) for problem in found[:MAX_PROBLEMS_TOLD])
+
+
+def _told(problem: ErrorDetails) -> str:
+    text = problem["msg"]
+    if problem["type"] == "union_tag_invalid":  # pydantic's own text repeats the tag that was sent
+        text = f"{problem['ctx']['discriminator']}: expected one of {problem['ctx']['expected_tags']}"
+    return f"{'.'.join(map(str, problem['loc']))}: {text}" if problem["loc"] else text

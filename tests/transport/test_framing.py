@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import time
 import tracemalloc
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -30,7 +31,7 @@ def expected(stream: bytes, max_bytes: int) -> list[Line]:
 @given(streams, st.lists(st.integers(min_value=0, max_value=200)), st.integers(min_value=1, max_value=20))
 def test_any_chunking_of_any_bytes_gives_the_same_lines(stream: bytes, cuts: list[int], max_bytes: int) -> None:
     edges = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
-    chunks = [stream[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    chunks = [stream[start:end] for start, end in pairwise(edges)]
     assert split(chunks, max_bytes) == expected(stream, max_bytes)
 
 

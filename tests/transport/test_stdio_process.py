@@ -1,7 +1,9 @@
-"""Whoever writes to stdout, whatever way: only the protocol gets there. A process of its own, since it is its stdout."""
+"""Whoever writes to stdout, and however: only the protocol gets there. It takes a process, since it is its stdout."""
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 
@@ -69,12 +71,5 @@ def test_a_child_that_outlives_us_does_not_keep_our_output_open() -> None:
         f"child = subprocess.Popen({sleeper}, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL); "
         "os.write(2, str(child.pid).encode())"
     )
-    kill(int(errors))
+    os.kill(int(errors), signal.SIGTERM)
     assert output == b"protocol request\n"
-
-
-def kill(pid: int) -> None:
-    import os
-    import signal
-
-    os.kill(pid, signal.SIGTERM)

@@ -1,0 +1,132 @@
+"""What every store in a file does: read, change and compare under the lock, and keep aside what makes no sense.
+
+How a document becomes bytes is the codec's business, how they get to the disk `private_file`'s, and what stands in
+the document `auth_json`'s.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from appserver.auth.auth_json import credential_in, document_with
+from appserver.auth.private_file import UnreadableError
+from appserver.errors import AuthError, StoreChangedError, StoreError
+from appserver.log import warn
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+    from contextlib import AbstractAsyncContextManager, AbstractContextManager
+
+    from appserver.auth.credentials import Credential
+    from appserver.auth.private_file import PrivateFile
+
+CHANGE_PATIENCE = 2.0
+"""Seconds to wait for another process that is changing the file: it reads and writes a few kilobytes."""
+
+REDEEM_PATIENCE = 60.0
+"""Seconds to wait for another process that redeems the refresh token: it may wait for the issuer."""
+
+
+class Codec(Protocol):
+    """A document to bytes, and back."""
+
+    blank: bytes
+    """What stands for no document where the file cannot be removed."""
+
+    def opened(self, data: bytes | None) -> dict[str, Any]:
+        """Return the document in these bytes, empty if there is no file.
+
+        Raises ValueError if they make no sense, StoreError if they cannot be opened now.
+        """
+
+    def sealed(self, document: dict[str, Any]) -> bytes:
+        """Return a document as bytes, in place of what was opened last. Raises ValueError or StoreError."""
+
+
+class DocumentStore:
+    """Keeps the credential in one file."""
+
+    kind = "file"
+
+    def __init__(self, file: PrivateFile, codec: Codec) -> None:
+        self._file = file
+        self._codec = codec
+
+    @property
+    def where(self) -> str:
+        """Where the credential is kept, for a person to read."""
+        return str(self._file.path)
+
+    def version(self) -> Hashable:
+        """Return modification time, size and inode, or None without a file."""
+        return self._file.version()
+
+    def load(self) -> Credential | None:
+        """Return the stored credential."""
+        return self._credential_in(self._document())
+
+    def save(self, credential: Credential) -> None:
+        """Store a credential, whatever is there. A file that makes no sense is kept aside."""
+        self._file.make_directory()
+        with self._changing():
+            try:
+                self._write(document_with(self._document(), credential))
+            except UnreadableError as exc:
+                self._start_over(credential, exc)
+
+    def swap(self, old: Credential, new: Credential) -> None:
+        """Store `new` in place of `old`. Raises StoreChangedError if something else is there by now."""
+        with self._changing():
+            document = self._document()
+            if self._credential_in(document) != old:
+                raise StoreChangedError(f"{self._file.path}: has been changed by another process")
+            self._write(document_with(document, new))
+
+    def delete(self) -> None:
+        """Forget the stored credential."""
+        if self._file.version() is None:
+            return
+        with self._changing():
+            if not self._file.remove():
+                self._file.write(self._codec.blank)
+
+    def prove_writable(self) -> None:
+        """Raise StoreError if a credential could not be stored now: a read-only home, a full disk."""
+        self._file.prove_writable()
+
+    def redeeming(self) -> AbstractAsyncContextManager[None]:
+        """Hold the lock of a redemption. Raises StoreError if another process keeps it too long."""
+        return self._file.lock("refresh", REDEEM_PATIENCE).held_waiting()
+
+    def _changing(self) -> AbstractContextManager[None]:
+        return self._file.lock("change", CHANGE_PATIENCE).held()
+
+    def _document(self) -> dict[str, Any]:
+        try:
+            return self._codec.opened(self._file.read())
+        except ValueError as exc:
+            raise UnreadableError(f"{self._file.path}: {exc}") from None
+
+    def _credential_in(self, document: dict[str, Any]) -> Credential | None:
+        try:
+            return credential_in(document)
+        except AuthError as exc:
+            raise StoreError(f"{self._file.path}: {exc.message}") from None
+
+    def _write(self, document: dict[str, Any]) -> None:
+        self._put(self._bytes_of(document))
+
+    def _put(self, data: bytes) -> None:
+        self._file.write(data)
+
+    def _bytes_of(self, document: dict[str, Any]) -> bytes:
+        try:
+            return self._codec.sealed(document)
+        except ValueError as exc:
+            raise UnreadableError(f"{self._file.path}: {exc}") from None
+
+    def _start_over(self, credential: Credential, reason: UnreadableError) -> None:
+        data = self._bytes_of(document_with({}, credential))  # first: if this fails, what is there stays there
+        aside = self._file.keep_aside()
+        warn(f"{reason.message}; what was there is {f'kept as {aside}' if aside else 'lost'}")
+        self._put(data)

@@ -1,0 +1,239 @@
+"""A file that only its owner can read, changed in one step and shared with other processes.
+
+Owns how bytes get to the disk and survive a crash, a full disk, a read-only directory or a mount point. Knows
+nothing of what they mean. Whoever changes the file holds its lock; reading needs none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from appserver.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+    from io import FileIO
+
+    from appserver.auth.file_lock import FileLock
+
+PRIVATE_FILE = 0o600
+PRIVATE_DIRECTORY = 0o700
+
+PROBE_BYTES = 16 * 1024
+"""What a probe writes: more than a credential takes."""
+
+RENAME_IS_NO_WAY = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY, errno.EXDEV}
+"""The file may be writable all the same: it is a mount point, or the only writable thing in its directory. Not so
+when the disk is full: writing in place would destroy what is there."""
+
+
+class UnreadableError(StoreError):
+    """What is stored makes no sense or cannot be read. A login may take its place."""
+
+
+class PrivateFile:
+    """One file, and the lock and temporary files beside it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def version(self) -> Hashable:
+        """Return modification time, size and inode, or None without a file."""
+        try:
+            found = os.stat(self.path)
+        except OSError:
+            return None
+        return found.st_mtime_ns, found.st_size, found.st_ino
+
+    def lock(self, purpose: str, patience: float) -> FileLock:
+        """Return a lock that all processes with this file share, also through a symbolic link."""
+        from appserver.auth.file_lock import FileLock  # late: reading a credential needs no lock
+
+        return FileLock(self.path, purpose, patience)
+
+    def read(self) -> bytes | None:
+        """Return what is there, or None without a file. Raises UnreadableError."""
+        try:
+            return self.path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as exc:
+            raise UnreadableError(f"{self.path}: cannot be read: {exc.strerror}") from None
+
+    def write(self, data: bytes) -> None:
+        """Replace the file in one step, or, where a rename cannot work, in place. Raises StoreError."""
+        try:
+            self._sweep()
+            try:
+                self._replace(data)
+            except OSError as exc:
+                if exc.errno not in RENAME_IS_NO_WAY or not self._can_write_in_place():
+                    raise
+                self._overwrite(data)
+        except OSError as exc:
+            raise self._unwritable(exc) from None
+
+    def prove_writable(self) -> None:
+        """Raise StoreError if `write` would fail now: a read-only home, a full disk. Changes nothing."""
+        try:
+            if _is_mount_point(self._real):
+                self._prove_in_place()
+            else:
+                self._prove_replaceable()
+        except OSError as exc:
+            raise self._unwritable(exc) from None
+
+    def remove(self) -> bool:
+        """Remove the file, through a symbolic link, and say whether it is gone."""
+        try:
+            self._real.unlink(missing_ok=True)
+        except OSError:
+            return False
+        return True
+
+    def keep_aside(self) -> Path | None:
+        """Move what is there out of the way and return where to, or None if that cannot be done."""
+        real = self._real
+        aside = real.with_name(f"{real.name}.corrupt")
+        try:
+            try:
+                os.replace(real, aside)
+            except OSError:  # a mount point does not move; what can be read can be copied
+                os.replace(self._new_file(real.read_bytes()), aside)
+        except OSError:
+            return None
+        return aside
+
+    def make_directory(self) -> None:
+        """Make the directory, private, if there is none. Raises StoreError."""
+        try:
+            self.path.parent.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
+        except OSError as exc:
+            raise StoreError(f"{self.path.parent}: cannot be created: {exc.strerror}") from None
+
+    @property
+    def _real(self) -> Path:
+        """Where the bytes are: a symbolic link stays one, and it is its target that is replaced."""
+        return Path(os.path.realpath(self.path))
+
+    def _unwritable(self, exc: OSError) -> StoreError:
+        return StoreError(f"{self.path}: cannot be written: {exc.strerror}")
+
+    def _replace(self, data: bytes) -> None:
+        real = self._real
+        temporary = self._new_file(data)
+        try:
+            os.replace(temporary, real)
+        except OSError:
+            _remove(temporary)
+            raise
+        _sync_directory(real.parent)
+
+    def _new_file(self, data: bytes) -> Path:
+        """Write a private file beside the real one, see it to the disk, and return its path."""
+        real = self._real
+        path = real.with_name(f".{real.name}.{os.getpid()}-{os.urandom(6).hex()}.tmp")
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
+        try:
+            with open(fd, "wb") as file:
+                _give_to_owner_of(real, fd)
+                file.write(data)
+                file.flush()
+                os.fsync(fd)
+        except OSError:
+            _remove(path)
+            raise
+        return path
+
+    def _sweep(self) -> None:
+        """Remove what writers left that were killed: it holds credentials. Under the lock, nobody else is writing."""
+        real = self._real
+        with contextlib.suppress(OSError):
+            for name in os.listdir(real.parent):
+                if name.startswith(f".{real.name}.") and name.endswith(".tmp"):
+                    _remove(real.with_name(name))
+
+    def _overwrite(self, data: bytes) -> None:
+        """Write over the old bytes before cutting off what is left of them: the file is never empty."""
+        with open(self.path, "r+b", buffering=0) as file:
+            before = file.read()
+            try:
+                _write_all(file, data)
+            except OSError:
+                with contextlib.suppress(OSError):
+                    _write_all(file, before)
+                raise
+
+    def _can_write_in_place(self) -> bool:
+        try:
+            with open(self.path, "r+b"):
+                return True
+        except OSError:
+            return False
+
+    def _prove_replaceable(self) -> None:
+        try:
+            temporary = self._new_file(b"\0" * PROBE_BYTES)
+        except OSError as exc:
+            if exc.errno not in RENAME_IS_NO_WAY or not self._can_write_in_place():
+                raise
+            self._prove_in_place()
+        else:
+            _remove(temporary)
+
+    def _prove_in_place(self) -> None:
+        from shutil import disk_usage  # late: only for files that cannot be replaced
+
+        with open(self.path, "r+b"):
+            if disk_usage(self.path).free < PROBE_BYTES:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _write_all(file: FileIO, data: bytes) -> None:
+    file.seek(0)
+    rest = memoryview(data)
+    while rest:
+        rest = rest[file.write(rest) :]
+    file.truncate()
+    os.fsync(file.fileno())
+
+
+def _give_to_owner_of(path: Path, fd: int) -> None:
+    """Let a file keep its owner when root replaces it, as in a container that shares the user's home."""
+    with contextlib.suppress(OSError):
+        found = os.stat(path)
+        if os.name != "nt" and found.st_uid != os.geteuid():
+            os.fchown(fd, found.st_uid, found.st_gid)
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink()
+
+
+def _sync_directory(path: Path) -> None:
+    """See a rename to the disk, where that can be asked for: the rename itself has happened."""
+    if os.name == "nt":
+        return  # which cannot open a directory
+    with contextlib.suppress(OSError):
+        fd = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+
+def _is_mount_point(path: Path) -> bool:
+    """Whether something is mounted on the file itself: it can be opened, but not replaced. Linux says so."""
+    escaped = os.fsencode(path)
+    for byte in (b"\\", b" ", b"\t", b"\n"):
+        escaped = escaped.replace(byte, b"\\%03o" % ord(byte))
+    try:
+        with open("/proc/self/mountinfo", "rb") as mounts:
+            return any(line.split(b" ", 5)[4] == escaped for line in mounts)
+    except (OSError, IndexError):
+        return False

@@ -1,0 +1,45 @@
+"""The commands for a person at a terminal: login, logout, status, doctor. They use the services that the daemon uses.
+
+Each module says what its options are and runs: returns 0 or FAILED, or raises ConfigError. The environment is handed
+in by cli.py, which owns parsing and the other exit codes. Nothing here is imported for the daemon.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+    from collections.abc import Mapping
+
+
+class Command(Protocol):
+    """What a module of this package offers."""
+
+    def add_options(self, parser: ArgumentParser) -> None:
+        """Say what can stand on the command line."""
+
+    def run(self, options: Namespace, environ: Mapping[str, str]) -> int:
+        """Do it and return the exit code. Raises ConfigError."""
+
+
+def command(name: str) -> Command:
+    """Return the command with this name, importing no other."""
+    match name:
+        case "login":
+            from appserver.commands import login
+
+            return login
+        case "logout":
+            from appserver.commands import logout
+
+            return logout
+        case "status":
+            from appserver.commands import status
+
+            return status
+        case "doctor":
+            from appserver.commands import doctor
+
+            return doctor
+    raise ValueError(name)

@@ -1,0 +1,60 @@
+"""Words for a credential, and for where it is kept. Shows no secret: only what the claims say.
+
+Shared by the commands; decides nothing.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from appserver.auth.credentials import ApiKey
+from protocol.account import plan_type
+
+if TYPE_CHECKING:
+    from appserver.auth.credentials import Credential
+    from appserver.services import Services
+
+_UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
+
+
+def kept(services: Services) -> str:
+    """Say where the login is kept. That need not be the configured store: "auto" chooses."""
+    return f"{services.store.kind} ({services.store.where})"
+
+
+def whom(credential: Credential) -> str:
+    """Name the account in half a sentence."""
+    if isinstance(credential, ApiKey):
+        return "with an API key"
+    named = credential.claims.email or credential.claims.user_id or "somebody"
+    more = [text for text in (_plan(credential.claims.plan), _account(credential.account_id)) if text]
+    return f"as {named} ({', '.join(more)})" if more else f"as {named}"
+
+
+def moment(seconds: float | None) -> str | None:
+    """Write a time as RFC 3339, or None for one that no calendar has."""
+    if seconds is None:
+        return None
+    try:
+        return datetime.fromtimestamp(int(seconds), UTC).isoformat().replace("+00:00", "Z")
+    except (OverflowError, OSError, ValueError):
+        return None
+
+
+def distance(seconds: float) -> str:
+    """Say how far off a time is: in 59 minutes, 3 days ago."""
+    size = abs(seconds)
+    length, unit = next(((length, unit) for length, unit in _UNITS if size >= length), _UNITS[-1])
+    count = int(size // length)
+    amount = f"{count} {unit}{'' if count == 1 else 's'}"
+    return f"in {amount}" if seconds > 0 else f"{amount} ago"
+
+
+def _plan(plan: str | None) -> str | None:
+    known = plan_type(plan)
+    return f"plan {known}" if known else None
+
+
+def _account(account_id: str | None) -> str | None:
+    return f"account {account_id}" if account_id else None

@@ -1,0 +1,169 @@
+"""What `doctor` finds on this machine: configuration, home, credential store, locks, login, ports.
+
+Changes nothing but an empty lock file, and asks nobody else: what needs a network stands in probes.py.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from appserver.auth.credentials import ApiKey, ManagedTokens
+from appserver.auth.file_lock import FileLock
+from appserver.commands.account import distance, kept, moment, whom
+from appserver.errors import ConfigError, LoginError, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from appserver.auth.credentials import Credential
+    from appserver.services import Services
+
+LOCK_PATIENCE = 1.0
+"""Seconds to wait for a lock: a change takes milliseconds, so one that is held longer is worth a line."""
+
+SIGN_IN_AGAIN = "appserver login"
+
+CREDENTIAL_FILES = {"file": "auth.json", "keyring": "auth.enc"}
+"""By kind of store. Their locks stand beside them."""
+
+State = Literal["ok", "warn", "fail"]
+
+
+class Check(NamedTuple):
+    """What was looked at, how it is, and what to do about it."""
+
+    name: str
+    state: State
+    detail: str
+    remedy: str | None = None
+
+
+def check_home(home: str) -> Check:
+    """Look at the directory that everything is kept in."""
+    try:
+        found = os.stat(home)
+    except FileNotFoundError:
+        return Check("home", "warn", f"{home} does not exist", "nothing: a login makes it")
+    except OSError as exc:
+        return Check("home", "fail", f"{home}: {exc.strerror}", "give this user access to it")
+    if not stat.S_ISDIR(found.st_mode):
+        return Check("home", "fail", f"{home} is no directory", "remove it, or set APPSERVER_HOME")
+    if os.name != "nt" and found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return Check("home", "warn", f"{home} can be changed by other users", f"chmod go-w {home}")
+    if not os.access(home, os.W_OK):
+        return Check("home", "warn", f"{home} cannot be written", "make it writable: renewed tokens are stored there")
+    return Check("home", "ok", home)
+
+
+def check_machine(services: Services) -> Iterator[Check]:
+    """Check what can be checked without a network."""
+    yield Check("store", "ok", kept(services))
+    name = CREDENTIAL_FILES.get(services.store.kind)
+    if name is not None and (path := Path(services.settings.home, name)).exists():
+        yield _check_file(services, path)
+        yield from _check_locks(path)
+    yield _check_storable(services)
+    yield _check_login(services)
+    yield _check_expiry(services)
+    yield _check_certificates(services)
+    yield _check_ports(services)
+
+
+def _check_file(services: Services, path: Path) -> Check:
+    try:
+        services.store.load()
+    except StoreError as exc:
+        return Check(path.name, "fail", exc.message, f"{SIGN_IN_AGAIN} (a file that makes no sense is kept aside)")
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if os.name != "nt" and mode & (stat.S_IRWXG | stat.S_IRWXO):
+        return Check(path.name, "warn", f"other users have access to it (mode {mode:03o})", f"chmod 600 {path}")
+    return Check(path.name, "ok", "whole, and for this user only" if os.name != "nt" else "whole")
+
+
+def _check_locks(path: Path) -> Iterator[Check]:
+    """A refresh may wait for the issuer; nothing else holds a lock for long."""
+    busy: tuple[tuple[str, State], ...] = (("change", "fail"), ("refresh", "warn"))
+    for purpose, state in busy:
+        try:
+            with FileLock(path, purpose, LOCK_PATIENCE).held():
+                yield Check(f"lock: {purpose}", "ok", "free")
+        except StoreError as exc:
+            remedy = "look what that process does, and end it if it hangs; the lock goes with it"
+            yield Check(f"lock: {purpose}", state, exc.message, remedy)
+
+
+def _check_storable(services: Services) -> Check:
+    if not os.path.isdir(services.settings.home):
+        return Check("storing", "ok", "not tried: there is no home yet")
+    try:
+        services.store.prove_writable()
+    except StoreError as exc:
+        held = services.auth.current()
+        state: State = "warn" if held and isinstance(held.credential, ApiKey) else "fail"
+        return Check("storing", state, exc.message, "make it writable: tokens that cannot be stored are not renewed")
+    return Check("storing", "ok", "a login could be stored now")
+
+
+def _check_login(services: Services) -> Check:
+    held, reason = services.auth.current(), services.auth.needs_login
+    if reason:
+        return Check("login", "fail", reason, SIGN_IN_AGAIN)
+    if held is None:
+        return Check("login", "warn", "nobody is signed in", SIGN_IN_AGAIN)
+    return Check("login", "ok", f"signed in {whom(held.credential)}")
+
+
+def _check_expiry(services: Services) -> Check:
+    held = services.auth.current()
+    if held is None:
+        return Check("token", "ok", "there is none")
+    if isinstance(held.credential, ApiKey):
+        return Check("token", "ok", "an API key does not expire")
+    return _expiry(held.credential, held.credential.claims.expires_at, time.time())
+
+
+def _expiry(credential: Credential, expires_at: float | None, now: float) -> Check:
+    if expires_at is None or (at := moment(expires_at)) is None:
+        return Check("token", "ok", "it does not say when it expires")
+    renewable = isinstance(credential, ManagedTokens) and credential.refresh_token is not None
+    verb, after = ("expires", "") if expires_at > now else ("expired", "; it is renewed when it is used")
+    detail = f"{verb} {distance(expires_at - now)} ({at})"
+    if renewable:
+        return Check("token", "ok", detail + after)
+    return Check("token", "warn" if expires_at > now else "fail", f"{detail}, and cannot be renewed", SIGN_IN_AGAIN)
+
+
+def _check_certificates(services: Services) -> Check:
+    variable, file = services.settings.ca_variable, services.settings.ca_file
+    if file is None:
+        return Check("certificates", "ok", "the usual authorities")
+    try:
+        services.http.client("https://localhost")  # made, not used: it reads the file
+    except ConfigError as exc:
+        return Check("certificates", "fail", exc.message, f"let {variable} name a PEM file, or unset it")
+    return Check("certificates", "ok", f"the usual authorities, and those in {variable}={file}")
+
+
+def _check_ports(services: Services) -> Check:
+    """Try as a browser login does, on one port at a time."""
+    from appserver.auth.login_browser import PORTS, BrowserLogin
+
+    free = []
+    for port in PORTS:
+        flow = BrowserLogin(services.oauth, services.settings, services.session, (port,))
+        try:
+            flow.start()
+            free.append(port)
+        except LoginError:
+            pass  # in use, or kept from us by the system
+        finally:
+            flow.close()
+    taken = [str(port) for port in PORTS if port not in free]
+    if not taken:
+        return Check("login ports", "ok", f"{' and '.join(map(str, PORTS))} are free")
+    detail = f"{' and '.join(taken)} cannot be had: in use, or reserved by the system"
+    return Check("login ports", "warn" if free else "fail", detail, "appserver login --device-auth needs no port")

@@ -1,0 +1,160 @@
+"""`appserver login`: sign in with a browser, a device code, or an API key from stdin.
+
+Shows what the person has to do, and takes the address that they may paste. The flows, what is allowed, and where the
+credential goes are the services', as they are for a parent application.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from threading import Thread
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
+
+from anyio import create_task_group
+
+from appserver.auth.credentials import ApiKey
+from appserver.auth.restrictions import check_login_method, check_sendable
+from appserver.commands.account import kept, whom
+from appserver.commands.output import FAILED, complain, say
+from appserver.commands.qr import show_qr
+from appserver.commands.terminal import log_for_person, with_services
+from appserver.commands.typed import each_line, read_key
+from appserver.errors import AuthError, ConfigError, LoginError
+from appserver.settings import load_settings
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+    from collections.abc import Mapping
+
+    from appserver.auth.login_browser import BrowserLogin
+    from appserver.services import Services
+    from protocol.base import Secret
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """Say what can stand on the command line."""
+    parser.description = "Sign in, with a browser unless you choose another way. A login that exists is replaced."
+    way = parser.add_mutually_exclusive_group()
+    way.add_argument("--device-auth", action="store_true", help="show a code to type in a browser on any other device")
+    way.add_argument(
+        "--with-api-key",
+        nargs="?",  # so that a key in its place is met by our own words, which do not repeat it
+        const="",
+        metavar="< FILE",
+        help="read an API key from stdin, or ask for it",
+    )
+    parser.add_argument("--no-browser", action="store_true", help="show the address, but open no browser")
+
+
+def run(options: Namespace, environ: Mapping[str, str]) -> int:
+    """Sign in."""
+    if options.with_api_key:
+        raise ConfigError("login --with-api-key: the key is read from stdin, never from the command line")
+    settings = load_settings(environ, options.config)
+    if settings.credentials_store == "ephemeral":
+        raise ConfigError('cli_auth_credentials_store is "ephemeral": a login would end with this command')
+    log_for_person(settings, environ, "WARNING")
+    if options.with_api_key is not None:
+        check_login_method(settings, "apiKey")
+        return with_services(settings, partial(_with_key, read_key()))  # read before there is a loop: Ctrl-C works
+    if options.device_auth:
+        check_login_method(settings, "chatgptDeviceCode")
+        return with_services(settings, partial(_with_device_code, environ))
+    check_login_method(settings, "chatgpt")
+    return with_services(settings, partial(_with_browser, _may_open(options, environ)))
+
+
+async def _with_key(key: Secret, services: Services) -> int:
+    credential = ApiKey(key)
+    check_sendable(credential)
+    services.auth.sign_in(credential)
+    return _welcome(services)
+
+
+async def _with_device_code(environ: Mapping[str, str], services: Services) -> int:
+    flow = services.device_login()
+    device = await flow.start()
+    say("Open this address in a browser, on this or any other device:", "", f"  {device.verification_url}", "")
+    show_qr(device.verification_url, environ)
+    say("There, type this code, and give it to nobody else:", "", f"  {device.user_code}", "")
+    say("Waiting for you to sign in. Ctrl-C cancels.")
+    await services.finish_login(flow)
+    return _welcome(services)
+
+
+async def _with_browser(opens: bool, services: Services) -> int:
+    flow = services.browser_login()
+    try:
+        url = flow.start()
+    except LoginError as exc:
+        raise LoginError(f"{exc.message}. That is: appserver login --device-auth") from None
+    say("Open this address in a browser and sign in:", "", f"  {url}", "")
+    say("If that browser is on another machine, it will end on a page that it cannot reach. Paste the address of")
+    say(f"that page here; it begins with {_redirect_uri(url)}", "", "Waiting for you to sign in. Ctrl-C cancels.")
+    if opens:
+        _open_browser(url)
+    return await _finish(services, flow)
+
+
+async def _finish(services: Services, flow: BrowserLogin) -> int:
+    """Wait for the browser, and for a pasted address, whichever comes first."""
+    pasted, failure = _Pasted(flow), None
+    async with create_task_group() as group:
+        group.start_soon(each_line, pasted.take)
+        try:
+            await services.finish_login(flow)
+        except AuthError as exc:
+            failure = exc
+        group.cancel_scope.cancel()
+    if failure is None:
+        return _welcome(services)
+    if failure.message != pasted.told:  # else the person knows
+        complain(failure.message)
+    return FAILED
+
+
+class _Pasted:
+    """Hands pasted lines to a browser login. One that does not belong to it changes nothing."""
+
+    def __init__(self, flow: BrowserLogin) -> None:
+        self.told: str | None = None
+        """What the person was told last."""
+        self._flow = flow
+
+    async def take(self, line: str) -> None:
+        """Try a line."""
+        try:
+            await self._flow.paste(line)
+        except LoginError as exc:
+            self.told = exc.message
+            complain(exc.message)
+
+
+def _welcome(services: Services) -> int:
+    held = services.auth.current()
+    if held is None:  # signed out elsewhere, in this moment
+        raise LoginError("The login is gone: somebody has signed out")
+    say(f"Signed in {whom(held.credential)}.", f"Kept in: {kept(services)}")
+    return 0
+
+
+def _redirect_uri(url: str) -> str:
+    return parse_qs(urlsplit(url).query)["redirect_uri"][0]
+
+
+def _may_open(options: Namespace, environ: Mapping[str, str]) -> bool:
+    """Whether a browser can be opened for the person: they sit at this machine, and it has a display."""
+    if options.no_browser or sys.stdin is None or not sys.stdin.isatty():
+        return False
+    if sys.platform in ("win32", "darwin"):
+        return not environ.get("SSH_CONNECTION")
+    return bool(environ.get("DISPLAY") or environ.get("WAYLAND_DISPLAY"))
+
+
+def _open_browser(url: str) -> None:
+    """Open the browser in a thread of its own: it may take its time, or as long as the browser runs."""
+    import webbrowser
+
+    Thread(target=webbrowser.open, args=(url,), daemon=True).start()

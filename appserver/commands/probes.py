@@ -1,0 +1,96 @@
+"""What `doctor` asks of the network: whether issuer and backend answer.
+
+Sends no credential, and reads no more of an answer than its status. A request goes through the same HTTP stack as all
+others, so it meets the same proxies and certificates.
+"""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING
+
+import httpx
+from anyio import create_task_group, fail_after
+
+from appserver.auth.credentials import ApiKey
+from appserver.commands.checks import Check
+from appserver.errors import ConfigError
+from appserver.http import describe
+from appserver.settings import DEFAULT_API_BASE_URL
+
+if TYPE_CHECKING:
+    from appserver.services import Services
+    from appserver.settings import Settings
+
+PROBE_SECONDS = 10.0
+"""For one answer. Both are asked at the same time, so this is what a machine without a network waits."""
+
+SERVER_ERROR = 500
+
+CONNECTION_REMEDY = "check the address, the network, and the proxies (HTTPS_PROXY, NO_PROXY)"
+
+
+async def check_network(services: Services) -> list[Check]:
+    """Ask all at once; return them in a fixed order."""
+    found: dict[str, Check] = {}
+
+    async def ask(name: str, url: str) -> None:
+        found[name] = await _probe(services, name, url)
+
+    places = {"issuer": services.settings.issuer, "backend": _backend_url(services)}
+    async with create_task_group() as group:
+        for name, url in places.items():
+            group.start_soon(ask, name, url)
+    return [found[name] for name in places]
+
+
+async def _probe(services: Services, name: str, configured: str) -> Check:
+    settings = services.settings
+    try:
+        url = str(httpx.URL(configured).copy_with(userinfo=b"", query=None, fragment=None))
+    except httpx.InvalidURL:
+        return Check(name, "fail", "the configured URL is not valid", "correct it in config.toml or the environment")
+    try:
+        status = await _status(services, url)
+    except ConfigError as exc:
+        return Check(name, "fail", exc.message, f"let {settings.ca_variable} name a PEM file, or unset it")
+    except TimeoutError:
+        return Check(name, "fail", f"no answer within {PROBE_SECONDS:g} s ({url})", CONNECTION_REMEDY)
+    except httpx.HTTPError as exc:
+        return Check(name, "fail", describe(exc, url), _remedy(settings, exc))
+    if status >= SERVER_ERROR:
+        return Check(name, "warn", f"{url} answers HTTP {status}", "try later; a proxy may not reach it")
+    return Check(name, "ok", f"{url} answers (HTTP {status}; nothing is asked of it)")
+
+
+async def _status(services: Services, url: str) -> int:
+    with fail_after(PROBE_SECONDS):
+        answer = await services.http.client(url).head(url, headers={"User-Agent": services.session.user_agent})
+    return answer.status_code
+
+
+def _backend_url(services: Services) -> str:
+    """Return where turns would go, for the way the user is signed in."""
+    provider, held = services.settings.provider, services.auth.current()
+    if provider.base_url is not None:
+        return provider.base_url
+    if held is not None and isinstance(held.credential, ApiKey):
+        return DEFAULT_API_BASE_URL
+    return services.settings.chatgpt_base_url
+
+
+def _remedy(settings: Settings, exc: httpx.HTTPError) -> str:
+    if not _is_tls_problem(exc):
+        return CONNECTION_REMEDY
+    if settings.ca_variable:
+        return f"{settings.ca_variable}={settings.ca_file} does not vouch for this certificate: add its authority there"
+    return "if a proxy inspects TLS, let CODEX_CA_CERTIFICATE (or SSL_CERT_FILE) name a file with its authority"
+
+
+def _is_tls_problem(exc: BaseException | None) -> bool:
+    """Whether TLS is at the bottom of it: the HTTP library wraps what it gets."""
+    while exc is not None:
+        if isinstance(exc, ssl.SSLError):
+            return True
+        exc = exc.__cause__ or exc.__context__
+    return False

@@ -1,0 +1,71 @@
+"""What a person types, pastes or pipes in: lines while a login waits for something else, and an API key.
+
+Reads the descriptor itself while an event loop runs: a thread that is blocked in `sys.stdin` would keep its lock, and
+with it the process, when the login has ended otherwise.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from threading import Thread
+from typing import TYPE_CHECKING
+
+from anyio import create_memory_object_stream
+from anyio.from_thread import BlockingPortal
+
+from appserver.errors import LoginError
+from protocol.base import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from anyio.streams.memory import MemoryObjectSendStream
+
+MAX_TYPED_BYTES = 64 * 1024
+"""More than any address or key has. A longer line is dropped."""
+
+MAX_WAITING_LINES = 16
+"""Lines that were typed ahead; the reader waits beyond that."""
+
+
+async def each_line(take: Callable[[str], Awaitable[None]]) -> None:
+    """Hand every line of stdin to `take`, until its end or until cancelled."""
+    if sys.stdin is None:  # closed at start: its number may stand for something else by now
+        return
+    send, receive = create_memory_object_stream[str](MAX_WAITING_LINES)
+    async with BlockingPortal() as portal, send, receive:
+        # A daemon: the process may end while it waits for a line.
+        Thread(target=_pump, args=(sys.stdin.fileno(), portal, send), daemon=True).start()
+        async for line in receive:
+            if line.strip():
+                await take(line.strip())
+
+
+def read_key() -> Secret:
+    """Read an API key: hidden where stdin is a terminal, else all of stdin. Raises LoginError."""
+    if sys.stdin is None:
+        raise LoginError("The API key is read from stdin, which is closed")
+    if sys.stdin.isatty():
+        import getpass
+
+        typed = getpass.getpass("API key: ", sys.stderr)
+    else:
+        typed = sys.stdin.buffer.read(MAX_TYPED_BYTES).decode("utf-8", "replace")
+    if not typed.strip():
+        raise LoginError("There is no API key on stdin. Try: appserver login --with-api-key < key.txt")
+    return Secret(typed.strip())
+
+
+def _pump(fd: int, portal: BlockingPortal, send: MemoryObjectSendStream[str]) -> None:
+    """Read lines in a thread until the end of input, or until nobody waits for them."""
+    rest = b""
+    with contextlib.suppress(OSError, RuntimeError):  # a terminal that has gone; a portal that is closed
+        while chunk := os.read(fd, MAX_TYPED_BYTES):
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                portal.call(send.send, line.decode("utf-8", "replace"))
+            rest = rest if len(rest) <= MAX_TYPED_BYTES else b""
+        portal.call(send.send, rest.decode("utf-8", "replace"))
+        portal.call(send.aclose)

@@ -1,0 +1,185 @@
+"""Renewing ahead of time: before use, and in the background."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import anyio
+import pytest
+
+from appserver.auth import manager as manager_module
+from appserver.auth.credentials import ApiKey
+from appserver.errors import NotSignedIn, RefreshError
+from appserver.settings import Settings
+from protocol.base import Secret
+from tests.auth.manager_rig import NOW, WAIT_SECONDS, Rig, new_tokens, running_manager
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
+    async with running_manager(Settings(home=str(tmp_path))) as running:
+        yield running
+
+
+async def test_a_token_with_more_than_two_minutes_left_is_used_as_it_is(rig: Rig) -> None:
+    held = rig.sign_in_managed(expires_at=NOW + 121)
+    assert await rig.manager.fresh() is held
+    assert rig.refreshes == 0
+
+
+async def test_a_token_with_two_minutes_left_is_renewed_first(rig: Rig) -> None:
+    held = rig.sign_in_managed(expires_at=NOW + 121)
+    rig.clock.now += 1
+    fresh = await rig.manager.fresh()
+    assert fresh is not None
+    assert fresh.generation > held.generation
+    assert rig.refreshes == 1
+
+
+async def test_the_two_minutes_are_a_setting(tmp_path: Path) -> None:
+    async with running_manager(Settings(home=str(tmp_path), refresh_skew=600)) as rig:
+        rig.sign_in_external(expires_at=NOW + 599)
+        await rig.manager.fresh()
+        assert rig.refreshes == 1
+
+
+async def test_a_token_that_does_not_say_when_it_expires_is_used_until_it_is_refused(rig: Rig) -> None:
+    rig.sign_in_managed(expires_at=None)
+    await rig.manager.fresh()
+    assert rig.refreshes == 0
+
+
+async def test_an_early_refresh_that_fails_leaves_the_old_token_while_it_is_valid(rig: Rig) -> None:
+    held = rig.sign_in_external(expires_at=NOW + 60)
+    rig.refresher.answers = [RefreshError("the parent is busy")]
+    assert await rig.manager.fresh() is held
+
+
+async def test_an_early_refresh_is_tried_once_per_credential(rig: Rig) -> None:
+    held = rig.sign_in_external(expires_at=NOW + 60)
+    rig.refresher.answers = [RefreshError("the parent is busy")]
+    for _ in range(5):
+        assert await rig.manager.fresh() is held
+    assert rig.refreshes == 1
+    renewed = await rig.manager.renew(held.generation)  # a 401 asks all the same
+    assert renewed.generation > held.generation
+
+
+async def test_an_expired_token_is_not_fallen_back_to(rig: Rig) -> None:
+    rig.sign_in_external(expires_at=NOW + 60)
+    rig.refresher.answers = [RefreshError("the parent is busy"), RefreshError("the parent is still busy")]
+    await rig.manager.fresh()
+    rig.clock.now += 60
+    with pytest.raises(RefreshError, match="still busy"):
+        await rig.manager.fresh()
+
+
+async def test_new_tokens_that_expire_at_once_do_not_make_every_turn_refresh_twice(rig: Rig) -> None:
+    rig.sign_in_external(expires_at=NOW + 60)
+    rig.refresher.answers = [new_tokens(expires_at=NOW + 30)]
+    fresh = await rig.manager.fresh()
+    assert rig.refreshes == 1
+    assert fresh is rig.held
+
+
+async def test_a_logout_during_an_early_refresh_does_not_fall_back_to_the_old_token(rig: Rig) -> None:
+    rig.sign_in_external(expires_at=NOW + 60)
+    gate = rig.refresher.hold()
+    failed = anyio.Event()
+
+    async def use() -> None:
+        with pytest.raises(NotSignedIn):
+            await rig.manager.fresh()
+        failed.set()
+
+    rig.group.start_soon(use)
+    await rig.asked()
+    rig.manager.sign_out()
+    gate.set()
+    with anyio.fail_after(WAIT_SECONDS):
+        await failed.wait()
+
+
+async def watched(rig: Rig) -> None:
+    """Let the background look a few times."""
+    rig.group.start_soon(rig.manager.keep_current)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look every few milliseconds."""
+    monkeypatch.setattr(manager_module, "LOOK_SECONDS", 0.002)
+
+
+EAGER = {"background_interval": 0.001, "background_skew": 600.0}
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_token_that_will_expire_is_renewed_while_nobody_uses_it(tmp_path: Path) -> None:
+    async with running_manager(Settings(home=str(tmp_path), **EAGER)) as rig:
+        rig.sign_in_managed(expires_at=NOW + 599)
+        await watched(rig)
+        await rig.asked()
+        await rig.flight_over()
+        assert rig.held.credential != rig.refresher.requests[0].credential
+
+
+async def looked(rig: Rig, monkeypatch: pytest.MonkeyPatch, times: int = 5) -> None:
+    """Wait until the background has looked so often."""
+    seen, done, renew_ahead = 0, anyio.Event(), rig.manager._renew_ahead
+
+    async def counting() -> None:
+        nonlocal seen
+        await renew_ahead()
+        seen += 1
+        if seen >= times:
+            done.set()
+
+    monkeypatch.setattr(rig.manager, "_renew_ahead", counting)
+    await watched(rig)
+    with anyio.fail_after(WAIT_SECONDS):
+        await done.wait()
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("who", ["nobody", "an API key", "external tokens", "a token with time left", "a dead token"])
+async def test_the_background_leaves_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, who: str) -> None:
+    async with running_manager(Settings(home=str(tmp_path), **EAGER)) as rig:
+        match who:
+            case "an API key":
+                rig.manager.sign_in(ApiKey(Secret("sk-test")))
+            case "external tokens":
+                rig.sign_in_external(expires_at=NOW + 10)
+            case "a token with time left":
+                rig.sign_in_managed(expires_at=NOW + 700)
+            case "a dead token":
+                held = rig.sign_in_managed(expires_at=NOW + 10)
+                rig.refresher.answers = [RefreshError("the login has ended", permanent=True)]
+                with pytest.raises(RefreshError):
+                    await rig.manager.renew(held.generation)
+                rig.refresher.requests.clear()
+        await looked(rig, monkeypatch)
+        assert rig.refreshes == 0
+
+
+@pytest.mark.usefixtures("quick")
+async def test_the_background_renews_external_tokens_where_that_is_asked_for(tmp_path: Path) -> None:
+    async with running_manager(Settings(home=str(tmp_path), background_external=True, **EAGER)) as rig:
+        rig.sign_in_external(expires_at=NOW + 10)
+        await watched(rig)
+        await rig.asked()
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_failure_in_the_background_is_survived(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running_manager(Settings(home=str(tmp_path), **EAGER)) as rig:
+        rig.sign_in_managed(expires_at=NOW + 10)
+        rig.refresher.answers = [RefreshError("HTTP 503"), ValueError("a fault"), RefreshError("HTTP 503")]
+        await looked(rig, monkeypatch, times=4)
+        assert rig.refreshes == 4

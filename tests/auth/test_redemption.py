@@ -1,0 +1,214 @@
+"""One redemption: looked at again under the lock, not for what could not be kept, stored against what was redeemed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import anyio
+import pytest
+
+from appserver.auth.credentials import ManagedTokens
+from appserver.auth.dead_tokens import DeadTokens
+from appserver.auth.file_store import FileStore
+from appserver.auth.redemption import Redeemer
+from appserver.auth.refresher import RefreshedTokens, RefreshRequest
+from appserver.errors import RefreshError, StoreError
+from appserver.settings import Settings
+from protocol.base import Secret
+from tests.auth.manager_rig import WAIT_SECONDS, ScriptedRefresher, jwt, managed, new_tokens
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from appserver.auth.credentials import Credential
+    from appserver.auth.redemption import Redeemed
+
+pytestmark = pytest.mark.anyio
+
+
+class Home:
+    """A home with a store, and a redeemer on it."""
+
+    def __init__(self, path: Path, **settings: tuple[str, ...]) -> None:
+        self.path = path
+        self.store = FileStore(str(path))
+        self.refresher = ScriptedRefresher()
+        self.dead = DeadTokens(str(path))
+        self.redeemer = Redeemer(Settings(home=str(path), **settings), self.store, self.dead, lambda: "2026-02-02")
+
+    async def redeem(self, old: ManagedTokens, expected: Credential | None) -> Redeemed:
+        request = RefreshRequest(old, late=lambda _: None)
+        return await self.redeemer.redeem(self.refresher, request, expected)
+
+    @property
+    def redemptions(self) -> int:
+        return len(self.refresher.requests)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path)
+
+
+@pytest.fixture
+def old(home: Home) -> ManagedTokens:
+    """The login that is stored."""
+    credential = managed("rt-one")
+    home.store.save(credential)
+    return credential
+
+
+async def test_new_tokens_are_stored_with_the_time_of_the_refresh(home: Home, old: ManagedTokens) -> None:
+    redeemed = await home.redeem(old, old)
+    assert redeemed.credential == redeemed.stored == home.store.load()
+    assert isinstance(redeemed.credential, ManagedTokens)
+    assert redeemed.credential.last_refresh == "2026-02-02"
+    assert redeemed.credential.refresh_token == Secret("rt-two")
+
+
+@pytest.mark.parametrize("missing", ["id_token", "access_token", "refresh_token"])
+async def test_what_the_issuer_leaves_out_stays_as_it_was(home: Home, old: ManagedTokens, missing: str) -> None:
+    given = {"id_token": jwt(None), "access_token": jwt(), "refresh_token": Secret("rt-two")}
+    home.refresher.answers = [RefreshedTokens(**{**given, missing: None})]
+    await home.redeem(old, old)
+    stored = home.store.load()
+    for name, token in given.items():
+        assert getattr(stored, name) == (getattr(old, name) if name == missing else token)
+
+
+@pytest.mark.parametrize("sibling", [managed("rt-sibling"), managed("rt-other", account="org-2"), None])
+async def test_what_another_process_has_stored_is_taken_over_instead(
+    home: Home, old: ManagedTokens, sibling: ManagedTokens | None
+) -> None:
+    home.store.delete()
+    if sibling is not None:
+        home.store.save(sibling)
+    redeemed = await home.redeem(old, old)
+    assert redeemed == (sibling, sibling)
+    assert home.redemptions == 0
+
+
+async def test_the_store_is_looked_at_again_after_waiting_for_the_lock(home: Home, old: ManagedTokens) -> None:
+    found: list[Redeemed] = []
+
+    async def redeem() -> None:
+        found.append(await home.redeem(old, old))
+
+    sibling = managed("rt-sibling")
+    with anyio.fail_after(WAIT_SECONDS):
+        async with anyio.create_task_group() as group:
+            async with FileStore(str(home.path)).redeeming():
+                group.start_soon(redeem)
+                await anyio.wait_all_tasks_blocked()
+                FileStore(str(home.path)).save(sibling)
+    assert found == [(sibling, sibling)]
+    assert home.redemptions == 0
+
+
+async def test_two_redeemers_of_one_home_redeem_once(home: Home, old: ManagedTokens) -> None:
+    other = Home(home.path)
+    with anyio.fail_after(WAIT_SECONDS):
+        async with anyio.create_task_group() as group:
+            group.start_soon(home.redeem, old, old)
+            group.start_soon(other.redeem, old, old)
+    assert home.redemptions + other.redemptions == 1
+
+
+async def test_a_dead_token_is_not_redeemed(home: Home, old: ManagedTokens) -> None:
+    assert old.refresh_token is not None
+    home.dead.remember(old.refresh_token, "the login has ended")
+    with pytest.raises(RefreshError, match="the login has ended") as caught:
+        await home.redeem(old, old)
+    assert caught.value.permanent
+    assert home.redemptions == 0
+
+
+async def test_only_a_permanent_failure_makes_a_token_dead(home: Home, old: ManagedTokens) -> None:
+    assert old.refresh_token is not None
+    home.refresher.answers = [RefreshError("HTTP 503"), RefreshError("reused", permanent=True)]
+    with pytest.raises(RefreshError, match="503"):
+        await home.redeem(old, old)
+    assert home.dead.reason(old.refresh_token) is None
+    with pytest.raises(RefreshError, match="reused"):
+        await home.redeem(old, old)
+    assert home.dead.reason(old.refresh_token) == "reused"
+
+
+async def test_nothing_is_redeemed_that_could_not_be_stored(
+    home: Home, old: ManagedTokens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> None:
+        raise StoreError("/home/auth.json: cannot be written: Read-only file system")
+
+    monkeypatch.setattr(home.store, "prove_writable", refuse)
+    with pytest.raises(RefreshError, match="not refreshed, because .*Read-only file system") as caught:
+        await home.redeem(old, old)
+    assert not caught.value.permanent
+    assert home.redemptions == 0
+
+
+async def test_tokens_whose_storing_fails_are_returned_all_the_same(
+    home: Home, old: ManagedTokens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise StoreError("No space left on device")
+
+    monkeypatch.setattr(home.store, "swap", refuse)
+    redeemed = await home.redeem(old, old)
+    assert redeemed.stored == old
+    assert redeemed.credential != old
+    assert redeemed.credential is not None
+
+
+@pytest.mark.parametrize("after", [managed("rt-login", account="org-2"), None])
+async def test_a_login_or_logout_while_the_issuer_answers_is_not_overwritten(
+    home: Home, old: ManagedTokens, after: ManagedTokens | None
+) -> None:
+    gate, found = home.refresher.hold(), []
+
+    async def redeem() -> None:
+        found.append(await home.redeem(old, old))
+
+    with anyio.fail_after(WAIT_SECONDS):
+        async with anyio.create_task_group() as group:
+            group.start_soon(redeem)
+            await home.refresher.asked.wait()
+            home.store.delete()
+            if after is not None:
+                home.store.save(after)
+            gate.set()
+    assert found == [(after, after)]
+    assert home.store.load() == after
+
+
+async def test_tokens_of_another_account_are_not_stored(home: Home, old: ManagedTokens) -> None:
+    home.refresher.answers = [new_tokens(account="org-2")]
+    with pytest.raises(RefreshError, match="tokens of org-2, but the login is org-1"):
+        await home.redeem(old, old)
+    assert home.store.load() == old
+
+
+async def test_tokens_of_a_workspace_that_is_not_allowed_are_not_stored(tmp_path: Path) -> None:
+    home, old = Home(tmp_path, forced_workspaces=("org-1", "org-3")), managed(account="org-2")
+    home.store.save(old)
+    with pytest.raises(RefreshError, match=r"restricted to workspace\(s\) org-1, org-3"):
+        await home.redeem(old, old)
+    assert home.store.load() == old
+
+
+async def test_a_store_that_cannot_be_locked_or_read_fails_the_refresh(
+    home: Home, old: ManagedTokens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home.path / "auth.json").write_text("not json")
+    with pytest.raises(RefreshError, match="not refreshed: .*it is not JSON"):
+        await home.redeem(old, old)
+    assert home.redemptions == 0
+
+
+async def test_the_lock_is_free_after_a_failure(home: Home, old: ManagedTokens) -> None:
+    home.refresher.answers = [RefreshError("HTTP 503"), ValueError("a fault")]
+    for expected in (RefreshError, ValueError):
+        with pytest.raises(expected):
+            await home.redeem(old, old)
+    with anyio.fail_after(WAIT_SECONDS):
+        assert (await home.redeem(old, old)).credential is not None

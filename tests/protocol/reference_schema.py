@@ -1,0 +1,181 @@
+"""Compares our schema with the reference's, for the methods that both have, and puts the differences into words.
+
+A difference is a line such as "thread/start params: ignores `sandbox`". What a client sends may have members that we
+ignore, but must not need more than the reference does; what we send must have what the reference promises.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from protocol.schema_export import schema
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+Schema = dict[str, Any]
+
+GENERATE_SECONDS = 60
+
+# The reference does not say which method its result types belong to; most follow from the method's name.
+RESULT_NAMES = {
+    "account/read": "GetAccount",
+    "account/login/start": "LoginAccount",
+    "account/login/cancel": "CancelLoginAccount",
+    "account/logout": "LogoutAccount",
+    "account/rateLimits/read": "GetAccountRateLimits",
+    "account/chatgptAuthTokens/refresh": "ChatgptAuthTokensRefresh",
+    "item/tool/call": "DynamicToolCall",
+    "thread/name/set": "ThreadSetName",
+}
+
+
+@dataclass
+class Reference:
+    """The reference's generated schema."""
+
+    directory: Path
+    _files: dict[str, Schema] = field(default_factory=dict)
+
+    @classmethod
+    def generate(cls, binary: str, directory: Path) -> Reference:
+        """Have the reference's executable write its schema."""
+        command = [binary, "app-server", "generate-json-schema", "--out", str(directory), "--experimental"]
+        subprocess.run(command, check=True, capture_output=True, timeout=GENERATE_SECONDS)
+        return cls(directory)
+
+    def params(self, section: str) -> dict[str, Schema]:
+        """Return the params of each method of ClientRequest, ServerRequest or ServerNotification."""
+        document = self._file(section)
+        return {
+            one["properties"]["method"]["enum"][0]: _resolved(one["properties"].get("params", {}), document)
+            for one in document["oneOf"]
+        }
+
+    def result(self, method: str) -> Schema | None:
+        """Return the result of a method, or None if no type is named after it."""
+        name = RESULT_NAMES.get(method) or "".join(part[0].upper() + part[1:] for part in method.split("/"))
+        for place in ("v2", "v1", "."):
+            path = self.directory / place / f"{name}Response.json"
+            if path.exists():
+                document: Schema = json.loads(path.read_text("utf-8"))
+                return _resolved(document, document)
+        return None
+
+    def _file(self, name: str) -> Schema:
+        if name not in self._files:
+            self._files[name] = json.loads((self.directory / f"{name}.json").read_text("utf-8"))
+        return self._files[name]
+
+
+def differences(reference: Reference) -> list[str]:
+    """Return every difference between our schema and the reference's."""
+    ours = schema()
+    found: list[str] = []
+    for section, name in (("clientRequests", "ClientRequest"), ("serverRequests", "ServerRequest")):
+        theirs = reference.params(name)
+        for method, types in ours["methods"][section].items():
+            if method not in theirs:
+                found.append(f"{method}: only ours")
+                continue
+            from_client = section == "clientRequests"
+            params = _resolved(types["params"] or {}, ours)
+            found += _compared(f"{method} params", params, theirs[method], received=from_client)
+            if (result := reference.result(method)) is not None:
+                mine = _resolved(types["result"], ours)
+                found += _compared(f"{method} result", mine, result, received=not from_client)
+    told = reference.params("ServerNotification")
+    for method, types in ours["methods"]["serverNotifications"].items():
+        if method in told:
+            found += _compared(f"{method}", _resolved(types["params"], ours), told[method], received=False)
+        else:
+            found.append(f"{method}: only ours")
+    return sorted(set(found))
+
+
+def _compared(place: str, ours: Schema, theirs: Schema, *, received: bool) -> Iterator[str]:
+    """Compare two types: of what we receive, or of what we send."""
+    mine, other = _variants(ours), _variants(theirs)
+    for tag in sorted(mine.keys() - other.keys()):
+        yield f"{place}: `{tag}` is only ours" if tag else f"{place}: differs in kind"
+    if received:
+        for tag in sorted(other.keys() - mine.keys()):
+            yield f"{place}: does not take `{tag}`" if tag else f"{place}: differs in kind"
+    for tag in sorted(mine.keys() & other.keys()):
+        yield from _compared_objects(f"{place} {tag}".strip(), mine[tag], other[tag], received=received)
+
+
+def _compared_objects(place: str, ours: Schema, theirs: Schema, *, received: bool) -> Iterator[str]:
+    mine, other = ours.get("properties", {}), theirs.get("properties", {})
+    needed, promised = set(ours.get("required", ())), set(theirs.get("required", ()))
+    for name in sorted(mine.keys() - other.keys()):
+        yield f"{place}: adds `{name}`"
+    for name in sorted(other.keys() - mine.keys()):
+        if received:
+            yield f"{place}: ignores `{name}`"
+        elif name in promised:
+            yield f"{place}: lacks `{name}`"
+    for name in sorted(mine.keys() & other.keys()):
+        if received and name in needed - promised:
+            yield f"{place}: needs `{name}`"
+        elif not received and name in promised - needed:
+            yield f"{place}: may leave out `{name}`"
+        yield from _compared(f"{place}.{name}", mine[name], other[name], received=received)
+
+
+def _variants(kind: Schema) -> dict[str, Schema]:
+    """Return the objects that a type can be, by their tag ("" for the only one); other values are not compared."""
+    found: dict[str, Schema] = {}
+    for one in _flat(kind):
+        if "properties" in one or (one.get("type") == "object" and "additionalProperties" not in one):
+            tag = one.get("properties", {}).get("type", {})
+            key = str(tag.get("const") or (tag.get("enum") or [""])[0])
+            found[key] = _either(found[key], one) if key in found else one
+    return found
+
+
+def _either(one: Schema, other: Schema) -> Schema:
+    """Return an object that may be one or the other: with the members of both, and only the common needs."""
+    return {
+        "properties": {**one.get("properties", {}), **other.get("properties", {})},
+        "required": [name for name in one.get("required", ()) if name in other.get("required", ())],
+    }
+
+
+def _flat(kind: Schema) -> Iterator[Schema]:
+    """Return what a type can be: through unions, and into lists. What a union's members share goes into each."""
+    inner = kind.get("oneOf") or kind.get("anyOf")
+    if inner:
+        shared, needs = kind.get("properties", {}), kind.get("required", [])
+        for one in inner:
+            whole = {**one, "properties": {**shared, **one.get("properties", {})}} if shared else one
+            yield from _flat({**whole, "required": [*needs, *whole.get("required", [])]} if needs else whole)
+    elif kind.get("type") == "array" and isinstance(kind.get("items"), dict):
+        yield from _flat(kind["items"])
+    else:
+        yield kind
+
+
+def _resolved(kind: Any, document: Schema, above: tuple[str, ...] = ()) -> Any:  # noqa: ANN401 - any piece of a schema
+    """Replace references by what they refer to; a type within itself is cut off."""
+    if isinstance(kind, list):
+        return [_resolved(one, document, above) for one in kind]
+    if not isinstance(kind, dict):
+        return kind
+    reference = kind.get("$ref")
+    if isinstance(reference, str):
+        if reference in above:
+            return {}
+        target: Any = document
+        for step in reference.removeprefix("#/").split("/"):
+            target = target[step]
+        return _resolved(target, document, (*above, reference))
+    skipped = ("$defs", "definitions", "description")
+    merged = {key: _resolved(value, document, above) for key, value in kind.items() if key not in skipped}
+    for part in merged.pop("allOf", []):
+        merged = {**part, **merged}
+    return merged

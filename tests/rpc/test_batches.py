@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from appserver.rpc import dispatcher
+from appserver.rpc.router import Route, always
+from tests.rpc.rig import INLINE, STRICT, WAITING, Message, Rig, code, request
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+pytestmark = pytest.mark.anyio
+
+
+def by_id(answers: Iterable[Message]) -> dict[object, Message]:
+    return {answer["id"]: answer for answer in answers}
+
+
+async def test_every_request_of_a_batch_is_answered_in_one_array() -> None:
+    rig = Rig()
+    async with rig.running():
+        rig.feed([request(1), request("b", STRICT, {"loginId": "x"}), request(3, INLINE, {})])
+        answers = by_id(await rig.batch())
+    assert answers[1]["result"] == {"read": {}}
+    assert answers["b"]["result"] == {"status": "x"}
+    assert set(answers) == {1, "b", 3}
+
+
+async def test_a_batch_of_one_is_answered_with_a_batch_of_one() -> None:
+    rig = Rig()
+    async with rig.running():
+        rig.feed([request(1)])
+        assert await rig.batch() == [{"id": 1, "result": {"read": {}}}]
+
+
+async def test_invalid_entries_get_an_error_each_and_notifications_none() -> None:
+    rig = Rig()
+    async with rig.running():
+        rig.feed([request(1), 5, [], [request(9)], {"id": 2}, {"method": "initialized"}, None, {"foo": "bar"}])
+        answers = await rig.batch()
+    assert [one["id"] for one in answers if "result" in one] == [1]
+    refused = [one for one in answers if "error" in one]
+    assert {code(one) for one in refused} == {-32600}
+    assert sorted(one["id"] is None for one in refused) == [False, True, True, True, True, True]
+
+
+def test_a_batch_of_invalid_entries_only_is_refused_entry_by_entry_without_waiting() -> None:
+    answers = Rig().ask([1, 2, {"id": 3}])
+    assert [(one["id"], code(one)) for one in answers] == [(None, -32600), (None, -32600), (3, -32600)]
+
+
+def test_an_empty_batch_is_one_invalid_request() -> None:
+    answer = Rig().ask([])
+    assert (answer["id"], code(answer)) == (None, -32600)
+
+
+def test_a_batch_of_notifications_has_no_answer() -> None:
+    rig = Rig()
+    rig.feed([{"method": "initialized"}, {"method": "nonsense"}])
+    assert rig.taken() == []
+    assert not rig.tasks.waiting
+
+
+async def test_errors_in_a_batch_are_those_of_single_requests() -> None:
+    def fail(_: object) -> object:
+        raise LookupError("what went wrong")
+
+    rig = Rig({WAITING: Route(fail, always)})
+    async with rig.running():
+        rig.feed([request(1, "nonsense"), request(2, STRICT, {}), request(3, WAITING), request(4, "initialize", {})])
+        answers = by_id(await rig.batch())
+    assert {name: code(one) for name, one in answers.items()} == {1: -32601, 2: -32602, 3: -32603, 4: -32600}
+    assert answers[3]["error"] == {"code": -32603, "message": "Internal error"}
+    assert "data" not in answers[1]["error"]
+
+
+async def test_a_wire_parameter_may_have_any_name_also_those_of_the_dispatching() -> None:
+    rig = Rig({INLINE: Route(dict)})
+    async with rig.running():
+        rig.feed([request(1, INLINE, {"refreshToken": False, "then": 1, "self": 2, "context": 3, "": 4, "1": 5})])
+        assert (await rig.batch())[0]["result"] == {"refreshToken": False}
+
+
+@pytest.mark.parametrize("params", [None, {}, []])
+async def test_params_may_be_empty_or_null_in_a_batch(params: object) -> None:
+    rig = Rig()
+    async with rig.running():
+        rig.feed([{"id": 1, "method": INLINE, "params": params}])
+        assert await rig.batch() == [{"id": 1, "result": {"read": {}}}]
+
+
+async def test_positional_params_in_a_batch_are_invalid_params() -> None:
+    rig = Rig()
+    async with rig.running():
+        rig.feed([request(1, STRICT, ["secret-value"])])
+        (answer,) = await rig.batch()
+    assert code(answer) == -32602
+    assert "secret-value" not in answer["error"]["message"]
+
+
+async def test_a_reply_in_a_batch_finds_who_waits_for_it() -> None:
+    rig = Rig()
+    rig.feed([{"id": 7, "result": {}}, {"id": "x", "error": "oops"}])
+    assert rig.taken() == []
+    assert len(rig.warnings) == 2
+
+
+async def test_a_batch_may_begin_the_session() -> None:
+    rig = Rig(initialized=False)
+    async with rig.running():
+        rig.feed([request(1, "initialize", {}), {"method": "initialized"}, request(2)])
+        answers = by_id(await rig.batch())
+    assert answers[1]["result"] == {"hello": {}}
+    assert answers[2]["result"] == {"read": {}}
+
+
+@pytest.mark.parametrize("version", [True, False])
+async def test_a_batch_is_answered_in_kind(version: bool) -> None:
+    rig = Rig()
+    async with rig.running():
+        rig.feed([{**request(1), **({"jsonrpc": "2.0"} if version else {})}, 5])
+        answers = await rig.batch()
+    assert len(answers) == 2
+    assert all(("jsonrpc" in one) is version for one in answers)
+
+
+async def test_two_requests_with_one_id_in_a_batch_are_both_answered() -> None:
+    rig = Rig()
+    async with rig.running():
+        rig.feed([request(1), request(1, STRICT, {"loginId": "x"})])
+        answers = await rig.batch()
+    assert [one["id"] for one in answers] == [1, 1]
+
+
+async def test_a_batch_that_waits_delays_no_other_request() -> None:
+    rig = Rig()
+    async with rig.running():
+        rig.feed([request(1, WAITING), request(2)], request(3))
+        assert await rig.answer(3)
+        assert len(rig.sent) == 1
+        rig.gate.set()
+        assert {one["id"] for one in await rig.batch()} == {1, 2}
+
+
+async def test_more_requests_in_a_batch_than_may_wait_are_refused_as_overload(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dispatcher, "MAX_IN_FLIGHT", 3)
+    rig = Rig()
+    async with rig.running():
+        rig.feed([*[request(number, WAITING) for number in range(5)], request("inline")])
+        rig.gate.set()
+        answers = by_id(await rig.batch())
+    refused = sorted(str(name) for name, one in answers.items() if "error" in one)
+    assert refused == ["3", "4"]
+    assert code(answers[4]) == -32001
+    assert answers["inline"]["result"] == {"read": {}}

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import json
+
+import anyio
+import pytest
+from anyio.lowlevel import checkpoint
+from hypothesis import given
+from hypothesis import strategies as st
+
+from appserver.rpc.outbox import HIGH_WATER_BYTES, Outbox
+from tests.rpc.rig import BOUND
+
+pytestmark = pytest.mark.anyio
+
+LARGE = {"text": "x" * (HIGH_WATER_BYTES + 1)}
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+)
+
+
+def test_messages_are_taken_in_order_one_per_line_and_once() -> None:
+    outbox = Outbox()
+    outbox.send({"id": 1})
+    outbox.send([{"id": 2}, {"id": 3}])
+    assert outbox.take() == b'{"id":1}\n[{"id":2},{"id":3}]\n'
+    assert outbox.take() == b""
+
+
+@given(st.dictionaries(st.text(), json_values, max_size=4))
+def test_whatever_is_sent_is_one_line_of_ascii_and_reads_back_the_same(message: dict[str, object]) -> None:
+    outbox = Outbox()
+    outbox.send(message)
+    line = outbox.take()
+    assert line.isascii()
+    assert line.count(b"\n") == 1
+    assert json.loads(line) == message
+
+
+def test_lone_surrogates_and_line_separators_survive() -> None:
+    outbox = Outbox()
+    outbox.send({"id": "\ud800", "text": "a\u2028b\u0085c\nd"})
+    assert json.loads(outbox.take()) == {"id": "\ud800", "text": "a\u2028b\u0085c\nd"}
+
+
+def test_the_version_is_added_to_messages_and_to_each_entry_of_a_batch() -> None:
+    outbox = Outbox()
+    outbox.with_version = True
+    outbox.send({"id": 1})
+    outbox.send([{"id": 2}, {"id": 3}])
+    single, batch = map(json.loads, outbox.take().splitlines())
+    assert single == {"jsonrpc": "2.0", "id": 1}
+    assert batch == [{"jsonrpc": "2.0", "id": 2}, {"jsonrpc": "2.0", "id": 3}]
+
+
+async def test_the_writer_waits_until_there_is_something_to_take() -> None:
+    outbox = Outbox()
+    filled = anyio.Event()
+
+    async def writer() -> None:
+        assert await outbox.filled()
+        filled.set()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(writer)
+        await checkpoint()
+        await checkpoint()
+        assert not filled.is_set()
+        outbox.send({"id": 1})
+        with anyio.fail_after(BOUND):
+            await filled.wait()
+
+
+async def test_there_is_room_until_too_much_is_unsent() -> None:
+    outbox = Outbox()
+    with anyio.fail_after(BOUND):
+        await outbox.room()
+        outbox.send({"id": 1})
+        await outbox.room()
+
+
+async def test_who_produces_much_waits_until_it_has_been_taken() -> None:
+    outbox = Outbox()
+    outbox.send(LARGE)
+    resumed: list[int] = []
+
+    async def produce(number: int) -> None:
+        await outbox.room()
+        resumed.append(number)
+
+    async with anyio.create_task_group() as group:
+        for number in range(3):
+            group.start_soon(produce, number)
+        for _ in range(5):
+            await checkpoint()
+        assert resumed == []
+        outbox.take()
+    assert sorted(resumed) == [0, 1, 2]
+
+
+async def test_a_producer_that_waits_for_room_can_be_cancelled() -> None:
+    outbox = Outbox()
+    outbox.send(LARGE)
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await outbox.room()
+    assert scope.cancelled_caught
+
+
+async def test_after_the_end_what_is_queued_is_taken_and_nothing_is_added() -> None:
+    outbox = Outbox()
+    outbox.send({"id": 1})
+    outbox.close()
+    outbox.send({"id": 2})
+    assert await outbox.filled()
+    assert outbox.take() == b'{"id":1}\n'
+    assert not await outbox.filled()
+
+
+async def test_the_end_wakes_the_writer() -> None:
+    outbox = Outbox()
+    async with anyio.create_task_group() as group:
+        group.start_soon(outbox.filled)
+        await checkpoint()
+        outbox.close()
+
+
+async def test_discarding_drops_what_is_queued_and_wakes_who_waits_for_room() -> None:
+    outbox = Outbox()
+    outbox.send(LARGE)
+    async with anyio.create_task_group() as group:
+        group.start_soon(outbox.room)
+        await checkpoint()
+        outbox.close(discard=True)
+    assert outbox.take() == b""
+    assert not await outbox.filled()

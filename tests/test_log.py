@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from appserver.log import log_exception, redacted, set_up_logging, warn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+JWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ1c2VyLTEifQ.c2lnbmF0dXJl-_x"
+
+SECRETS = [
+    (f"token {JWT} was refused", JWT),
+    (f"{JWT}", "eyJzdWIiOiJ1c2VyLTEifQ"),
+    (f"Authorization: Bearer {JWT}", JWT),
+    ("Authorization: Bearer opaque-token/with+chars==", "opaque-token"),
+    ("{'authorization': 'bearer opaque-token'}", "opaque-token"),
+    ("Incorrect API key provided: sk-proj-abcdef123456", "abcdef123456"),
+    ("key sk_live_abcdef123456.", "abcdef123456"),
+    ("refresh rt-abcdef123456, rt_abcdef123456", "abcdef123456"),
+    ("code ac_abcdef123456", "abcdef123456"),
+    ("GET /auth/callback?code=abcdef123456&state=xyz123 HTTP/1.1", "abcdef123456"),
+    ("GET /auth/callback?code=abcdef123456&state=xyz123 HTTP/1.1", "xyz123"),
+    ("code_verifier=abcdef123456&grant_type=authorization_code", "abcdef123456"),
+    ("refresh_token=abcdef123456&client_id=app_1", "abcdef123456"),
+    ("id_token=abcdef123456", "abcdef123456"),
+    ('{"access_token": "abcdef123456", "x": 1}', "abcdef123456"),
+    ('{"refresh_token":"abcdef123456"}', "abcdef123456"),
+    ("{'id_token': 'abcdef123456'}", "abcdef123456"),
+]
+
+
+@pytest.fixture
+def stderr_logging() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    set_up_logging("DEBUG")
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+@pytest.mark.parametrize(("text", "secret"), SECRETS)
+def test_what_looks_like_a_credential_is_taken_out(text: str, secret: str) -> None:
+    assert secret not in redacted(text)
+    assert "***" in redacted(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "turn 0199-aa is active in this thread",
+        "POST http://127.0.0.1:8080/oauth/token: no answer in time",
+        "the host is offline (code=-32000)",
+        "exit code=1, status code=404",
+        "a task: sketch of the risk",
+        "/home/user/.codex/auth.json: Permission denied",
+        "account org-1, user-1, plan pro",
+    ],
+)
+def test_what_does_not_is_left_as_it_is(text: str) -> None:
+    assert redacted(text) == text
+
+
+@given(st.text())
+def test_redacting_twice_changes_nothing_more(text: str) -> None:
+    assert redacted(redacted(text)) == redacted(text)
+
+
+@given(st.text(alphabet="abcXYZ019_-", min_size=8), st.text(max_size=20), st.text(alphabet=" ,&'\"\n", max_size=3))
+def test_a_token_is_found_wherever_it_stands(token: str, before: str, after: str) -> None:
+    assert f"sk-{token}" not in redacted(f"{before} sk-{token}{after}")
+
+
+@pytest.mark.usefixtures("stderr_logging")
+@pytest.mark.parametrize(("text", "secret"), SECRETS)
+def test_log_records_are_redacted_message_arguments_and_traceback(
+    text: str, secret: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    set_up_logging("DEBUG")  # now, with pytest's stderr
+    warn(text)
+    logging.getLogger("some.library").debug("sent %s and %r", text, {"inner": text})
+    try:
+        raise ValueError(text) from LookupError(text)
+    except ValueError as exc:
+        log_exception(text, exc)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "Traceback" in captured.err
+    assert secret not in captured.err
+
+
+@pytest.mark.usefixtures("stderr_logging")
+def test_libraries_that_tell_urls_and_headers_are_kept_quiet(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up_logging("DEBUG")
+    for chatty in ("httpx", "httpcore.http11", "asyncio"):
+        logging.getLogger(chatty).info("GET http://example/?session=opaque")
+    logging.getLogger("appserver").debug("told")
+    errors = capsys.readouterr().err
+    assert "opaque" not in errors
+    assert "told" in errors
+
+
+@pytest.mark.usefixtures("stderr_logging")
+def test_a_level_keeps_out_what_is_below_it(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up_logging("ERROR")
+    warn("not told")
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    "statement", ["log.warn('key sk-abcdef123456')", "log.log_exception('failed', ValueError('key sk-abcdef123456'))"]
+)
+def test_what_is_logged_before_logging_is_set_up_is_redacted_too(statement: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", f"from appserver import log; {statement}"], capture_output=True, timeout=20, check=True
+    )
+    assert b"***" in done.stderr
+    assert b"abcdef" not in done.stderr
+    assert done.stdout == b""
+
+
+def test_logging_is_not_imported_before_there_is_something_to_log() -> None:
+    code = "import sys, appserver.log; sys.exit('logging' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], timeout=20, check=True)

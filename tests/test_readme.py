@@ -1,0 +1,129 @@
+"""What README.md and docs/ say is true: the tables are complete, and the examples run."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from appserver.testing import make_jwt, running_backend
+from protocol.methods import CLIENT_NOTIFICATIONS, CLIENT_REQUESTS, SERVER_NOTIFICATIONS, SERVER_REQUESTS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text("utf-8")
+CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text("utf-8")
+TESTING = (ROOT / "docs" / "testing.md").read_text("utf-8")
+DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+RUN_SECONDS = 60.0
+"""An example takes a second; this is for a loaded machine."""
+
+OLDEST_NODE = 18
+
+
+def block(text: str, language: str, after: str = "") -> str:
+    """Return the first fenced block of a language that stands after a text."""
+    found = re.search(rf"```{language}\n(.*?)```", text[text.index(after) :], re.DOTALL)
+    assert found is not None, f"no {language} block after {after!r}"
+    return found[1]
+
+
+@pytest.fixture
+def environ(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """An environment as the README sets it up, with a fake backend behind it."""
+    with running_backend() as backend:
+        (tmp_path / "config.toml").write_text(f'chatgpt_base_url = "{backend.chatgpt_base_url}"\n', "utf-8")
+        paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
+        mine = {"ACCESS_TOKEN": make_jwt(), "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+        yield {**os.environ, **backend.environ(tmp_path), **mine}
+
+
+def run(command: list[str], environ: dict[str, str], directory: Path) -> str:
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=environ, cwd=directory, timeout=RUN_SECONDS, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_table_of_methods_is_complete() -> None:
+    rows = re.findall(r"^\| `([^`]+)` \| ([→←] \w+) \| .+ \|$", README, re.MULTILINE)
+    assert len(rows) == len(set(rows))
+    documented = {direction: {name for name, its in rows if its == direction} for _, direction in rows}
+    assert documented == {
+        "→ request": set(CLIENT_REQUESTS),
+        "→ notification": set(CLIENT_NOTIFICATIONS),
+        "← request": set(SERVER_REQUESTS),
+        "← notification": set(SERVER_NOTIFICATIONS),
+    }
+
+
+def test_every_setting_is_documented() -> None:
+    source = (ROOT / "appserver" / "settings.py").read_text("utf-8")
+    keys = set(re.findall(r'(?:config|table|server|refresher)\.(?:get|seconds|strings|table|error)\("(\w+)"', source))
+    variables = set(re.findall(r'"((?:CODEX|APPSERVER|SSL)_[A-Z_]+)"', source))
+    assert len(keys) > 15
+    assert len(variables) > 6
+    assert {one for one in keys | variables if one not in CONFIGURATION} == set()
+
+
+def test_every_key_of_the_readme_is_a_setting() -> None:
+    table = README[README.index("## Configuration") : README.index("## Where it differs")]
+    keys = re.findall(r"`\[?([a-z_]+|[A-Z_]{6,})[\].`]", table)
+    assert len(keys) > 15
+    assert {key for key in keys if key not in CONFIGURATION} == set()
+
+
+def test_the_python_example_runs(environ: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "embed.py").write_text(block(README, "python"), "utf-8")
+    assert run([sys.executable, "embed.py"], environ, tmp_path) == "You said: Say hello"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a stand-in for the installed command is a shell script here")
+def test_the_node_example_runs(environ: dict[str, str], tmp_path: Path) -> None:
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("node is not installed")
+    version = run([node, "--version"], environ, tmp_path)
+    if int(version.removeprefix("v").partition(".")[0]) < OLDEST_NODE:
+        pytest.skip(f"node is too old: {version.strip()}")
+    command = tmp_path / "bin" / "appserver"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m appserver "$@"\n', "utf-8")
+    command.chmod(0o755)
+    (tmp_path / "embed.js").write_text(block(README, "js"), "utf-8")
+    environ["PATH"] = f"{command.parent}{os.pathsep}{environ['PATH']}"
+    assert run([node, "embed.js"], environ, tmp_path) == "You said: Say hello"
+
+
+@pytest.mark.parametrize("kind", ["async", "sync"])
+def test_the_examples_for_tests_run(kind: str, environ: dict[str, str], tmp_path: Path) -> None:
+    example = tmp_path / f"test_{kind}_example.py"
+    example.write_text(block(TESTING, "python", after=f"<!-- runnable: {kind} -->"), "utf-8")
+    shown = run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", example.name], environ, tmp_path)
+    assert "passed" in shown
+
+
+def test_the_refresher_that_is_shown_is_the_one_that_ships() -> None:
+    shown = (ROOT / "docs" / "refreshers.md").read_text("utf-8")
+    assert (ROOT / "appserver" / "auth" / "refresh_command.py").read_text("utf-8").rstrip() in shown
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_between_the_documents_lead_somewhere(document: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text("utf-8"))
+    assert [link for link in links if not (document.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_no_document_shows_a_credential(document: Path) -> None:
+    assert re.findall(r"eyJ[\w-]{8,}|fake-refresh-\w+|sk-\w{8,}", document.read_text("utf-8")) == []
