@@ -11,7 +11,6 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import anyio
-from anyio.abc import Process
 
 from appserver.transport.framing import LineSplitter, Oversized
 from appserver.transport.memory import memory_pair
@@ -19,6 +18,8 @@ from appserver.wiring import Connection
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+
+    from anyio.abc import Process
 
     from appserver.settings import Settings
 
