@@ -144,10 +144,6 @@ def _run_for_person(name: str, words: list[str]) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("appserver: cancelled\n")
         return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has gone. What is left of it must not fail once more at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_FAILED
 
 
 def _demo(words: list[str]) -> int:

@@ -89,6 +89,7 @@ class DocumentStore:
         with self._changing():
             if not self._file.remove():
                 self._file.write(self._codec.blank)
+            self._forgotten()
 
     def prove_writable(self) -> None:
         """Raise StoreError if a credential could not be stored now: a read-only home, a full disk."""
@@ -118,6 +119,9 @@ class DocumentStore:
 
     def _put(self, data: bytes) -> None:
         self._file.write(data)
+
+    def _forgotten(self) -> None:
+        """Clean up after a deletion, still under the lock."""
 
     def _bytes_of(self, document: dict[str, Any]) -> bytes:
         try:

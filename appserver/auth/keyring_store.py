@@ -47,12 +47,6 @@ class KeyringStore(DocumentStore):
             self._tell_of_plain_file()
         return super().load()
 
-    def delete(self) -> None:
-        """Forget the stored credential, and its key."""
-        super().delete()
-        with contextlib.suppress(StoreError):  # without the file, the key opens nothing
-            self._key.delete()
-
     def prove_writable(self) -> None:
         """Raise StoreError if a credential could not be stored now."""
         if not self._encrypted.has_key:
@@ -68,6 +62,11 @@ class KeyringStore(DocumentStore):
         super()._put(data)
         if self._file.read() != data:
             raise StoreError(f"{self._file.path}: does not read back as it was written")
+
+    def _forgotten(self) -> None:
+        # Under the lock: a login that follows at once may use this key again.
+        with contextlib.suppress(StoreError):  # without the file, the key opens nothing
+            self._key.delete()
 
     def _tell_of_plain_file(self) -> None:
         if not self._told and self._plain.exists():

@@ -118,9 +118,9 @@ def usable_backend() -> Backend:
         if _name(backend) == SECRET_SERVICE:
             from appserver.auth.secret_service import promptless
 
-            return promptless(backend)
+            return promptless(backend)  # type: ignore[no-any-return]  # an extra: its types are not looked at
         if _name(backend) in KNOWN:
-            return backend  # type: ignore[no-any-return]  # an extra: its types are not looked at
+            return backend  # type: ignore[no-any-return]  # as above
     names = ", ".join(map(_name, offered))
     raise StoreError(f"there is no keyring that a program without a user can use (found {names or 'none'})")
 
@@ -140,4 +140,4 @@ def _key_in(text: str | None) -> bytes | None:
 def _translated(exc: Exception) -> StoreError:
     if isinstance(exc, StoreError):
         return exc
-    return StoreError(f"the keyring cannot be used: {exc or type(exc).__name__}")
+    return StoreError(f"the keyring cannot be used: {str(exc) or type(exc).__name__}")

@@ -1,6 +1,6 @@
 """What `doctor` finds on this machine: configuration, home, credential store, locks, login, ports.
 
-Changes nothing but an empty lock file, and asks nobody else: what needs a network stands in probes.py.
+Leaves nothing behind but a lock file, and asks nobody else: what needs a network stands in probes.py.
 """
 
 from __future__ import annotations

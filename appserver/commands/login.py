@@ -12,7 +12,7 @@ from threading import Thread
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
-from anyio import create_task_group
+from anyio import create_task_group, sleep_forever
 
 from appserver.auth.credentials import ApiKey
 from appserver.auth.restrictions import check_login_method, check_sendable
@@ -130,6 +130,8 @@ class _Pasted:
         except LoginError as exc:
             self.told = exc.message
             complain(exc.message)
+        else:
+            await sleep_forever()  # decided: what else was pasted does not count, and the login ends this
 
 
 def _welcome(services: Services) -> int:

@@ -7,8 +7,11 @@ they are shown as question marks.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from typing import TYPE_CHECKING
+
+from appserver.errors import AppServerError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -53,7 +56,14 @@ def _printable(text: str) -> str:
 
 
 def _write_raw(text: str) -> None:
+    if sys.stdout is None:  # closed at start; the exit code says enough
+        return
     # What the terminal's character set lacks (in somebody's name, say) must not end the command.
     encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
+        sys.stdout.flush()
+    except OSError as exc:  # whoever read it has gone, or a disk is full
+        # What is left in the buffer must not fail once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise AppServerError(f"stdout: {exc.strerror}") from None

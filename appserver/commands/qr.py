@@ -30,7 +30,8 @@ def show_qr(text: str, environ: Mapping[str, str]) -> None:
     if modules is None:
         say("(With the extra appserverd[cli], a QR code would stand here.)", "")
     elif len(modules) <= os.get_terminal_size(sys.stdout.fileno()).columns:
-        draw(_lines(modules, coloured=sys.platform != "win32" and environ.get("TERM") != "dumb"))
+        coloured = sys.platform != "win32" and environ.get("TERM") != "dumb"
+        draw([*_lines(modules, coloured=coloured), ""])
 
 
 def _modules(text: str) -> list[list[bool]] | None:

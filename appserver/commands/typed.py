@@ -9,10 +9,11 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from concurrent.futures import CancelledError
 from threading import Thread
 from typing import TYPE_CHECKING
 
-from anyio import create_memory_object_stream
+from anyio import BrokenResourceError, ClosedResourceError, create_memory_object_stream
 from anyio.from_thread import BlockingPortal
 
 from appserver.errors import LoginError
@@ -61,7 +62,8 @@ def read_key() -> Secret:
 def _pump(fd: int, portal: BlockingPortal, send: MemoryObjectSendStream[str]) -> None:
     """Read lines in a thread until the end of input, or until nobody waits for them."""
     rest = b""
-    with contextlib.suppress(OSError, RuntimeError):  # a terminal that has gone; a portal that is closed
+    # A terminal that has gone; a login that has ended meanwhile, in its several ways.
+    with contextlib.suppress(OSError, RuntimeError, CancelledError, BrokenResourceError, ClosedResourceError):
         while chunk := os.read(fd, MAX_TYPED_BYTES):
             *lines, rest = (rest + chunk).split(b"\n")
             for line in lines:

@@ -46,6 +46,8 @@ class Stdio:
         From then on fd 0 reads nothing and fd 1 is stderr, so that a stray print, ours or a library's, cannot break
         the protocol, and a child process inherits neither end.
         """
+        for fd in (0, 1, 2):
+            _fill(fd)
         read_fd, write_fd = os.dup(0), os.dup(1)
         null = os.open(os.devnull, os.O_RDONLY)
         os.dup2(null, 0)
@@ -131,6 +133,17 @@ class Stdio:
             return None
         self._ended = True
         return self._splitter.finish() or None
+
+
+def _fill(fd: int) -> None:
+    """Open the null device where a parent has started us without this descriptor: another file would take its number.
+
+    To be called in ascending order, because it is the lowest free number that is taken.
+    """
+    try:
+        os.fstat(fd)
+    except OSError:
+        os.open(os.devnull, os.O_RDWR)
 
 
 def _can_poll(fd: int) -> bool:

@@ -32,10 +32,15 @@ NOW = 1_800_000_000.0
 
 def jwt(expires_at: float | None = NOW + 3600, **claims: Any) -> Secret:  # noqa: ANN401 - of any type, as in JSON
     """Make a token that expires at a time of the rig's clock."""
-    return Secret(make_jwt(expires_in=None, **claims, **({"exp": expires_at} if expires_at else {})))
+    expiry: dict[str, Any] = {"exp": expires_at} if expires_at else {}
+    return Secret(make_jwt(expires_in=None, **claims, **expiry))
 
 
-def managed(refresh_token: str | None = "rt-one", expires_at: float | None = NOW + 3600, **claims: Any) -> ManagedTokens:  # noqa: ANN401 - as above
+def managed(
+    refresh_token: str | None = "rt-one",
+    expires_at: float | None = NOW + 3600,
+    **claims: Any,  # noqa: ANN401 - as above
+) -> ManagedTokens:
     """Make a managed login."""
     token = Secret(refresh_token) if refresh_token else None
     return managed_tokens(jwt(None, **claims), jwt(expires_at, **claims), token, last_refresh="2026-01-01T00:00:00Z")

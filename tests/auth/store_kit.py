@@ -104,12 +104,13 @@ class StoreKit:
     def test_every_change_changes_the_version(self, store: CredentialStore, reopen: Reopen) -> None:
         first, second, third = login("rt-one"), login("rt-two"), login("rt-three")
         versions = [store.version()]
-        for change in (
+        changes: list[Callable[[], None]] = [
             lambda: store.save(first),
             lambda: store.swap(first, second),
             lambda: reopen().swap(second, third),
             lambda: reopen().delete(),
-        ):
+        ]
+        for change in changes:
             change()
             versions.append(store.version())
             assert versions[-1] != versions[-2]

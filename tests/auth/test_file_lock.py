@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 from contextlib import contextmanager
-from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 import anyio
@@ -14,7 +13,7 @@ import pytest
 
 from appserver.auth.file_lock import FileLock
 from appserver.errors import StoreError
-from tests.auth.disks import fail, mounted, read_only
+from tests.auth.disks import read_only
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -37,7 +36,6 @@ with FileLock(Path(sys.argv[1]), "change", 10).held():
 
 COUNT = """
 import sys
-from functools import partial
 from pathlib import Path
 import anyio
 from appserver.auth.file_lock import FileLock
@@ -111,7 +109,7 @@ async def test_a_stuck_holder_leads_to_an_error_that_names_it(guarded: Path, tak
 
 @pytest.mark.anyio
 async def test_a_free_lock_is_taken_without_patience(guarded: Path, take: Take) -> None:
-    await take(lock_on(guarded, patience=0.0 if take.__name__ == "take_blocking" else 0.5))
+    await take(lock_on(guarded, patience=0))
 
 
 @pytest.mark.anyio

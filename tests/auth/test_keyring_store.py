@@ -6,7 +6,6 @@ import base64
 import json
 import stat
 import sys
-from threading import Event
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +13,7 @@ import pytest
 from appserver.auth.encrypted import FORMAT, Encrypted
 from appserver.auth.file_store import FileStore
 from appserver.auth.keyring_store import KeyringStore
-from appserver.auth.os_keyring import KNOWN, SECRET_SERVICE, SERVICE, HomeKey, usable_backend
+from appserver.auth.os_keyring import SERVICE, HomeKey
 from appserver.errors import StoreError
 from tests.auth.store_kit import SharedStoreKit, api_key, login
 
@@ -24,7 +23,6 @@ pytest.importorskip("cryptography", reason='needs the packages of the extra: pip
 from tests.auth.fake_keyring import FakeKeyring
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from appserver.auth.store import CredentialStore
@@ -46,8 +44,8 @@ def store(tmp_path: Path, ring: FakeKeyring) -> CredentialStore:
     return open_with(tmp_path, ring)
 
 
-def open_with(home: Path, ring: FakeKeyring, patience: float = 10.0) -> KeyringStore:
-    return KeyringStore(str(home), HomeKey(str(home), lambda: ring, patience))
+def open_with(home: Path, ring: FakeKeyring) -> KeyringStore:
+    return KeyringStore(str(home), HomeKey(str(home), lambda: ring))
 
 
 class TestKeyringStore(SharedStoreKit):
@@ -138,6 +136,23 @@ def test_signing_out_forgets_the_key_too(store: CredentialStore, ring: FakeKeyri
     assert ring.passwords == {}
 
 
+def test_a_login_that_follows_a_logout_at_once_keeps_its_key(
+    store: KeyringStore, reopen: Reopen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("appserver.auth.document_store.CHANGE_PATIENCE", 0.05)
+    store.save(login())
+    forget = store._key.delete
+
+    def be_overtaken() -> None:
+        with pytest.raises(StoreError, match="held by another process"):
+            reopen().save(api_key())
+        forget()
+
+    monkeypatch.setattr(store._key, "delete", be_overtaken)
+    store.delete()
+    assert store.load() is None
+
+
 def test_signing_out_works_while_the_keyring_does_not(
     tmp_path: Path, store: CredentialStore, ring: FakeKeyring
 ) -> None:
@@ -181,35 +196,6 @@ def test_a_keyring_that_keeps_nothing_is_found_out(tmp_path: Path, store: Creden
     assert not (tmp_path / "auth.enc").exists()
 
 
-@pytest.fixture
-def silence(ring: FakeKeyring) -> Iterator[Event]:
-    """A keyring that does not answer until this is set."""
-    ring.silent = Event()
-    yield ring.silent
-    ring.silent.set()
-
-
-def test_a_keyring_that_does_not_answer_is_not_waited_for_twice(
-    tmp_path: Path, ring: FakeKeyring, silence: Event
-) -> None:
-    store = open_with(tmp_path, ring, patience=0.05)
-    with pytest.raises(StoreError, match=r"has not answered within 0\.05s"):
-        store.save(login())
-    with pytest.raises(StoreError, match="has still not answered"):
-        store.check()
-    assert ring.calls == 1
-
-
-def test_a_keyring_that_answers_at_last_is_used_again(tmp_path: Path, ring: FakeKeyring, silence: Event) -> None:
-    key = HomeKey(str(tmp_path), lambda: ring, patience=0.05)
-    with pytest.raises(StoreError, match="has not answered"):
-        key.get()
-    silence.set()
-    assert key._unanswered is not None
-    key._unanswered.join(10)
-    assert key.get() is None
-
-
 def test_a_file_that_does_not_read_back_is_an_error(store: KeyringStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store._file, "write", lambda data: None)
     with pytest.raises(StoreError, match="does not read back"):
@@ -226,36 +212,6 @@ def test_a_login_in_auth_json_is_left_alone_and_mentioned_once(
     store.save(login())
     store.delete()
     assert FileStore(str(tmp_path)).load() == api_key("sk-plain")
-
-
-@pytest.mark.parametrize(
-    "backend", ["keyring.backends.fail.Keyring", "keyring.backends.null.Keyring", "tests.auth.fake_keyring.FakeKeyring"]
-)
-def test_backends_that_keep_nothing_or_are_not_known_are_refused(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    use_backend(monkeypatch, backend)
-    with pytest.raises(StoreError, match=f"no keyring that a program without a user can use \\(found {backend}\\)"):
-        usable_backend()
-
-
-def test_a_backend_that_cannot_be_loaded_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    use_backend(monkeypatch, "no.such.Backend")
-    with pytest.raises(StoreError, match="the keyring cannot be used: No module named 'no'"):
-        HomeKey(str(tmp_path)).get()
-
-
-@pytest.mark.parametrize("name", [name for name in KNOWN if name != SECRET_SERVICE])
-def test_the_keyrings_of_other_platforms_are_used_as_they_are(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    module, _, kind = name.rpartition(".")
-    theirs = type(kind, (FakeKeyring,), {"__module__": module})()
-    monkeypatch.setattr("keyring.core._keyring_backend", theirs)
-    assert usable_backend() is theirs
-
-
-def test_of_several_backends_the_known_one_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    known = type("WinVaultKeyring", (FakeKeyring,), {"__module__": "keyring.backends.Windows"})()
-    names = {"__module__": "keyring.backends.chainer", "backends": [FakeKeyring(), known]}
-    monkeypatch.setattr("keyring.core._keyring_backend", type("ChainerBackend", (FakeKeyring,), names)())
-    assert usable_backend() is known
 
 
 def test_without_keyring_the_error_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -280,9 +236,3 @@ def test_the_document_is_the_one_of_auth_json(tmp_path: Path, store: CredentialS
     FileStore(str(tmp_path)).save(credential)
     codec = Encrypted(HomeKey(str(tmp_path), lambda: ring))
     assert codec.opened((tmp_path / "auth.enc").read_bytes()) == json.loads((tmp_path / "auth.json").read_bytes())
-
-
-def use_backend(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """Choose keyring's backend as a user does, in a process that has not chosen one yet."""
-    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", name)
-    monkeypatch.setattr("keyring.core._keyring_backend", None)

@@ -192,7 +192,7 @@ async def test_a_repaired_file_is_used_without_a_restart(rig: Rig, tmp_path: Pat
     (tmp_path / "auth.json").write_text("[]")
     assert rig.manager.current() is None
     elsewhere.save(managed())
-    assert rig.held
+    assert rig.held.credential == elsewhere.load()
     assert rig.manager.problem is None
 
 

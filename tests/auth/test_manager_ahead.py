@@ -117,12 +117,14 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(manager_module, "LOOK_SECONDS", 0.002)
 
 
-EAGER = {"background_interval": 0.001, "background_skew": 600.0}
+def eager(home: Path, *, external: bool = False) -> Settings:
+    """Renew in the background what has less than ten minutes left, at every look."""
+    return Settings(home=str(home), background_interval=0.001, background_skew=600.0, background_external=external)
 
 
 @pytest.mark.usefixtures("quick")
 async def test_a_token_that_will_expire_is_renewed_while_nobody_uses_it(tmp_path: Path) -> None:
-    async with running_manager(Settings(home=str(tmp_path), **EAGER)) as rig:
+    async with running_manager(eager(tmp_path)) as rig:
         rig.sign_in_managed(expires_at=NOW + 599)
         await watched(rig)
         await rig.asked()
@@ -150,7 +152,7 @@ async def looked(rig: Rig, monkeypatch: pytest.MonkeyPatch, times: int = 5) -> N
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("who", ["nobody", "an API key", "external tokens", "a token with time left", "a dead token"])
 async def test_the_background_leaves_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, who: str) -> None:
-    async with running_manager(Settings(home=str(tmp_path), **EAGER)) as rig:
+    async with running_manager(eager(tmp_path)) as rig:
         match who:
             case "an API key":
                 rig.manager.sign_in(ApiKey(Secret("sk-test")))
@@ -170,7 +172,7 @@ async def test_the_background_leaves_alone(tmp_path: Path, monkeypatch: pytest.M
 
 @pytest.mark.usefixtures("quick")
 async def test_the_background_renews_external_tokens_where_that_is_asked_for(tmp_path: Path) -> None:
-    async with running_manager(Settings(home=str(tmp_path), background_external=True, **EAGER)) as rig:
+    async with running_manager(eager(tmp_path, external=True)) as rig:
         rig.sign_in_external(expires_at=NOW + 10)
         await watched(rig)
         await rig.asked()
@@ -178,7 +180,7 @@ async def test_the_background_renews_external_tokens_where_that_is_asked_for(tmp
 
 @pytest.mark.usefixtures("quick")
 async def test_a_failure_in_the_background_is_survived(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with running_manager(Settings(home=str(tmp_path), **EAGER)) as rig:
+    async with running_manager(eager(tmp_path)) as rig:
         rig.sign_in_managed(expires_at=NOW + 10)
         rig.refresher.answers = [RefreshError("HTTP 503"), ValueError("a fault"), RefreshError("HTTP 503")]
         await looked(rig, monkeypatch, times=4)

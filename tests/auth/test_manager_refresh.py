@@ -196,7 +196,7 @@ async def test_tokens_of_another_workspace_fail_the_refresh_and_the_next_one_can
     async with running_manager(Settings(home=str(tmp_path), forced_workspaces=("org-1",))) as rig:
         held = rig.sign_in_external(account="org-1")
         rig.refresher.answers = [new_tokens(account="org-2"), new_tokens(account="org-1")]
-        with pytest.raises(RefreshError, match="restricted to workspace\\(s\\) org-1.*belong to org-2"):
+        with pytest.raises(RefreshError, match=r"restricted to workspace\(s\) org-1.*belong to org-2"):
             await rig.manager.renew(held.generation)
         assert rig.held is held
         assert (await rig.manager.renew(held.generation)).generation > held.generation

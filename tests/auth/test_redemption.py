@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import dataclasses
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
@@ -29,12 +30,13 @@ pytestmark = pytest.mark.anyio
 class Home:
     """A home with a store, and a redeemer on it."""
 
-    def __init__(self, path: Path, **settings: tuple[str, ...]) -> None:
+    def __init__(self, path: Path, forced_workspaces: tuple[str, ...] = ()) -> None:
         self.path = path
         self.store = FileStore(str(path))
         self.refresher = ScriptedRefresher()
         self.dead = DeadTokens(str(path))
-        self.redeemer = Redeemer(Settings(home=str(path), **settings), self.store, self.dead, lambda: "2026-02-02")
+        settings = Settings(home=str(path), forced_workspaces=forced_workspaces)
+        self.redeemer = Redeemer(settings, self.store, self.dead, lambda: "2026-02-02")
 
     async def redeem(self, old: ManagedTokens, expected: Credential | None) -> Redeemed:
         request = RefreshRequest(old, late=lambda _: None)
@@ -68,8 +70,8 @@ async def test_new_tokens_are_stored_with_the_time_of_the_refresh(home: Home, ol
 
 @pytest.mark.parametrize("missing", ["id_token", "access_token", "refresh_token"])
 async def test_what_the_issuer_leaves_out_stays_as_it_was(home: Home, old: ManagedTokens, missing: str) -> None:
-    given = {"id_token": jwt(None), "access_token": jwt(), "refresh_token": Secret("rt-two")}
-    home.refresher.answers = [RefreshedTokens(**{**given, missing: None})]
+    given: dict[str, Any] = {"id_token": jwt(None), "access_token": jwt(), "refresh_token": Secret("rt-two")}
+    home.refresher.answers = [dataclasses.replace(RefreshedTokens(**given), **{missing: None})]
     await home.redeem(old, old)
     stored = home.store.load()
     for name, token in given.items():
@@ -96,11 +98,10 @@ async def test_the_store_is_looked_at_again_after_waiting_for_the_lock(home: Hom
 
     sibling = managed("rt-sibling")
     with anyio.fail_after(WAIT_SECONDS):
-        async with anyio.create_task_group() as group:
-            async with FileStore(str(home.path)).redeeming():
-                group.start_soon(redeem)
-                await anyio.wait_all_tasks_blocked()
-                FileStore(str(home.path)).save(sibling)
+        async with anyio.create_task_group() as group, FileStore(str(home.path)).redeeming():
+            group.start_soon(redeem)
+            await anyio.wait_all_tasks_blocked()
+            FileStore(str(home.path)).save(sibling)
     assert found == [(sibling, sibling)]
     assert home.redemptions == 0
 
@@ -141,7 +142,7 @@ async def test_nothing_is_redeemed_that_could_not_be_stored(
         raise StoreError("/home/auth.json: cannot be written: Read-only file system")
 
     monkeypatch.setattr(home.store, "prove_writable", refuse)
-    with pytest.raises(RefreshError, match="not refreshed, because .*Read-only file system") as caught:
+    with pytest.raises(RefreshError, match=r"not refreshed, because .*Read-only file system") as caught:
         await home.redeem(old, old)
     assert not caught.value.permanent
     assert home.redemptions == 0
@@ -196,11 +197,9 @@ async def test_tokens_of_a_workspace_that_is_not_allowed_are_not_stored(tmp_path
     assert home.store.load() == old
 
 
-async def test_a_store_that_cannot_be_locked_or_read_fails_the_refresh(
-    home: Home, old: ManagedTokens, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_store_that_cannot_be_read_fails_the_refresh(home: Home, old: ManagedTokens) -> None:
     (home.path / "auth.json").write_text("not json")
-    with pytest.raises(RefreshError, match="not refreshed: .*it is not JSON"):
+    with pytest.raises(RefreshError, match=r"not refreshed: .*it is not JSON"):
         await home.redeem(old, old)
     assert home.redemptions == 0
 

@@ -1,8 +1,7 @@
-"""The refreshers that ship, what is checked of what one returns, and one that another package supplies."""
+"""The refreshers that ship, and what is checked of what any refresher returns."""
 
 from __future__ import annotations
 
-import os
 import sys
 import textwrap
 from typing import TYPE_CHECKING, Any
@@ -22,7 +21,6 @@ from appserver.settings import Settings
 from appserver.testing import make_jwt
 from protocol.base import Secret
 from tests.auth.manager_rig import external, jwt, managed, running_manager
-from tests.peer import subprocess_peer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,7 +64,9 @@ async def test_the_parent_is_asked_in_the_references_words() -> None:
 
 async def test_the_parents_answer_is_taken_in_both_shapes() -> None:
     access, identity = jwt(), jwt()
-    new = await ParentRefresher(FakeParent({"accessToken": access, "chatgptAccountId": "org-1"}), 10.0).refresh(request())
+    new = await ParentRefresher(FakeParent({"accessToken": access, "chatgptAccountId": "org-1"}), 10.0).refresh(
+        request()
+    )
     assert new == RefreshedTokens(access_token=access, account_id="org-1")
     new = await ParentRefresher(FakeParent({"accessToken": access, "idToken": identity}), 10.0).refresh(request())
     assert new == RefreshedTokens(access_token=access, id_token=identity)
@@ -76,7 +76,10 @@ async def test_the_parents_answer_is_taken_in_both_shapes() -> None:
     ("raised", "words"),
     [
         (ParentTimeout("timed out"), "auth refresh request timed out after 0.25s"),
-        (ParentError(f"{METHOD} failed: user signed out (code=-32000)"), "auth refresh request failed: user signed out"),
+        (
+            ParentError(f"{METHOD} failed: user signed out (code=-32000)"),
+            "auth refresh request failed: user signed out",
+        ),
         (InvalidParams(f"Invalid result of {METHOD}: accessToken: missing"), "accessToken: missing"),
     ],
 )
@@ -159,8 +162,13 @@ async def test_a_command_does_not_go_through_a_shell(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"command": "sso token"}, {"command": []}, {"command": [1]}, {"command": ["x"], "timeout": 0}]
-    + [{"command": ["x"], "timeout": True}, {"command": ["x"], "timeout": "5"}],
+    [
+        {},
+        {"command": "sso token"},
+        {"command": []},
+        {"command": [1]},
+        *({"command": ["x"], "timeout": timeout} for timeout in (0, True, "5")),
+    ],
 )
 def test_options_of_the_command_that_make_no_sense_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=r"refresher\.(command|timeout): expected"):
@@ -229,80 +237,3 @@ async def test_garbage_from_a_foreign_refresher_fails_one_refresh_and_nothing_el
         assert "opaque-secret" not in caught.value.message
         assert rig.held is held
         assert (await rig.manager.renew(held.generation)).generation > held.generation
-
-
-MODULE = """
-import json
-from pathlib import Path
-
-from appserver.auth.refresher import RefreshedTokens
-from protocol.base import Secret
-
-
-class FromFile:
-    def __init__(self, path):
-        self._path = Path(path)
-
-    async def refresh(self, request):
-        print("a stray print of a foreign package")
-        return RefreshedTokens(access_token=Secret(self._path.read_text()))
-
-
-def create(options):
-    if options.get("fault"):
-        raise KeyError("fault")
-    return None if options.get("nothing") else FromFile(options["path"])
-"""
-
-
-@pytest.fixture
-def distribution(tmp_path: Path) -> dict[str, str]:
-    """An installed package that supplies the refresher "from-file", as environment variables."""
-    site = tmp_path / "site"
-    info = site / "token_file-1.0.dist-info"
-    info.mkdir(parents=True)
-    (site / "token_file.py").write_text(MODULE)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: token-file\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[appserver.refreshers]\nfrom-file = token_file:create\n")
-    return {"PYTHONPATH": os.pathsep.join([str(site), *sys.path])}
-
-
-async def test_another_package_supplies_a_refresher_through_an_entry_point(
-    distribution: dict[str, str], home: Path, backend: FakeBackend, tmp_path: Path
-) -> None:
-    old = backend.grant()
-    backend.expire_access_tokens()
-    (tmp_path / "token").write_text(backend.grant().access_token)
-    options = ('refresher.name="from-file"', f'refresher.path="{(tmp_path / "token").as_posix()}"')
-    async with subprocess_peer({**backend.environ(home), **distribution}, options) as peer:
-        await peer.login_with_tokens(old.access_token)
-        turn = await peer.turn(await peer.start_thread())
-        assert turn["status"] == "completed", turn
-        assert peer.requests == []
-
-
-@pytest.mark.parametrize(
-    ("option", "words"),
-    [
-        ('refresher.name="other"', 'no installed package supplies "other"'),
-        ("refresher.fault=true", "refresher \"from-file\" cannot be used: KeyError: 'fault'"),
-        ("refresher.nothing=true", 'refresher "from-file" has no method refresh'),
-    ],
-)
-async def test_a_refresher_that_cannot_be_used_is_told_of_at_the_start(
-    distribution: dict[str, str], home: Path, backend: FakeBackend, option: str, words: str
-) -> None:
-    import subprocess
-
-    import anyio
-
-    command = [sys.executable, "-m", "appserver", "-c", "refresher.name=from-file", "-c", option]
-    done = await anyio.run_process(
-        command,
-        env={**os.environ, **backend.environ(home), **distribution},
-        stdin=subprocess.DEVNULL,
-        check=False,
-    )
-    assert done.returncode == 2
-    assert words in done.stderr.decode()
-    assert b"Traceback" not in done.stderr

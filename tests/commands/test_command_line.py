@@ -110,17 +110,16 @@ async def test_the_fake_backend_serves_until_interrupted(appserver: CommandLine)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there, a closed pipe is another error")
-async def test_a_reader_that_has_gone_is_no_traceback(appserver: CommandLine) -> None:
+@pytest.mark.parametrize("words", [("status",), ("doctor", "--offline")], ids=" ".join)
+async def test_a_reader_that_has_gone_is_no_traceback(appserver: CommandLine, words: tuple[str, ...]) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     try:
         with anyio.fail_after(WAIT_SECONDS):
-            done = await anyio.run_process(
-                appserver.command("doctor", "--offline"), stdout=writer, check=False, env=appserver.environ
-            )
+            done = await anyio.run_process(appserver.command(*words), stdout=writer, check=False, env=appserver.environ)
     finally:
         os.close(writer)
-    assert (done.returncode, done.stderr) == (1, b"")
+    assert (done.returncode, done.stderr) == (1, b"appserver: stdout: Broken pipe\n")
 
 
 async def test_serving_imports_neither_the_other_commands_nor_what_help_needs(appserver: CommandLine) -> None:

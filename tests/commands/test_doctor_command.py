@@ -7,11 +7,12 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import pytest
 
 from appserver.auth.file_lock import FileLock
 from appserver.auth.login_browser import PORTS
-from appserver.loopback import bind
+from appserver.loopback import Request, Response, bind, serve
 from appserver.testing import make_jwt
 
 if TYPE_CHECKING:
@@ -158,9 +159,17 @@ async def test_an_issuer_that_cannot_be_reached_fails(appserver: CommandLine) ->
 
 
 async def test_a_backend_that_is_not_well_is_a_warning(appserver: CommandLine, backend: FakeBackend) -> None:
-    backend.write_config(appserver.home, provider={"base_url": f"{backend.url}/broken"})
-    done = await appserver("doctor", "--json")
-    assert (done.code, checks(done)["backend"]["state"]) == (0, "ok")  # any answer below 500 is one
+    async def unwell(_: Request) -> Response:
+        return Response(503)
+
+    listener = bind(0)
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+    backend.write_config(appserver.home, provider={"base_url": url})
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(serve, listener, unwell)
+        done = await appserver("doctor", "--json")
+        tasks.cancel_scope.cancel()
+    assert (done.code, states(done)) == (0, {"backend": "warn", "login": "warn"})
 
 
 async def test_what_stands_in_a_url_beside_the_place_is_neither_sent_nor_shown(

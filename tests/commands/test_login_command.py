@@ -67,6 +67,15 @@ async def test_an_address_of_another_login_is_refused_and_the_login_goes_on(apps
 
 
 @pytest.mark.usefixtures("callback_ports")
+async def test_what_is_pasted_after_the_address_does_not_count(appserver: CommandLine) -> None:
+    async with appserver.started("login") as running:
+        answer = await browse(await running.shows(AUTHORIZE), follow=False)
+        await running.type("\n".join([answer.headers["location"], *["more"] * 100]))
+        done = await running.done()
+    assert (done.code, done.err) == (0, "")
+
+
+@pytest.mark.usefixtures("callback_ports")
 async def test_the_end_of_input_does_not_end_a_browser_login(appserver: CommandLine) -> None:
     async with appserver.started("login") as running:
         assert running.process.stdin is not None

@@ -44,9 +44,7 @@ def with_mounts(monkeypatch: pytest.MonkeyPatch, directory: Path, mounts: str) -
     if tried.returncode != 0:
         pytest.skip(f"private mounts are not allowed here: {tried.stderr.decode().strip()}")
     script = directory / "python-with-mounts"
-    script.write_text(
-        f"#!/bin/sh\nexec unshare --mount sh -ec '{mounts}\nexec \"{sys.executable}\" \"$@\"' sh \"$@\"\n"
-    )
+    script.write_text(f'#!/bin/sh\nexec unshare --mount sh -ec \'{mounts}\nexec "{sys.executable}" "$@"\' sh "$@"\n')
     script.chmod(0o700)
     monkeypatch.setattr(sys, "executable", str(script))
 

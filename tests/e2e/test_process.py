@@ -112,6 +112,18 @@ async def test_requests_that_came_before_the_end_are_all_answered(environ: dict[
     assert sorted(one["id"] for one in answers if one["id"] is not None) == list(range(303))
 
 
+@pytest.mark.parametrize("missing", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
+def test_a_descriptor_that_is_missing_is_no_harm(missing: str, tmp_path: Path) -> None:
+    command = ["sh", "-c", f'exec "$@" {missing}', "sh", *PROGRAM]
+    environ = {**os.environ, "APPSERVER_HOME": str(tmp_path)}
+    done = subprocess.run(
+        command, input=lines(HELLO), env=environ, capture_output=True, timeout=WAIT_SECONDS, check=False
+    )
+    assert done.returncode == 0
+    assert done.stderr == b""
+    assert bool(done.stdout) is (missing == "2>&-")
+
+
 async def test_a_session_that_ends_after_a_while_ends_well(process: ServerFactory) -> None:
     async with process() as peer:
         await peer.result("account/read")

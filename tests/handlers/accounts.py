@@ -40,7 +40,9 @@ def stored(home: Path) -> Any:  # noqa: ANN401 - whatever stands in the file
 
 def said(peer: Peer, start: int = 0) -> list[str]:
     """What the server said from message number `start` on: methods, and "result" or "error" for answers."""
-    return [message.get("method") or ("result" if "result" in message else "error") for message in peer.messages[start:]]
+    return [
+        message.get("method") or ("result" if "result" in message else "error") for message in peer.messages[start:]
+    ]
 
 
 async def browse(url: str) -> tuple[int, str]:

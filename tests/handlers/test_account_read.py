@@ -78,7 +78,9 @@ async def test_a_read_can_refresh_a_managed_login(
     store_login(home, grant)
     async with server() as peer:
         await peer.result(method, {"refreshToken": True})
-        assert (await status(peer, includeToken=True))[1] == stored(home)["tokens"]["access_token"] != grant.access_token
+        assert (
+            (await status(peer, includeToken=True))[1] == stored(home)["tokens"]["access_token"] != grant.access_token
+        )
         assert peer.notifications == []
     assert len(backend.requests.to(TOKEN_PATH)) == 1
 

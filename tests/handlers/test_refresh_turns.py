@@ -1,4 +1,4 @@
-"""Turns whose token is refused: one refresh, one retry, and what the parent's answer, error or silence makes of them."""
+"""Turns whose token is refused: one refresh, one retry, and what the parent's answer, error or silence makes of it."""
 
 from __future__ import annotations
 
@@ -160,7 +160,9 @@ async def test_silence_of_the_parent_ends_the_turn_and_its_late_answer_serves_th
     assert bearers(backend) == [expired.old, expired.new]
 
 
-@pytest.mark.parametrize("late", [{"error": {"message": "sorry"}}, {"result": {"accessToken": "no-jwt"}}, {"result": 7}])
+@pytest.mark.parametrize(
+    "late", [{"error": {"message": "sorry"}}, {"result": {"accessToken": "no-jwt"}}, {"result": 7}]
+)
 async def test_a_late_answer_of_no_use_is_ignored(
     server: ServerFactory, expired: Expired, late: dict[str, Any]
 ) -> None:

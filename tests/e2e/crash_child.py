@@ -1,0 +1,123 @@
+"""A process of the crash test: refreshes or signs in on the real store, tells how far it has got, and may die anywhere.
+
+Forked from `crash_driver`, which has imported everything, and which plays the issuer on the other end of a socket.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import anyio
+import anyio._backends._asyncio  # now: a child must not spend its short life importing
+
+import appserver.auth.file_lock  # noqa: F401 - as above
+from appserver.auth.credentials import ManagedTokens, managed_tokens
+from appserver.auth.file_store import FileStore
+from appserver.auth.manager import AuthManager
+from appserver.auth.refresher import RefreshedTokens
+from appserver.errors import RefreshError
+from appserver.settings import Settings
+from appserver.tasks import Tasks
+from appserver.testing import make_jwt
+from protocol.base import Secret
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+    from types import FrameType
+
+    from _typeshed import TraceFunction
+
+    from appserver.auth.refresher import RefreshRequest
+
+TRACED = (f"{os.sep}appserver{os.sep}auth{os.sep}", f"{os.sep}filelock{os.sep}")
+"""The code at whose lines a child may die: ours, and the locks'."""
+
+
+class SocketRefresher:
+    """Asks the driver, and tells it that the answer has come."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel = channel
+
+    async def refresh(self, request: RefreshRequest) -> RefreshedTokens:
+        assert isinstance(request.credential, ManagedTokens)
+        assert request.credential.refresh_token is not None
+        tell(self._channel, f"redeem {request.credential.refresh_token.reveal()}")
+        answer = self._channel.recv(200).decode()
+        if answer == "reused":
+            raise RefreshError("refresh_token_reused", permanent=True)
+        tell(self._channel, "answered")
+        return RefreshedTokens(Secret(make_jwt()), Secret(make_jwt()), Secret(answer))
+
+
+def tell(channel: socket.socket, what: str) -> None:
+    channel.sendall(what.encode() + b"\n")
+
+
+async def renew(home: str, channel: socket.socket) -> None:
+    tasks = Tasks()
+    manager = AuthManager(Settings(home), FileStore(home), tasks, lambda _: SocketRefresher(channel))
+    async with anyio.create_task_group() as group:
+        tasks.open(group)
+        held = manager.current()
+        assert held is not None
+        renewed = (await manager.renew(held.generation)).credential
+        assert isinstance(renewed, ManagedTokens)
+        assert renewed.refresh_token is not None
+        tell(channel, f"renewed {renewed.refresh_token.reveal()}")
+
+
+def sign_in(home: str, channel: socket.socket, token: str) -> None:
+    manager = AuthManager(Settings(home), FileStore(home), Tasks(), lambda _: SocketRefresher(channel))
+    manager.sign_in(login(token))
+    tell(channel, f"signed in {token}")
+
+
+def login(token: str) -> ManagedTokens:
+    return managed_tokens(Secret(make_jwt()), Secret(make_jwt()), Secret(token), last_refresh="2026-01-01T00:00:00Z")
+
+
+def die_at(line: int, channel: socket.socket) -> Callable[[], None]:
+    """End this process before the given line of our code; 0: never. Returns what tells how many lines there were."""
+    seen = 0
+
+    def trace(frame: FrameType, event: str, _: Any) -> TraceFunction | None:  # noqa: ANN401 - as sys.settrace has it
+        nonlocal seen
+        if not any(part in frame.f_code.co_filename for part in TRACED):
+            return None
+        if event == "line":
+            seen += 1
+            if seen == line:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return trace
+
+    sys.settrace(trace)
+    return lambda: tell(channel, f"lines {seen}")
+
+
+def be_child(home: str, channel: socket.socket, action: str, line: int | None) -> NoReturn:
+    replace = os.replace
+
+    def told_replace(source: str, target: str) -> None:
+        replace(source, target)
+        tell(channel, "replaced")
+
+    os.replace = told_replace  # type: ignore[assignment]  # only the form that the store uses
+    count = die_at(line, channel) if line is not None else None
+    try:
+        if action == "refresh":
+            anyio.run(renew, home, channel)
+        else:
+            sign_in(home, channel, action.partition(" ")[2])
+        if count is not None:
+            count()
+    except RefreshError as exc:
+        tell(channel, f"failed {exc.message}")
+    except ExceptionGroup as exc:
+        tell(channel, f"failed {exc.exceptions[0]}")
+    finally:
+        os._exit(0)

@@ -1,0 +1,190 @@
+"""Objects that hold secrets do not show them: as text, in a format, in a log record, in a traceback with its locals."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import pickle
+import pkgutil
+import traceback
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import appserver.auth
+from appserver.auth.credentials import ApiKey, ExternalTokens, Held, ManagedTokens, external_tokens
+from appserver.auth.dead_tokens import DeadTokens
+from appserver.auth.file_store import FileStore
+from appserver.auth.oauth_client import OAuthClient
+from appserver.auth.redemption import Redeemer
+from appserver.auth.refresher import RefreshedTokens, RefreshRequest, renewed
+from appserver.errors import AppServerError
+from appserver.http import Http
+from appserver.session import Session
+from appserver.settings import Settings
+from protocol.base import Secret
+from tests.auth.manager_rig import ScriptedRefresher, external, jwt, managed, running_manager
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from appserver.testing import FakeBackend
+
+pytestmark = pytest.mark.anyio
+
+HIDDEN = "a-value-that-nobody-may-see"
+CLAIMS_ARE_SHOWN = {"email", "plan", "user_id", "account_id"}
+
+
+def modules() -> list[str]:
+    return [found.name for found in pkgutil.iter_modules(appserver.auth.__path__, "appserver.auth.")]
+
+
+def members(name: str) -> list[object]:
+    """What a module defines; nothing if it needs an extra that is not installed."""
+    try:
+        return list(vars(importlib.import_module(name)).values())
+    except ModuleNotFoundError as exc:
+        if str(exc.name).startswith("appserver"):
+            raise
+        return []
+
+
+def auth_dataclasses() -> list[type[Any]]:
+    """Every dataclass of the auth package, also those that come later."""
+    found = [value for name in modules() for value in members(name)]
+    own = {it for it in found if isinstance(it, type) and dataclasses.is_dataclass(it)}
+    return sorted((it for it in own if it.__module__.startswith("appserver.auth.")), key=lambda it: it.__qualname__)
+
+
+def filled(kind: type[Any]) -> Any:  # noqa: ANN401 - an instance of any dataclass
+    """Make an instance whose every member that can hold a secret holds one."""
+    instance = object.__new__(kind)
+    for field in dataclasses.fields(kind):
+        object.__setattr__(instance, field.name, _value(str(field.type)))
+    return instance
+
+
+def _value(annotation: str) -> object:
+    if "Secret" in annotation:
+        return Secret(HIDDEN)
+    if "Credential" in annotation or "ChatgptTokens" in annotation:
+        return ApiKey(Secret(HIDDEN))
+    if "Held" in annotation:
+        return Held(ApiKey(Secret(HIDDEN)), 1)
+    return None
+
+
+def shown(value: object) -> Iterator[str]:
+    """Every way in which a value becomes text."""
+    yield repr(value)
+    yield str(value)
+    yield f"{value!r:.2000}"
+    yield "%s %r" % (value, value)  # noqa: UP031 - as logging does it
+
+
+@pytest.mark.parametrize("kind", auth_dataclasses(), ids=lambda kind: kind.__qualname__)
+def test_a_dataclass_of_the_auth_package_does_not_show_its_secrets(kind: type[Any]) -> None:
+    for text in shown(filled(kind)):
+        assert HIDDEN not in text
+
+
+@pytest.mark.parametrize("kind", auth_dataclasses(), ids=lambda kind: kind.__qualname__)
+def test_a_member_named_like_a_secret_is_of_the_secret_type_or_not_shown(kind: type[Any]) -> None:
+    words = ("token", "code", "verifier", "key", "password")
+    for field in dataclasses.fields(kind):
+        if any(word in field.name for word in words) and "str" in str(field.type):
+            assert not field.repr, f"{kind.__qualname__}.{field.name} is a plain string"
+
+
+def test_settings_do_not_show_what_may_hold_secrets() -> None:
+    settings = Settings(home="home", refresher_options={"password": HIDDEN})
+    assert all(HIDDEN not in text for text in shown(settings))
+
+
+@pytest.mark.parametrize("credential", [managed(HIDDEN), external(), ApiKey(Secret(HIDDEN))], ids=lambda it: it.mode)
+def test_a_credential_is_not_pickled(credential: ManagedTokens | ExternalTokens | ApiKey) -> None:
+    with pytest.raises(TypeError):
+        pickle.dumps(credential)
+
+
+class Told:
+    """Catches what was raised on purpose and renders it with the locals of every frame of ours.
+
+    Without them at the seams where a file or an answer is raw: there, a local is what was read or is to be sent.
+    """
+
+    def __init__(self, *secrets: str, with_locals: bool = True) -> None:
+        self._with_locals = with_locals
+        self._secrets = [part for one in secrets for part in (one.split(".")[1:2] if one.count(".") == 2 else [one])]
+        self.count = 0
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, trace: object) -> bool:
+        assert isinstance(exc, AppServerError), "nothing was raised"
+        assert exc.__traceback__ is not None
+        within = exc.with_traceback(exc.__traceback__.tb_next)  # without the test's own frame, which knows them all
+        text = "".join(traceback.TracebackException.from_exception(within, capture_locals=self._with_locals).format())
+        text += "".join(shown(exc)) + repr(exc.args) + repr(vars(exc))
+        for secret in self._secrets:
+            at = text.find(secret)
+            assert at < 0, f"a secret stands in {text[max(0, at - 300) : at]!r}"
+        self.count += 1
+        return True
+
+
+def test_refusing_external_tokens_shows_none_of_them() -> None:
+    good, other = jwt().reveal(), jwt(account="org-2").reveal()
+    told = Told(HIDDEN, good, other)
+    with told:
+        external_tokens(Secret(HIDDEN), None, None, None)
+    with told:
+        external_tokens(Secret(good), Secret(HIDDEN), None, None)
+    with told:
+        external_tokens(Secret(good), Secret(other), None, None)
+    with told:
+        renewed(Settings(home="unused"), external(), RefreshedTokens(Secret(HIDDEN)), refreshed_at="")
+    assert told.count == 4
+
+
+def test_a_file_that_makes_no_sense_shows_none_of_it(tmp_path: Path) -> None:
+    store, told = FileStore(str(tmp_path)), Told(HIDDEN, with_locals=False)
+    for content in (f'{{"tokens": "{HIDDEN}', f'{{"tokens": {{"id_token": "{HIDDEN}", "access_token": "{HIDDEN}"}}}}'):
+        (tmp_path / "auth.json").write_text(content)
+        with told:
+            store.load()
+    assert told.count == 2
+
+
+async def test_a_refresh_that_fails_shows_no_token(tmp_path: Path) -> None:
+    old, refresher = managed(HIDDEN), ScriptedRefresher()
+    bad = jwt(account="org-2").reveal()
+    told = Told(HIDDEN, old.access_token.reveal(), bad)
+    store = FileStore(str(tmp_path))
+    store.save(old)
+    redeemer = Redeemer(Settings(home=str(tmp_path)), store, DeadTokens(None), lambda: "")
+    refresher.answers = [RefreshedTokens(Secret(bad), Secret(bad), Secret(HIDDEN))]
+    with told:
+        await redeemer.redeem(refresher, RefreshRequest(old, late=lambda _: None), old)
+    async with running_manager(Settings(home=str(tmp_path))) as rig:
+        held = rig.sign_in_external()
+        rig.refresher.answers = [RefreshedTokens(Secret(bad + "\n")), ValueError(HIDDEN)]
+        for _ in range(2):
+            with told:
+                await rig.manager.renew(held.generation)
+    assert told.count == 3
+
+
+async def test_requests_to_the_issuer_that_fail_show_nothing_they_carried(backend: FakeBackend) -> None:
+    settings = Settings(home="unused", issuer=backend.url, token_url=f"{backend.url}/oauth/token")
+    http, told = Http(settings), Told(HIDDEN, with_locals=False)
+    oauth = OAuthClient(http, settings, Session())
+    with told:
+        await oauth.refresh(Secret(HIDDEN))
+    with told:
+        await oauth.exchange_code(HIDDEN, Secret(HIDDEN), "http://localhost/")
+    await http.close()
+    assert told.count == 2
