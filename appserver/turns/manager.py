@@ -86,6 +86,7 @@ class TurnManager:
             self._emit("error", told)
         summary = turn.status == "completed"
         self._emit("turn/completed", {"threadId": thread.id, "turn": turn.on_wire(summary=summary)})
+        thread.settle()
 
     def _tell_status(self, thread: ThreadRecord) -> None:
         self._emit("thread/status/changed", {"threadId": thread.id, "status": thread.status_on_wire()})
