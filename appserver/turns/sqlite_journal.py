@@ -104,16 +104,16 @@ class SqliteJournal:
             self._written = written
 
     def _catch_up(self, connection: sqlite3.Connection) -> None:
-        """Take over what others did to the thread."""
+        """Take over what others did to the thread, unless one of them is at it."""
         row = connection.execute("SELECT touched, usage FROM threads WHERE key = ?", (self._key,)).fetchone()
         if row is None:
             raise not_found(self._thread.id)
-        if row[0] == self._touched:
-            return
         running = settle(connection, self._owners, self._key)
         if running is not None:
             facts = {"kind": "threadBusy", "activeTurnId": running}
             raise RequestError(f"turn {running} is active in this thread, in another process", facts)
+        if row[0] == self._touched:
+            return
         self._thread.history[:] = load_history(connection, self._key)
         self._thread.usage = loads(row[1])
 

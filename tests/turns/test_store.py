@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -27,8 +27,8 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ThreadStor
     kind.close()
 
 
-def listed(store: ThreadStore, **query: object) -> list[str]:
-    return [facts.id for facts in store.page(ThreadQuery(**query)).rows]  # type: ignore[arg-type] - names are the test's
+def listed(store: ThreadStore, **query: Any) -> list[str]:  # noqa: ANN401 - any of a query's members
+    return [facts.id for facts in store.page(ThreadQuery(**query)).rows]
 
 
 def test_a_loaded_thread_is_the_one_that_was_kept(store: ThreadStore) -> None:
@@ -46,7 +46,9 @@ def test_overrides_and_usage_of_a_turn_are_kept(store: ThreadStore) -> None:
     turn = begin(record)
     record.model, record.summary, record.preview = "other-model", "detailed", "Hello"
     say(record, turn, "one")
-    record.add_usage({"totalTokens": 3, "inputTokens": 1, "cachedInputTokens": 0, "outputTokens": 2, "reasoningOutputTokens": 0})
+    record.add_usage(
+        {"totalTokens": 3, "inputTokens": 1, "cachedInputTokens": 0, "outputTokens": 2, "reasoningOutputTokens": 0}
+    )
     end(record, turn)
     found = loaded(store, record.id)
     assert (found.model, found.summary, found.preview) == ("other-model", "detailed", "Hello")
