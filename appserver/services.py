@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from appserver.session import Session
     from appserver.settings import Provider, Settings
     from appserver.tasks import Tasks
+    from appserver.turns.compaction import Compactor
     from appserver.turns.manager import TurnManager
     from appserver.turns.threads import Threads
     from protocol.account import AccountUpdatedNotification, LoginCompletedNotification
@@ -165,6 +166,13 @@ class Services:
 
         emit = self.parent.notify
         return TurnManager(TurnRunner(_Backend(self), emit, self._room), self._tasks, emit)
+
+    @cached_property
+    def compactor(self) -> Compactor:
+        """What makes long conversations short."""
+        from appserver.turns.compaction import Compactor
+
+        return Compactor(_Backend(self), self.parent.notify)
 
     @property
     def has_turns(self) -> bool:

@@ -37,6 +37,7 @@ CLIENT_REQUESTS: dict[str, Method] = {
     "thread/unarchive": Method(thread_life.ThreadIdParams, thread_life.ThreadResult),
     "thread/delete": Method(thread_life.ThreadIdParams, thread_life.EmptyResult),
     "thread/unsubscribe": Method(thread_life.ThreadIdParams, thread_life.ThreadUnsubscribeResult),
+    "thread/compact/start": Method(thread_life.ThreadIdParams, thread_life.EmptyResult),
     "turn/start": Method(turn.TurnStartParams, turn.TurnStartResult),
     "turn/interrupt": Method(turn.TurnInterruptParams, turn.TurnInterruptResult),
 }

@@ -45,6 +45,7 @@ def routes(services: Services) -> dict[str, Route]:
         "thread/unarchive": Route(bound(thread_life.unarchive)),
         "thread/delete": Route(bound(thread_life.delete)),
         "thread/unsubscribe": Route(bound(thread_life.unsubscribe)),
+        "thread/compact/start": Route(bound(thread_life.compact_start)),
         "turn/start": Route(bound(turn.start)),
         "turn/interrupt": Route(bound(turn.interrupt)),
     }

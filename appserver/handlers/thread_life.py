@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from appserver.errors import RequestError
 from appserver.rpc.router import Reply
+from appserver.turns.state import TurnRecord
 from appserver.turns.store import Changes
 
 if TYPE_CHECKING:
@@ -81,6 +82,13 @@ def unsubscribe(services: Services, params: ThreadIdParams) -> Reply:
         return Reply(absent, then=_nothing)
     result: ThreadUnsubscribeResult = {"status": "unsubscribed"}
     return Reply(result, then=partial(_let_go, services, thread_id, closed=True))
+
+
+def compact_start(services: Services, params: ThreadIdParams) -> EmptyResult:
+    """Start a turn that lets a summary take the place of the history."""
+    thread, turn = services.threads.get(params["threadId"]), TurnRecord([])
+    services.turns.start(thread, turn, partial(services.compactor.run, thread, turn))
+    return {}
 
 
 def _thread(services: Services, thread_id: str) -> ThreadResult:

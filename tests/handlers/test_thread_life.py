@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from appserver.testing import Gate, stalled
+from appserver.testing import Gate, cut, failed, stalled, text
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from appserver.testing import FakeBackend
+    from appserver.testing import FakeBackend, Stream
     from tests.conftest import ServerFactory
     from tests.peer import Peer
 
@@ -306,3 +306,55 @@ async def test_unsubscribing_lets_a_turn_end_and_a_resume_in_between_keeps_the_t
             assert (await peer.finished_turn(turn_id))["status"] == "completed"
         await peer.notification("thread/closed", threadId=first)
         assert (await peer.result("thread/loaded/list"))["data"] == [second]
+
+
+# Compaction
+
+
+async def test_compaction_lets_a_summary_take_the_place_of_the_history(
+    server: ServerFactory, backend: FakeBackend
+) -> None:
+    async with server() as peer:
+        thread_id = await thread_with_turn(peer, backend, "a long story")
+        backend.model.script(text("It was ", "a story."))
+        assert await peer.result("thread/compact/start", {"threadId": thread_id}) == {}
+        compacted = await peer.wait(
+            lambda one: one.get("params", {}).get("item", {}).get("type") == "contextCompaction"
+        )
+        turn = await peer.finished_turn(compacted["params"]["turnId"])
+        assert turn["status"] == "completed"
+        assert texts_sent(backend)[:2] == ["a long story", "You said: a long story"]
+        await peer.turn(thread_id, "on")
+        summary, last = texts_sent(backend)
+        assert summary.endswith("It was a story.")
+        assert last == "on"
+    async with server() as peer:
+        await sign_in(peer, backend)
+        turns = (await peer.result("thread/resume", {"threadId": thread_id}))["thread"]["turns"]
+        assert [item["type"] for item in turns[1]["items"]] == ["contextCompaction"]
+        await peer.turn(thread_id, "and on")
+        assert texts_sent(backend) == [summary, "on", "You said: on", "and on"]
+
+
+@pytest.mark.parametrize("reply", [text(), failed("server_is_overloaded"), cut("It")])
+async def test_a_compaction_that_fails_leaves_the_history(
+    server: ServerFactory, backend: FakeBackend, reply: Stream
+) -> None:
+    async with server() as peer:
+        thread_id = await thread_with_turn(peer, backend, "a long story")
+        backend.model.script(reply)
+        await peer.result("thread/compact/start", {"threadId": thread_id})
+        error = await peer.notification("error")
+        assert (await peer.finished_turn(error["turnId"]))["status"] == "failed"
+        await peer.turn(thread_id, "on")
+        assert texts_sent(backend) == ["a long story", "You said: a long story", "on"]
+
+
+async def test_a_compaction_is_one_turn_of_its_thread(server: ServerFactory, backend: FakeBackend) -> None:
+    async with server() as peer:
+        thread_id = await thread_with_turn(peer, backend)
+        turn_id, gate = await stalled_turn(peer, backend, thread_id)
+        refused = await peer.error("thread/compact/start", {"threadId": thread_id})
+        assert refused["data"] == {"activeTurnId": turn_id}
+        gate.release()
+        await peer.finished_turn(turn_id)
