@@ -8,12 +8,16 @@ reboot, and when ids are used again. A name is random and never used twice, so t
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import sys
 
 DIRECTORY = "threads.owners"
 SUFFIX = ".lock"
+
+_TRIES = 5
+"""A new lock file is lost only to another process that sweeps in the microseconds before it is locked."""
 
 _TOKEN = re.compile(r"[0-9a-f]{32}")
 
@@ -35,7 +39,7 @@ else:
         # soon as the process closes any descriptor of the file.
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             return False
         return True
 
@@ -50,10 +54,13 @@ class Owners:
 
     def mine(self) -> str:
         """Return this process's name, which counts as alive from now on. Raises OSError."""
-        while self._token is None:
-            os.makedirs(self._directory, mode=0o700, exist_ok=True)
-            self._remove_dead()
-            self._claim(os.urandom(16).hex())
+        for _ in range(_TRIES):
+            if self._token is None:
+                os.makedirs(self._directory, mode=0o700, exist_ok=True)
+                self._remove_dead()
+                self._claim(os.urandom(16).hex())
+        if self._token is None:
+            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN), self._directory)
         return self._token
 
     def alive(self, token: str) -> bool:
@@ -71,6 +78,8 @@ class Owners:
             return True  # somebody else's: their turn, until they say otherwise
         try:
             dead = _lock(descriptor)
+        except OSError:
+            return True
         finally:
             os.close(descriptor)
         if dead:
@@ -90,10 +99,12 @@ class Owners:
         path = self._path(token)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         # Another process may take the file for a dead one's before it is locked, and remove it.
-        if _lock(descriptor) and os.path.exists(path):
-            self._token, self._descriptor = token, descriptor
-        else:
-            os.close(descriptor)
+        try:
+            if _lock(descriptor) and os.path.exists(path):
+                self._token, self._descriptor = token, descriptor
+        finally:
+            if self._token is None:
+                os.close(descriptor)
 
     def _remove_dead(self) -> None:
         for name in os.listdir(self._directory):

@@ -259,27 +259,3 @@ class ThreadRecord:
     def on_wire(self) -> Thread:
         """Return the protocol's thread, without its turns."""
         return self.facts().on_wire(self.status_on_wire())
-
-
-def revived(facts: ThreadFacts, in_force: dict[str, Any], usage: TokenUsage, provider: Provider) -> ThreadRecord:
-    """Make a record of what was written down of a thread, without its history."""
-    known = {name: value for name, value in in_force.items() if name in IN_FORCE}
-    thread = ThreadRecord(
-        provider=provider,
-        model=facts.model,
-        cwd=facts.cwd,
-        originator=facts.originator,
-        version=facts.version,
-        effort=facts.effort,
-        id=facts.id,
-        created_at=facts.created_at,
-        updated_at=facts.updated_at,
-        preview=facts.preview,
-        name=facts.name,
-        forked_from=facts.forked_from,
-        git_info=facts.git_info,
-        ephemeral=facts.ephemeral,
-        **{"instructions": "", **known},
-    )
-    thread.usage = usage
-    return thread

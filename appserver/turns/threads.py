@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from appserver.errors import RequestError
 from appserver.turns.memory_store import MemoryThreads
-from appserver.turns.state import NO_USAGE, NoJournal, new_id, revived
+from appserver.turns.state import IN_FORCE, NO_USAGE, NoJournal, ThreadRecord, new_id
 from appserver.turns.store import not_found
 
 if TYPE_CHECKING:
@@ -21,9 +21,8 @@ if TYPE_CHECKING:
     from appserver.settings import Provider
     from appserver.turns.facts import ThreadFacts
     from appserver.turns.past import PastTurn
-    from appserver.turns.state import ThreadRecord
     from appserver.turns.store import Changes, ThreadStore
-    from protocol.thread import ThreadStatus
+    from protocol.thread import ThreadStatus, TokenUsage
 
 
 class Overrides(NamedTuple):
@@ -82,6 +81,7 @@ class Threads:
     def resume(self, thread_id: str, overrides: Overrides) -> ThreadRecord:
         """Load a thread, with its whole history. One that is loaded stays as it is, but for the overrides if idle."""
         thread = self._loaded.get(thread_id) or self._load(thread_id)
+        self._refresh(thread)
         thread.after_turn.clear()  # somebody was about to let go of it
         if thread.active is None:
             self._override(thread, overrides)
@@ -115,10 +115,8 @@ class Threads:
     def change(self, thread_id: str, changes: Changes) -> None:
         """Change the metadata of a thread, loaded or not. Raises RequestError, ThreadStoreError."""
         self.store_of(thread_id).change(thread_id, changes)
-        loaded = self._loaded.get(thread_id)
-        if loaded is not None:
-            facts = self.facts(thread_id)
-            loaded.name, loaded.git_info = facts.name, facts.git_info
+        if thread_id in self._loaded:
+            self._refresh(self._loaded[thread_id])
 
     def unload(self, thread_id: str) -> bool:
         """Let go of a thread. An ephemeral one is gone. Returns whether it was loaded."""
@@ -144,6 +142,11 @@ class Threads:
         self.durable.attach(thread)
         return thread
 
+    def _refresh(self, thread: ThreadRecord) -> None:
+        """Take over what may have been changed elsewhere. Turns that were run elsewhere, the journal takes over."""
+        facts = self.facts(thread.id)
+        thread.name, thread.git_info = facts.name, facts.git_info
+
     def _override(self, thread: ThreadRecord, overrides: Overrides) -> None:
         if overrides.provider is not None:
             thread.provider = self._provider(overrides.provider)
@@ -151,6 +154,30 @@ class Threads:
             value: Any = getattr(overrides, name)
             if value is not None:
                 setattr(thread, name, value)
+
+
+def revived(facts: ThreadFacts, in_force: dict[str, Any], usage: TokenUsage, provider: Provider) -> ThreadRecord:
+    """Make a record of what was written down of a thread, without its history."""
+    known = {name: value for name, value in in_force.items() if name in IN_FORCE}
+    thread = ThreadRecord(
+        provider=provider,
+        model=facts.model,
+        cwd=facts.cwd,
+        originator=facts.originator,
+        version=facts.version,
+        effort=facts.effort,
+        id=facts.id,
+        created_at=facts.created_at,
+        updated_at=facts.updated_at,
+        preview=facts.preview,
+        name=facts.name,
+        forked_from=facts.forked_from,
+        git_info=facts.git_info,
+        ephemeral=facts.ephemeral,
+        **{"instructions": "", **known},
+    )
+    thread.usage = usage
+    return thread
 
 
 def _up_to(past: list[PastTurn], last: str | None, before: str | None) -> list[PastTurn]:

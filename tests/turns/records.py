@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from appserver.settings import Provider
-from appserver.turns.state import ThreadRecord, TurnRecord, revived
+from appserver.turns.state import ThreadRecord, TurnRecord
+from appserver.turns.threads import revived
 
 if TYPE_CHECKING:
     from appserver.turns.store import ThreadStore

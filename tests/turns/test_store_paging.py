@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 import tempfile
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +18,8 @@ from appserver.turns.store import Changes
 from tests.turns.records import added, run, thread
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from appserver.turns.pages import SortKey
     from appserver.turns.state import ThreadRecord
     from appserver.turns.store import ThreadStore
@@ -113,3 +117,40 @@ def test_no_page_is_longer_than_the_bound() -> None:
     from appserver.turns.pages import page_size
 
     assert (page_size(None), page_size(0), page_size(10**30)) == (25, 1, MAX_LIMIT)
+
+
+MANY = 10_000
+PAGE_SECONDS = 0.05
+
+_COPIES = """
+    WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?)
+    INSERT INTO threads (id, created_at, updated_at, touched, archived, listed, cwd, provider, name_folded,
+        preview_folded, name, git_info, facts, usage)
+    SELECT id || n, created_at + n, updated_at, touched + n, archived, listed, cwd, provider, name_folded,
+        preview_folded || n, name, git_info, facts, usage FROM threads, numbers
+"""
+
+
+@pytest.mark.parametrize("sort_key", ["created_at", "updated_at"])
+@pytest.mark.parametrize("search", [None, "find me999", "nowhere to be found"])
+def test_a_page_of_ten_thousand_threads_comes_within_a_bound(
+    tmp_path: Path, sort_key: SortKey, search: str | None
+) -> None:
+    store = SqliteThreads(str(tmp_path))
+    added(store, "find me", "x" * 1000, instructions="y" * 10_000)
+    connection = sqlite3.connect(tmp_path / "threads.db", isolation_level=None)
+    connection.execute(_COPIES, (MANY - 1,))
+    connection.execute("INSERT INTO touches (thread) SELECT key FROM threads")
+    connection.close()
+    query, times, count = ThreadQuery(limit=MAX_LIMIT, sort_key=sort_key, search=search), [], 0
+    while True:
+        begun = time.perf_counter()
+        page = store.page(query)
+        times.append(time.perf_counter() - begun)
+        count += len(page.rows)
+        if page.next is None:
+            break
+        query = query._replace(cursor=page.next)
+    store.close()
+    assert count == {None: MANY, "find me999": 11}.get(search, 0)
+    assert sorted(times)[len(times) // 2] < PAGE_SECONDS
