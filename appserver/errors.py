@@ -86,7 +86,9 @@ class RefreshError(AuthError):
 class ThreadStoreError(AppServerError):
     """The database of threads could not be used. `kind` tells a program why."""
 
-    def __init__(self, message: str, kind: str, *, retryable: bool = False) -> None:
+    kind = "threadStoreUnavailable"
+
+    def __init__(self, message: str, kind: str = kind, *, retryable: bool = False) -> None:
         super().__init__(message)
         self.kind = kind
         self.retryable = retryable

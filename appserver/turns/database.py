@@ -6,6 +6,7 @@ version, not the schema.
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import sys
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from appserver.errors import ThreadStoreError
 from appserver.turns.migrations import VERSION, migrate, version_of
+from appserver.turns.store import READ_ONLY, UNAVAILABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,6 +32,8 @@ millisecond; a checkpoint on a slow disk takes longer."""
 
 CHECKPOINT_PAGES = 4000
 """Pages in the log (16 MiB) after which it is moved into the database: seldom, because that waits for the disk."""
+
+_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 _RETRY_SECONDS = 0.005
 
@@ -85,7 +89,7 @@ class Database:
                 self._make_private()
             except OSError as exc:
                 message = f"{self.path}: cannot be opened: {exc.strerror}"
-                raise ThreadStoreError(message, "threadStoreUnavailable") from None
+                raise ThreadStoreError(message, READ_ONLY if exc.errno in _FORBIDDEN else UNAVAILABLE) from None
             connection = sqlite3.connect(self.path, timeout=self._busy_seconds, isolation_level=None)
             try:
                 self._set_up(connection)
@@ -135,4 +139,6 @@ class Database:
         if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             message = f"{self.path}: is damaged; move it away to begin anew ({exc})"
             return ThreadStoreError(message, "threadStoreCorrupt")
-        return ThreadStoreError(f"{self.path}: {exc}", "threadStoreUnavailable")
+        # The file itself could be opened: what cannot be is the log beside it.
+        forbidden = code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
+        return ThreadStoreError(f"{self.path}: {exc}", READ_ONLY if forbidden else UNAVAILABLE)

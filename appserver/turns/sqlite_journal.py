@@ -14,7 +14,7 @@ from appserver.turns.past import Entry, with_all_outputs
 from appserver.turns.rows import changing, entry_row, loads, turn_row
 from appserver.turns.sqlite_writes import insert_turn, settle, touch, update_thread, write_settings
 from appserver.turns.state import IN_FORCE
-from appserver.turns.store import not_found
+from appserver.turns.store import UNAVAILABLE, not_found
 
 if TYPE_CHECKING:
     import sqlite3
@@ -122,7 +122,7 @@ class SqliteJournal:
             return self._owners.mine()
         except OSError as exc:
             message = f"{self._database.path}: no lock file can be made beside it: {exc.strerror}"
-            raise ThreadStoreError(message, "threadStoreUnavailable") from None
+            raise ThreadStoreError(message, UNAVAILABLE) from None
 
 
 def load_history(connection: sqlite3.Connection, thread: int) -> list[dict[str, Any]]:

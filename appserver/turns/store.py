@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from protocol.thread import TokenUsage
 
 
+READ_ONLY = "threadStoreReadOnly"
+UNAVAILABLE = "threadStoreUnavailable"
+"""Kinds of ThreadStoreError: nothing can be written here at all, or not now."""
+
+
 class Kept(NamedTuple):
     """What a store has of a thread, beside its transcript."""
 

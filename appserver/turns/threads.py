@@ -10,10 +10,11 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from appserver.errors import RequestError
+from appserver.errors import RequestError, ThreadStoreError
+from appserver.log import warn
 from appserver.turns.memory_store import MemoryThreads
 from appserver.turns.state import IN_FORCE, NO_USAGE, NoJournal, ThreadRecord, new_id
-from appserver.turns.store import not_found
+from appserver.turns.store import READ_ONLY, not_found
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,9 +46,17 @@ class Threads:
         self._loaded: dict[str, ThreadRecord] = {}
 
     def add(self, thread: ThreadRecord, past: list[PastTurn] | None = None) -> None:
-        """Keep a new thread. Raises ThreadStoreError."""
-        store: ThreadStore = self.memory if thread.ephemeral else self.durable
-        store.add(thread, past or ())
+        """Keep a new thread. In a home that is read-only it becomes an ephemeral one. Raises ThreadStoreError."""
+        if not thread.ephemeral:
+            try:
+                self.durable.add(thread, past or ())
+            except ThreadStoreError as exc:
+                if exc.kind != READ_ONLY:
+                    raise
+                warn(f"{exc.message}; threads are ephemeral here")
+                thread.ephemeral = True
+        if thread.ephemeral:
+            self.memory.add(thread, past or ())
         self._loaded[thread.id] = thread
 
     def get(self, thread_id: str) -> ThreadRecord:
