@@ -83,6 +83,17 @@ class RefreshError(AuthError):
         self.retryable = not permanent
 
 
+class ThreadStoreError(AppServerError):
+    """The database of threads could not be used. `kind` tells a program why."""
+
+    kind = "threadStoreUnavailable"
+
+    def __init__(self, message: str, kind: str = kind, *, retryable: bool = False) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.retryable = retryable
+
+
 class StoreError(AuthError):
     """The credential store could not be read or written."""
 

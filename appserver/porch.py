@@ -20,6 +20,7 @@ PATIENCE = 0.02
 AHEAD_OF_USE = (
     # In the order in which a parent's first requests need them.
     "protocol.methods",
+    "appserver.turns.sqlite_store",
     "asyncio",
     "anyio",
     "anyio._backends._asyncio",

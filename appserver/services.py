@@ -16,7 +16,7 @@ from appserver.auth.refresh_parent import ParentCalls
 from appserver.auth.refresher import load_refresher
 from appserver.auth.restrictions import check_credential
 from appserver.auth.stores import open_store
-from appserver.errors import LoginError, NotSignedIn
+from appserver.errors import LoginError, NotSignedIn, RequestError
 from protocol.account import plan_type
 
 if TYPE_CHECKING:
@@ -32,10 +32,11 @@ if TYPE_CHECKING:
     from appserver.llm.authorized import Access
     from appserver.llm.client import EventStream, ModelClient, ModelRequest
     from appserver.session import Session
-    from appserver.settings import Settings
+    from appserver.settings import Provider, Settings
     from appserver.tasks import Tasks
+    from appserver.turns.compaction import Compactor
     from appserver.turns.manager import TurnManager
-    from appserver.turns.store import MemoryThreads
+    from appserver.turns.threads import Threads
     from protocol.account import AccountUpdatedNotification, LoginCompletedNotification
 
 
@@ -142,11 +143,20 @@ class Services:
     # Threads and turns
 
     @cached_property
-    def threads(self) -> MemoryThreads:
-        """Where threads live."""
-        from appserver.turns.store import MemoryThreads
+    def threads(self) -> Threads:
+        """The threads of this home."""
+        from appserver.turns.sqlite_store import SqliteThreads
+        from appserver.turns.threads import Threads
 
-        return MemoryThreads()
+        return Threads(SqliteThreads(self.settings.home), self.provider)
+
+    def provider(self, name: str | None) -> Provider:
+        """Return the model provider with this name, or the configured one. Raises RequestError."""
+        if name is None:
+            return self.settings.provider
+        if name not in self.settings.providers:
+            raise RequestError(f"model provider not found: {name}", {"kind": "modelProviderNotFound"})
+        return self.settings.providers[name]
 
     @cached_property
     def turns(self) -> TurnManager:
@@ -156,6 +166,13 @@ class Services:
 
         emit = self.parent.notify
         return TurnManager(TurnRunner(_Backend(self), emit, self._room), self._tasks, emit)
+
+    @cached_property
+    def compactor(self) -> Compactor:
+        """What makes long conversations short."""
+        from appserver.turns.compaction import Compactor
+
+        return Compactor(_Backend(self), self.parent.notify)
 
     @property
     def has_turns(self) -> bool:
@@ -192,6 +209,8 @@ class Services:
 
     async def close(self) -> None:
         """Close what was opened."""
+        if "threads" in self.__dict__:
+            self.threads.close()
         if "http" in self.__dict__:
             await self.http.close()
 

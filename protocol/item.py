@@ -61,7 +61,14 @@ class ReasoningItem(TypedDict):
     content: list[str]
 
 
-Item = Annotated[UserMessageItem | AgentMessageItem | ReasoningItem, TaggedBy("type")]
+class ContextCompactionItem(TypedDict):
+    """From here on the model is sent a summary in place of what came before."""
+
+    type: Literal["contextCompaction"]
+    id: str
+
+
+Item = Annotated[UserMessageItem | AgentMessageItem | ReasoningItem | ContextCompactionItem, TaggedBy("type")]
 
 
 class ItemStartedNotification(TypedDict):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from protocol import account, handshake, item, model, thread, turn
+from protocol import account, handshake, item, model, thread, thread_life, thread_list, turn
 
 
 class Method(NamedTuple):
@@ -24,6 +24,20 @@ CLIENT_REQUESTS: dict[str, Method] = {
     "getAuthStatus": Method(account.GetAuthStatusParams, account.GetAuthStatusResult),
     "model/list": Method(model.ModelListParams, model.ModelListResult),
     "thread/start": Method(thread.ThreadStartParams, thread.ThreadStartResult),
+    "thread/resume": Method(thread_life.ThreadResumeParams, thread_life.ThreadResumeResult),
+    "thread/fork": Method(thread_life.ThreadForkParams, thread.ThreadStartResult),
+    "thread/read": Method(thread_list.ThreadReadParams, thread_list.ThreadReadResult),
+    "thread/list": Method(thread_list.ThreadListParams, thread_list.ThreadListResult),
+    "thread/loaded/list": Method(thread_list.ThreadLoadedListParams, thread_list.ThreadLoadedListResult),
+    "thread/turns/list": Method(thread_list.ThreadTurnsListParams, thread_list.TurnsPage),
+    "thread/items/list": Method(thread_list.ThreadItemsListParams, thread_list.ThreadItemsListResult),
+    "thread/name/set": Method(thread_life.ThreadNameSetParams, thread_life.EmptyResult),
+    "thread/metadata/update": Method(thread_life.ThreadMetadataUpdateParams, thread_life.ThreadResult),
+    "thread/archive": Method(thread_life.ThreadIdParams, thread_life.EmptyResult),
+    "thread/unarchive": Method(thread_life.ThreadIdParams, thread_life.ThreadResult),
+    "thread/delete": Method(thread_life.ThreadIdParams, thread_life.EmptyResult),
+    "thread/unsubscribe": Method(thread_life.ThreadIdParams, thread_life.ThreadUnsubscribeResult),
+    "thread/compact/start": Method(thread_life.ThreadIdParams, thread_life.EmptyResult),
     "turn/start": Method(turn.TurnStartParams, turn.TurnStartResult),
     "turn/interrupt": Method(turn.TurnInterruptParams, turn.TurnInterruptResult),
 }
@@ -45,9 +59,14 @@ SERVER_NOTIFICATIONS: dict[str, Any] = {
     "item/reasoning/summaryTextDelta": item.ReasoningSummaryTextDeltaNotification,
     "item/reasoning/textDelta": item.ReasoningTextDeltaNotification,
     "item/started": item.ItemStartedNotification,
+    "thread/archived": thread_life.ThreadIdNotification,
+    "thread/closed": thread_life.ThreadIdNotification,
+    "thread/deleted": thread_life.ThreadIdNotification,
+    "thread/name/updated": thread_life.ThreadNameUpdatedNotification,
     "thread/started": thread.ThreadStartedNotification,
     "thread/status/changed": thread.ThreadStatusChangedNotification,
     "thread/tokenUsage/updated": thread.ThreadTokenUsageUpdatedNotification,
+    "thread/unarchived": thread_life.ThreadIdNotification,
     "turn/completed": turn.TurnCompletedNotification,
     "turn/started": turn.TurnStartedNotification,
 }

@@ -1,4 +1,4 @@
-"""Threads: starting one, what it is, and the notifications about it."""
+"""Threads: starting one, what it is, and the notifications about its turns."""
 
 from typing import Annotated, Any, Literal, NotRequired
 
@@ -37,7 +37,7 @@ ThreadStatus = Annotated[NotLoadedStatus | IdleStatus | SystemErrorStatus | Acti
 
 
 class Thread(TypedDict):
-    """A conversation. Times are Unix seconds; path is null while threads live in memory."""
+    """A conversation. Times are Unix seconds; path is null: threads are rows of a database, not files."""
 
     id: str
     sessionId: str

@@ -8,6 +8,9 @@ from protocol.item import Item, UserInput
 
 TurnStatus = Literal["inProgress", "completed", "interrupted", "failed"]
 
+ItemsView = Literal["notLoaded", "summary", "full"]
+"""How much of a turn's items is shown: none, the first message and the final one, or all."""
+
 CodexErrorInfo = str | dict[str, Any]
 """An open enum: a name such as "usageLimitExceeded", or an object with one key that carries facts."""
 
@@ -25,7 +28,7 @@ class Turn(TypedDict):
 
     id: str
     items: list[Item]
-    itemsView: Literal["notLoaded", "summary", "full"]
+    itemsView: ItemsView
     status: TurnStatus
     error: TurnError | None
     startedAt: int | None

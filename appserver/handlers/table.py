@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from appserver.handlers import account, model, thread, turn
+from appserver.handlers import account, model, thread, thread_life, thread_list, turn
 from appserver.rpc.router import Route, always
 
 if TYPE_CHECKING:
@@ -32,6 +32,20 @@ def routes(services: Services) -> dict[str, Route]:
         "getAuthStatus": Route(bound(account.get_auth_status), waits=account.wants_refresh),
         "model/list": Route(bound(model.list_)),
         "thread/start": Route(bound(thread.start)),
+        "thread/resume": Route(bound(thread.resume)),
+        "thread/fork": Route(bound(thread.fork)),
+        "thread/read": Route(bound(thread_list.read)),
+        "thread/list": Route(bound(thread_list.list_)),
+        "thread/loaded/list": Route(bound(thread_list.loaded_list)),
+        "thread/turns/list": Route(bound(thread_list.turns_list)),
+        "thread/items/list": Route(bound(thread_list.items_list)),
+        "thread/name/set": Route(bound(thread_life.name_set)),
+        "thread/metadata/update": Route(bound(thread_life.metadata_update)),
+        "thread/archive": Route(bound(thread_life.archive)),
+        "thread/unarchive": Route(bound(thread_life.unarchive)),
+        "thread/delete": Route(bound(thread_life.delete)),
+        "thread/unsubscribe": Route(bound(thread_life.unsubscribe)),
+        "thread/compact/start": Route(bound(thread_life.compact_start)),
         "turn/start": Route(bound(turn.start)),
         "turn/interrupt": Route(bound(turn.interrupt)),
     }

@@ -1,21 +1,25 @@
-"""thread/*."""
+"""thread/start, thread/resume, thread/fork: what brings a thread into being, or back."""
 
 from __future__ import annotations
 
 import os
-from functools import partial
 from typing import TYPE_CHECKING
 
 from appserver import __version__
-from appserver.errors import RequestError
+from appserver.handlers.thread_list import turns_page
 from appserver.rpc.router import Reply
 from appserver.settings import DEFAULT_MODEL
+from appserver.turns.pages import PageQuery
 from appserver.turns.state import ThreadRecord
+from appserver.turns.threads import Overrides
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from appserver.services import Services
-    from appserver.settings import Provider
     from protocol.thread import ThreadStartedNotification, ThreadStartParams, ThreadStartResult
+    from protocol.thread_life import ThreadForkParams, ThreadResumeParams, ThreadResumeResult
+    from protocol.turn import Turn
 
 DEFAULT_INSTRUCTIONS = "You are a helpful assistant."
 """The ChatGPT backend refuses a request without instructions."""
@@ -25,7 +29,7 @@ def start(services: Services, params: ThreadStartParams) -> Reply:
     """Start a thread."""
     settings = services.settings
     thread = ThreadRecord(
-        provider=_provider(services, params.get("modelProvider")),
+        provider=services.provider(params.get("modelProvider")),
         model=params.get("model") or settings.model or DEFAULT_MODEL,
         cwd=params.get("cwd") or os.getcwd(),
         originator=services.session.originator,
@@ -36,21 +40,80 @@ def start(services: Services, params: ThreadStartParams) -> Reply:
         ephemeral=bool(params.get("ephemeral")),
     )
     services.threads.add(thread)
+    return Reply(_result(thread), then=_telling_of_start(services, thread))
+
+
+def resume(services: Services, params: ThreadResumeParams) -> Reply:
+    """Load a thread, so that turns can be started in it."""
+    threads, thread_id = services.threads, params["threadId"]
+    was_loaded = threads.is_loaded(thread_id)
+    thread = threads.resume(thread_id, _overrides(params))
+    store = threads.store_of(thread_id)
+    if not was_loaded:
+        services.parent.notify("thread/status/changed", {"threadId": thread_id, "status": thread.status_on_wire()})
+    wanted = params.get("initialTurnsPage")
+    result: ThreadResumeResult = {
+        **_result(thread, [] if params.get("excludeTurns") else _turns(services, thread_id)),
+        "initialTurnsPage": None if wanted is None else turns_page(services, thread_id, wanted),
+        "turnsBackwardsCursor": store.turns(thread_id, PageQuery(limit=1), with_items=False).back,
+        "itemsBackwardsCursor": store.items(thread_id, PageQuery(limit=1)).back,
+    }
+    return Reply(result, then=_telling_of_usage(services, thread))
+
+
+def fork(services: Services, params: ThreadForkParams) -> Reply:
+    """Make a new thread of the turns of another."""
+    thread = services.threads.fork(
+        params["threadId"],
+        _overrides(params),
+        ephemeral=bool(params.get("ephemeral")),
+        last=params.get("lastTurnId"),
+        before=params.get("beforeTurnId"),
+    )
+    started, usage = _telling_of_start(services, thread), _telling_of_usage(services, thread)
+
+    def then() -> None:
+        started()
+        usage()
+
+    return Reply(_result(thread, [] if params.get("excludeTurns") else _turns(services, thread.id)), then=then)
+
+
+def _overrides(params: ThreadResumeParams | ThreadForkParams) -> Overrides:
+    return Overrides(
+        model=params.get("model"),
+        provider=params.get("modelProvider"),
+        cwd=params.get("cwd"),
+        instructions=params.get("baseInstructions"),
+        developer_instructions=params.get("developerInstructions"),
+    )
+
+
+def _turns(services: Services, thread_id: str) -> list[Turn]:
+    return [one.turn.viewed("full") for one in services.threads.store_of(thread_id).past(thread_id)]
+
+
+def _telling_of_start(services: Services, thread: ThreadRecord) -> Callable[[], None]:
     started: ThreadStartedNotification = {"thread": thread.on_wire()}
-    return Reply(_result(thread), then=partial(services.parent.notify, "thread/started", started))
+    return lambda: services.parent.notify("thread/started", started)
 
 
-def _provider(services: Services, name: str | None) -> Provider:
-    if name is None:
-        return services.settings.provider
-    if name not in services.settings.providers:
-        raise RequestError(f"model provider not found: {name}")
-    return services.settings.providers[name]
+def _telling_of_usage(services: Services, thread: ThreadRecord) -> Callable[[], None]:
+    """Tell what the thread has used so far, if anything, as of its last turn."""
+
+    def tell() -> None:
+        last = services.threads.store_of(thread.id).turns(thread.id, PageQuery(limit=1), with_items=False).rows
+        if last and thread.usage["totalTokens"]:
+            usage = {"total": thread.usage, "last": thread.usage, "modelContextWindow": None}
+            told = {"threadId": thread.id, "turnId": last[0].id, "tokenUsage": usage}
+            services.parent.notify("thread/tokenUsage/updated", told)
+
+    return tell
 
 
-def _result(thread: ThreadRecord) -> ThreadStartResult:
+def _result(thread: ThreadRecord, turns: list[Turn] | None = None) -> ThreadStartResult:
     return {
-        "thread": thread.on_wire(),
+        "thread": thread.facts().on_wire(thread.status_on_wire(), turns),
         "model": thread.model,
         "modelProvider": thread.provider.id,
         "serviceTier": None,

@@ -33,6 +33,8 @@ def wire_error(exc: Exception) -> WireError:
         case errors.Overloaded():
             data = {"codex_error_info": "server_overloaded", "retryAfterMs": exc.retry_after_ms}
             return WireError(error_codes.SERVER_OVERLOADED, exc.message, data)
+        case errors.ThreadStoreError():
+            return WireError(error_codes.INTERNAL_ERROR, exc.message, {"kind": exc.kind})
         case errors.StoreError():
             return WireError(error_codes.INTERNAL_ERROR, exc.message)
         case errors.AuthError():

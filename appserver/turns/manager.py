@@ -6,6 +6,7 @@ cancelled because it does not wait.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from appserver.errors import AppServerError, AuthError, BackendError, RequestError
@@ -13,7 +14,7 @@ from appserver.log import log_exception, redacted
 from appserver.tasks import Stop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from appserver.tasks import Tasks
     from appserver.turns.runner import TurnRunner
@@ -31,15 +32,15 @@ class TurnManager:
         self._stops: dict[str, Stop] = {}
         self._closing = False
 
-    def start(self, thread: ThreadRecord, turn: TurnRecord) -> None:
-        """Start a turn. Raises RequestError while another one runs in the thread."""
+    def start(self, thread: ThreadRecord, turn: TurnRecord, work: Callable[[], Awaitable[None]] | None = None) -> None:
+        """Start a turn; `work`: what it does if it is no answer. Raises RequestError while another one runs."""
         if thread.active is not None:
             raise RequestError(f"turn {thread.active.id} is active in this thread", {"activeTurnId": thread.active.id})
         if self._closing:
             raise RequestError("the server is shutting down")
         thread.start(turn)
         self._stops[turn.id] = Stop()
-        self._tasks.start(self._run, thread, turn)
+        self._tasks.start(self._run, thread, turn, work or partial(self._runner.run, thread, turn))
 
     def interrupt(self, thread: ThreadRecord, turn_id: str) -> None:
         """End the active turn. Raises RequestError, naming the active turn, if it is another one."""
@@ -58,13 +59,13 @@ class TurnManager:
         for stop in self._stops.values():
             stop.cancel()
 
-    async def _run(self, thread: ThreadRecord, turn: TurnRecord) -> None:
+    async def _run(self, thread: ThreadRecord, turn: TurnRecord, work: Callable[[], Awaitable[None]]) -> None:
         error: TurnError | None = None
         ended = False
         try:
             with self._stops[turn.id]:
                 self._begin(thread, turn)
-                await self._runner.run(thread, turn)
+                await work()
                 ended = True
         except Exception as exc:  # noqa: BLE001 - a turn must end with a notification whatever happens
             error, ended = _turn_error(exc), True
@@ -86,6 +87,7 @@ class TurnManager:
             self._emit("error", told)
         summary = turn.status == "completed"
         self._emit("turn/completed", {"threadId": thread.id, "turn": turn.on_wire(summary=summary)})
+        thread.settle()
 
     def _tell_status(self, thread: ThreadRecord) -> None:
         self._emit("thread/status/changed", {"threadId": thread.id, "status": thread.status_on_wire()})

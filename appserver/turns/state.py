@@ -8,11 +8,18 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol
 
+from appserver.turns.facts import ThreadFacts
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from appserver.settings import Provider
     from protocol.item import Item, UserInput
     from protocol.thread import Thread, ThreadStatus, TokenUsage
-    from protocol.turn import Turn, TurnError, TurnStatus
+    from protocol.turn import ItemsView, Turn, TurnError, TurnStatus
+
+IN_FORCE = ("instructions", "developer_instructions", "summary")
+"""What else of a thread is written down, beside its facts: each a member of ThreadRecord whose value is JSON."""
 
 NO_USAGE: TokenUsage = {
     "totalTokens": 0,
@@ -58,8 +65,8 @@ class TurnRecord:
     items: list[Item] = field(default_factory=list)
     started_at: float | None = None
     completed_at: float | None = None
+    duration_ms: int | None = None
     _clock_at_start: float = field(default_factory=time.monotonic)
-    _duration_ms: int | None = None
 
     def begin(self) -> None:
         """Note that the turn has begun."""
@@ -71,22 +78,37 @@ class TurnRecord:
             raise RuntimeError("a turn ends once")
         self.status, self.error = status, error
         self.completed_at = time.time()
-        self._duration_ms = round((time.monotonic() - self._clock_at_start) * 1000)
+        self.duration_ms = round((time.monotonic() - self._clock_at_start) * 1000)
 
     def on_wire(self, *, summary: bool = False) -> Turn:
         """Return the protocol's turn; with `summary`, the final message of the model is in it."""
         shown: list[Item] = []
         if summary:
             shown.extend([item for item in self.items if item["type"] == "agentMessage"][-1:])
+        return self._on_wire(shown, "summary" if shown else "notLoaded")
+
+    def viewed(self, view: ItemsView) -> Turn:
+        """Return the protocol's turn with all of its items, with the first message and the final one, or with none."""
+        match view:
+            case "full":
+                return self._on_wire(self.items, view)
+            case "summary":
+                asked = [item for item in self.items if item["type"] == "userMessage"][:1]
+                answered = [item for item in self.items if item["type"] == "agentMessage"][-1:]
+                return self._on_wire([*asked, *answered], view)
+            case "notLoaded":
+                return self._on_wire([], view)
+
+    def _on_wire(self, items: list[Item], view: ItemsView) -> Turn:
         return {
             "id": self.id,
-            "items": shown,
-            "itemsView": "summary" if shown else "notLoaded",
+            "items": items,
+            "itemsView": view,
             "status": self.status,
             "error": self.error,
             "startedAt": None if self.started_at is None else int(self.started_at),
             "completedAt": None if self.completed_at is None else int(self.completed_at),
-            "durationMs": self._duration_ms,
+            "durationMs": self.duration_ms,
         }
 
 
@@ -94,13 +116,16 @@ class Journal(Protocol):
     """Writes down what happens in a thread, as it happens. What it was told of survives the process."""
 
     def turn_started(self, turn: TurnRecord) -> None:
-        """Note a new turn."""
+        """Note a new turn. Raises RequestError if another process runs one, ThreadStoreError if it cannot be noted."""
 
     def kept(self, turn: TurnRecord, item: Item | None, remembered: dict[str, Any] | None) -> None:
         """Note a finished item of a turn, and what it adds to the history; either may be missing."""
 
+    def replaced(self, turn: TurnRecord, item: Item, summary: dict[str, Any]) -> None:
+        """Note an item in whose place the history so far was replaced by a summary."""
+
     def turn_ended(self, turn: TurnRecord) -> None:
-        """Note how a turn ended."""
+        """Note how a turn ended. Raises nothing: the end of a turn is told whatever happens."""
 
 
 class NoJournal:
@@ -111,6 +136,9 @@ class NoJournal:
 
     def kept(self, turn: TurnRecord, item: Item | None, remembered: dict[str, Any] | None) -> None:
         """Note a finished item of a turn, and what it adds to the history; either may be missing."""
+
+    def replaced(self, turn: TurnRecord, item: Item, summary: dict[str, Any]) -> None:
+        """Note an item in whose place the history so far was replaced by a summary."""
 
     def turn_ended(self, turn: TurnRecord) -> None:
         """Note how a turn ended."""
@@ -134,36 +162,55 @@ class ThreadRecord:
     created_at: float = field(default_factory=time.time)
     updated_at: float = field(default_factory=time.time)
     preview: str = ""
+    name: str | None = None
+    forked_from: str | None = None
+    git_info: dict[str, Any] | None = None
     phase: Phase = Phase.IDLE
     active: TurnRecord | None = None
     usage: TokenUsage = field(default_factory=lambda: NO_USAGE.copy())
     history: list[dict[str, Any]] = field(default_factory=list)
     """Input items of the Responses API, as the next request sends them."""
     journal: Journal = field(default_factory=NoJournal)
+    after_turn: list[Callable[[], None]] = field(default_factory=list)
+    """What waits for the active turn to end."""
 
     def keep(self, turn: TurnRecord, item: Item | None, remembered: dict[str, Any] | None) -> None:
         """Add a finished item to a turn, and what it means to the model to the history."""
+        self.journal.kept(turn, item, remembered)  # first: what could not be written must not be told
         if item is not None:
             turn.items.append(item)
         if remembered is not None:
             self.history.append(remembered)
-        self.journal.kept(turn, item, remembered)
+
+    def replace_history(self, turn: TurnRecord, item: Item, summary: dict[str, Any]) -> None:
+        """Add an item to a turn, and let a summary stand for all that was said."""
+        self.journal.replaced(turn, item, summary)
+        turn.items.append(item)
+        self.history[:] = [summary]
 
     def start(self, turn: TurnRecord) -> None:
-        """Make a turn the active one. A thread runs one turn at a time."""
+        """Make a turn the active one. A thread runs one turn at a time. Raises RequestError or ThreadStoreError."""
         if self.active is not None:
             raise RuntimeError("a thread runs one turn at a time")
-        self.active, self.phase, self.updated_at = turn, Phase.ACTIVE, time.time()
         self.journal.turn_started(turn)
+        self.active, self.phase, self.updated_at = turn, Phase.ACTIVE, time.time()
 
     def stop(self) -> None:
         """Note that the active turn has ended."""
-        failed = self.active is not None and self.active.status == "failed"
+        ended, failed = self.active, self.active is not None and self.active.status == "failed"
         self.active, self.phase, self.updated_at = (
             None,
             Phase.SYSTEM_ERROR if failed else Phase.IDLE,
             time.time(),
         )
+        if ended is not None:
+            self.journal.turn_ended(ended)
+
+    def settle(self) -> None:
+        """Do what waited for the turn to end: it has, and everybody has been told."""
+        waiting, self.after_turn = self.after_turn, []
+        for then in waiting:
+            then()
 
     def add_usage(self, usage: TokenUsage) -> None:
         """Add the tokens of one request."""
@@ -186,26 +233,29 @@ class ThreadRecord:
             case Phase.IDLE:
                 return {"type": "idle"}
 
+    def facts(self) -> ThreadFacts:
+        """Return what lists show of this thread."""
+        return ThreadFacts(
+            id=self.id,
+            created_at=self.created_at,
+            updated_at=self.updated_at,
+            provider=self.provider.id,
+            model=self.model,
+            effort=self.effort,
+            cwd=self.cwd,
+            originator=self.originator,
+            version=self.version,
+            preview=self.preview,
+            name=self.name,
+            forked_from=self.forked_from,
+            git_info=self.git_info,
+            ephemeral=self.ephemeral,
+        )
+
+    def in_force(self) -> dict[str, Any]:
+        """Return what else is written down of this thread."""
+        return {name: getattr(self, name) for name in IN_FORCE}
+
     def on_wire(self) -> Thread:
         """Return the protocol's thread, without its turns."""
-        return {
-            "id": self.id,
-            "sessionId": self.id,
-            "forkedFromId": None,
-            "preview": self.preview,
-            "ephemeral": self.ephemeral,
-            "modelProvider": self.provider.id,
-            "model": self.model,
-            "reasoningEffort": self.effort,
-            "createdAt": int(self.created_at),
-            "updatedAt": int(self.updated_at),
-            "status": self.status_on_wire(),
-            "path": None,
-            "cwd": self.cwd,
-            "cliVersion": self.version,
-            "originator": self.originator,
-            "source": "vscode",
-            "gitInfo": None,
-            "name": None,
-            "turns": [],
-        }
+        return self.facts().on_wire(self.status_on_wire())

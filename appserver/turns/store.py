@@ -1,28 +1,97 @@
-"""Where threads live. In this form: in memory, as long as the process."""
+"""Where threads are kept: the Protocol that `threads.py` works with, and what its implementations share.
+
+Two are there: `memory_store.py` for ephemeral threads and `sqlite_store.py` for the others. One kit of tests runs on
+both.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from appserver.errors import RequestError
 
 if TYPE_CHECKING:
-    from appserver.turns.state import ThreadRecord
+    from collections.abc import Sequence
+
+    from appserver.turns.facts import ThreadFacts
+    from appserver.turns.pages import Page, PageQuery, StoredItem, ThreadQuery
+    from appserver.turns.past import PastTurn
+    from appserver.turns.state import ThreadRecord, TurnRecord
+    from protocol.thread import TokenUsage
 
 
-class MemoryThreads:
-    """Keeps thread records by id."""
+READ_ONLY = "threadStoreReadOnly"
+UNAVAILABLE = "threadStoreUnavailable"
+"""Kinds of ThreadStoreError: nothing can be written here at all, or not now."""
 
-    def __init__(self) -> None:
-        self._threads: dict[str, ThreadRecord] = {}
 
-    def add(self, thread: ThreadRecord) -> None:
-        """Keep a new thread."""
-        self._threads[thread.id] = thread
+class Kept(NamedTuple):
+    """What a store has of a thread, beside its transcript."""
 
-    def get(self, thread_id: str) -> ThreadRecord:
-        """Return a thread. Raises RequestError if there is none with this id."""
-        found = self._threads.get(thread_id)
-        if found is None:
-            raise RequestError(f"thread not found: {thread_id}")
-        return found
+    facts: ThreadFacts
+    in_force: dict[str, Any]
+    usage: TokenUsage
+
+
+class Changes(NamedTuple):
+    """What to change of a thread's metadata. None: leave it; for the name, "" takes it away."""
+
+    name: str | None = None
+    archived: bool | None = None
+    git_info: dict[str, Any] | None = None
+
+
+class ThreadStore(Protocol):
+    """Keeps threads. All methods raise ThreadStoreError, and RequestError for a thread that is not there.
+
+    Order of threads: by creation (time, then id) or by last touch. A touch is the start or end of a turn, or a change
+    of metadata; each has a number, so two threads never tie. Guarantee to who follows the cursors of `page`: a thread
+    that fits the query from the first page to the last is seen exactly once, no thread is seen twice. For that, paging
+    by last touch shows each thread at its place as of the first page. Threads without a turn and without a name are
+    not listed.
+    """
+
+    def add(self, thread: ThreadRecord, past: Sequence[PastTurn] = ()) -> None:
+        """Keep a new thread, with the turns of the one it was forked from, and write down what happens in it."""
+
+    def attach(self, thread: ThreadRecord) -> None:
+        """Give a record that was made of `kept` its history, and write down what happens in it."""
+
+    def kept(self, thread_id: str) -> Kept:
+        """Return what there is of a thread."""
+
+    def page(self, query: ThreadQuery) -> Page[ThreadFacts]:
+        """Return a page of threads. Raises InvalidParams for a cursor that is not ours."""
+
+    def past(self, thread_id: str) -> list[PastTurn]:
+        """Return the whole transcript. Turns that a crash cut off are found as interrupted, here and below."""
+
+    def turns(self, thread_id: str, query: PageQuery, *, with_items: bool) -> Page[TurnRecord]:
+        """Return a page of turns. Raises InvalidParams."""
+
+    def items(self, thread_id: str, query: PageQuery, turn_id: str | None = None) -> Page[StoredItem]:
+        """Return a page of items, of one turn or of all. Raises InvalidParams."""
+
+    def change(self, thread_id: str, changes: Changes) -> None:
+        """Change the metadata of a thread."""
+
+    def delete(self, thread_id: str) -> None:
+        """Forget a thread and its transcript."""
+
+    def close(self) -> None:
+        """Let go of what is open."""
+
+
+def not_found(thread_id: str) -> RequestError:
+    """Return the error for a thread that is not there."""
+    return RequestError(f"thread not found: {thread_id}", {"kind": "threadNotFound"})
+
+
+def folded(text: str | None) -> str:
+    """Return a text as searches compare it. Half a surrogate pair, which JSON can bring, is spelled out."""
+    return plain((text or "").casefold())
+
+
+def plain(text: str) -> str:
+    """Return a text that a database takes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

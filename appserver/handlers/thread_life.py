@@ -1,0 +1,121 @@
+"""What happens to a thread as a whole: its name and metadata, archiving, deletion, and letting go of it."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from appserver.errors import RequestError
+from appserver.rpc.router import Reply
+from appserver.turns.state import TurnRecord
+from appserver.turns.store import Changes
+
+if TYPE_CHECKING:
+    from appserver.services import Services
+    from protocol.thread import ThreadStatusChangedNotification
+    from protocol.thread_life import (
+        EmptyResult,
+        ThreadIdParams,
+        ThreadMetadataUpdateParams,
+        ThreadNameSetParams,
+        ThreadNameUpdatedNotification,
+        ThreadResult,
+        ThreadUnsubscribeResult,
+    )
+
+
+def name_set(services: Services, params: ThreadNameSetParams) -> EmptyResult:
+    """Give a thread a name, or take it away."""
+    thread_id, name = params["threadId"], params["name"].strip()
+    services.threads.change(thread_id, Changes(name=name))
+    updated: ThreadNameUpdatedNotification = {"threadId": thread_id, "threadName": name or None}
+    services.parent.notify("thread/name/updated", updated)
+    return {}
+
+
+def metadata_update(services: Services, params: ThreadMetadataUpdateParams) -> ThreadResult:
+    """Change what is noted about a thread's repository."""
+    thread_id, changes = params["threadId"], params.get("gitInfo")
+    if changes:
+        empty = {"sha": None, "branch": None, "originUrl": None}
+        info = {**empty, **(services.threads.facts(thread_id).git_info or {}), **changes}
+        services.threads.change(thread_id, Changes(git_info=info if any(info.values()) else {}))
+    return _thread(services, thread_id)
+
+
+def archive(services: Services, params: ThreadIdParams) -> Reply:
+    """Put a thread away: out of lists, and out of memory. A turn that runs is interrupted."""
+    thread_id = params["threadId"]
+    if services.threads.facts(thread_id).ephemeral:
+        raise RequestError("ephemeral threads do not support thread/archive", {"kind": "ephemeralThread"})
+    services.threads.change(thread_id, Changes(archived=True))
+    _interrupt(services, thread_id)
+    _let_go(services, thread_id)
+    result: EmptyResult = {}
+    return Reply(result, then=partial(services.parent.notify, "thread/archived", {"threadId": thread_id}))
+
+
+def unarchive(services: Services, params: ThreadIdParams) -> ThreadResult:
+    """Bring a thread back into lists."""
+    thread_id = params["threadId"]
+    services.threads.change(thread_id, Changes(archived=False))
+    services.parent.notify("thread/unarchived", {"threadId": thread_id})
+    return _thread(services, thread_id)
+
+
+def delete(services: Services, params: ThreadIdParams) -> Reply:
+    """Forget a thread for good. A turn that runs is interrupted."""
+    thread_id = params["threadId"]
+    services.threads.facts(thread_id)
+    _interrupt(services, thread_id)
+    services.threads.delete(thread_id)
+    result: EmptyResult = {}
+    return Reply(result, then=partial(services.parent.notify, "thread/deleted", {"threadId": thread_id}))
+
+
+def unsubscribe(services: Services, params: ThreadIdParams) -> Reply:
+    """Let go of a thread: nobody else listens to it. A turn that runs may end first."""
+    thread_id = params["threadId"]
+    if not services.threads.is_loaded(thread_id):
+        services.threads.facts(thread_id)
+        absent: ThreadUnsubscribeResult = {"status": "notLoaded"}
+        return Reply(absent, then=_nothing)
+    result: ThreadUnsubscribeResult = {"status": "unsubscribed"}
+    return Reply(result, then=partial(_let_go, services, thread_id, closed=True))
+
+
+def compact_start(services: Services, params: ThreadIdParams) -> EmptyResult:
+    """Start a turn that lets a summary take the place of the history."""
+    thread, turn = services.threads.get(params["threadId"]), TurnRecord([])
+    services.turns.start(thread, turn, partial(services.compactor.run, thread, turn))
+    return {}
+
+
+def _thread(services: Services, thread_id: str) -> ThreadResult:
+    return {"thread": services.threads.facts(thread_id).on_wire(services.threads.status(thread_id))}
+
+
+def _interrupt(services: Services, thread_id: str) -> None:
+    if services.threads.is_loaded(thread_id):
+        thread = services.threads.get(thread_id)
+        if thread.active is not None:
+            services.turns.interrupt(thread, thread.active.id)
+
+
+def _let_go(services: Services, thread_id: str, *, closed: bool = False) -> None:
+    """Unload a thread, once its turn has ended if one runs."""
+    if not services.threads.is_loaded(thread_id):
+        return
+    thread = services.threads.get(thread_id)
+    if thread.active is not None:
+        thread.after_turn.append(partial(_let_go, services, thread_id, closed=closed))
+        return
+    services.threads.unload(thread_id)
+    changed: ThreadStatusChangedNotification = {"threadId": thread_id, "status": {"type": "notLoaded"}}
+    services.parent.notify("thread/status/changed", changed)
+    if closed:
+        services.parent.notify("thread/closed", {"threadId": thread_id})
+
+
+def _nothing() -> None:
+    """Nobody has to be told."""

@@ -1,0 +1,111 @@
+"""thread/read, and the pages: thread/list, thread/loaded/list, thread/turns/list, thread/items/list."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from appserver.turns.pages import Cursor, PageQuery, ThreadQuery, decode, encode, page_size
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from appserver.services import Services
+    from protocol.thread_list import (
+        InitialTurnsPageParams,
+        ThreadItemsListParams,
+        ThreadItemsListResult,
+        ThreadListParams,
+        ThreadListResult,
+        ThreadLoadedListParams,
+        ThreadLoadedListResult,
+        ThreadReadParams,
+        ThreadReadResult,
+        ThreadTurnsListParams,
+        TurnsPage,
+    )
+
+
+def read(services: Services, params: ThreadReadParams) -> ThreadReadResult:
+    """Read a thread, loaded or not."""
+    threads, thread_id = services.threads, params["threadId"]
+    facts = threads.facts(thread_id)
+    past = threads.store_of(thread_id).past(thread_id) if params.get("includeTurns") else []
+    return {"thread": facts.on_wire(threads.status(thread_id), [one.turn.viewed("full") for one in past])}
+
+
+def list_(services: Services, params: ThreadListParams) -> ThreadListResult:
+    """List threads. Ephemeral ones are not listed, nor are those in which nothing has been said."""
+    threads, cwd = services.threads, params.get("cwd")
+    query = ThreadQuery(
+        limit=page_size(params.get("limit")),
+        cursor=params.get("cursor"),
+        descending=params.get("sortDirection") != "asc",
+        sort_key="updated_at" if params.get("sortKey") in ("updated_at", "recency_at") else "created_at",
+        archived=bool(params.get("archived")),
+        cwds=_one_of([cwd] if isinstance(cwd, str) else cwd),
+        providers=_one_of(params.get("modelProviders")),
+        search=params.get("searchTerm"),
+    )
+    page = threads.durable.page(query)
+    return {
+        "data": [facts.on_wire(threads.status(facts.id)) for facts in page.rows],
+        "nextCursor": page.next,
+        "backwardsCursor": page.back,
+    }
+
+
+def loaded_list(services: Services, params: ThreadLoadedListParams) -> ThreadLoadedListResult:
+    """List the loaded threads."""
+    cursor, limit = decode("loaded", params.get("cursor")), params.get("limit")
+    found = [one for one in services.threads.loaded() if cursor is None or one > str(cursor.position[0])]
+    if limit is None or len(found) <= max(limit, 1):
+        return {"data": found, "nextCursor": None}
+    data = found[: max(limit, 1)]
+    return {"data": data, "nextCursor": encode("loaded", Cursor((data[-1],)))}
+
+
+def turns_list(services: Services, params: ThreadTurnsListParams) -> TurnsPage:
+    """List the turns of a thread."""
+    return turns_page(services, params["threadId"], params, params.get("cursor"))
+
+
+def turns_page(
+    services: Services,
+    thread_id: str,
+    params: ThreadTurnsListParams | InitialTurnsPageParams,
+    cursor: str | None = None,
+) -> TurnsPage:
+    """Return a page of turns."""
+    limit, descending = page_size(params.get("limit")), params.get("sortDirection") != "asc"
+    query = PageQuery(limit, cursor, descending)
+    view = params.get("itemsView") or "summary"
+    page = services.threads.store_of(thread_id).turns(thread_id, query, with_items=view != "notLoaded")
+    return {
+        "data": [turn.viewed(view) for turn in page.rows],
+        "nextCursor": page.next,
+        "backwardsCursor": page.back,
+    }
+
+
+def items_list(services: Services, params: ThreadItemsListParams) -> ThreadItemsListResult:
+    """List the items of a thread, or of one of its turns."""
+    thread_id = params["threadId"]
+    query = PageQuery(
+        limit=page_size(params.get("limit")),
+        cursor=params.get("cursor"),
+        descending=params.get("sortDirection") == "desc",
+    )
+    page = services.threads.store_of(thread_id).items(thread_id, query, params.get("turnId"))
+    return {
+        "data": [
+            {"item": one.item, "turnId": one.turn_id, "completedAtMs": int(one.completed_at * 1000)}
+            for one in page.rows
+        ],
+        "nextCursor": page.next,
+        "backwardsCursor": page.back,
+    }
+
+
+def _one_of(values: Sequence[str] | None) -> tuple[str, ...] | None:
+    """Return the values of a filter. An empty one filters nothing."""
+    return tuple(values) if values else None

@@ -1,0 +1,106 @@
+"""Makes a long conversation short: the model sums it up, and the summary takes the place of the history.
+
+Runs as a turn of its own. What clients see of the thread stays as it was; only what the model is sent changes.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from appserver.errors import BackendError
+from appserver.llm.client import ModelRequest
+from appserver.llm.events import failure_in_stream, stream_cut, token_usage
+from appserver.llm.limits import limits_in_headers
+from appserver.turns.state import new_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from appserver.llm.client import EventStream
+    from appserver.llm.events import Event
+    from appserver.turns.runner import Backend
+    from appserver.turns.state import ThreadRecord, TurnRecord
+    from protocol.item import ContextCompactionItem
+    from protocol.thread import TokenUsage
+
+REQUEST = (
+    "Sum up this conversation for an assistant that takes it over from here and sees nothing else of it. Say what the"
+    " user wants, what was found out and decided, what has been done, and what is left to do. Keep names, numbers,"
+    " paths and quotations that matter, word for word. Answer with the summary alone."
+)
+
+PREFACE = "Summary of the conversation so far, from the assistant that held it:\n\n"
+
+_FAILURES = ("response.failed", "response.incomplete", "error")
+
+
+@dataclass(frozen=True, slots=True)
+class Compactor:
+    """Compacts threads, any number at a time."""
+
+    backend: Backend
+    emit: Callable[[str, object], None]
+
+    async def run(self, thread: ThreadRecord, turn: TurnRecord) -> None:
+        """Run a turn that compacts. Raises BackendError or AuthError, and the history is as it was."""
+        item: ContextCompactionItem = {"type": "contextCompaction", "id": new_id()}
+        place = {"item": item, "threadId": thread.id, "turnId": turn.id}
+        self.emit("item/started", {**place, "startedAtMs": int(time.time() * 1000)})
+        if thread.history:
+            thread.replace_history(turn, item, _said(PREFACE + await self._summary(thread, turn)))
+        else:
+            thread.keep(turn, item, None)
+        self.emit("item/completed", {**place, "completedAtMs": int(time.time() * 1000)})
+
+    async def _summary(self, thread: ThreadRecord, turn: TurnRecord) -> str:
+        stream = await self.backend.open(_request(thread))
+        try:
+            text, usage = await _read(stream)
+        finally:
+            await stream.close()
+        limits = limits_in_headers(stream.headers)
+        if limits is not None:
+            self.emit("account/rateLimits/updated", {"rateLimits": limits})
+        if usage is not None:
+            thread.add_usage(usage)
+            told = {"total": thread.usage, "last": usage, "modelContextWindow": None}
+            self.emit("thread/tokenUsage/updated", {"threadId": thread.id, "turnId": turn.id, "tokenUsage": told})
+        if not text.strip():
+            raise BackendError("The model returned no summary")
+        return text
+
+
+async def _read(stream: EventStream) -> tuple[str, TokenUsage | None]:
+    """Read an answer to its end and return its text. What the model thinks meanwhile is nobody's."""
+    text: list[str] = []
+    async for batch in stream.batches():
+        for event in batch:
+            if event["type"] in _FAILURES:
+                raise failure_in_stream(event)
+            if event["type"] == "response.completed":
+                return "".join(text), token_usage(event)
+            text.append(_text_in(event))
+    raise stream_cut("the connection was closed")
+
+
+def _text_in(event: Event) -> str:
+    delta = event.get("delta") if event["type"] == "response.output_text.delta" else None
+    return delta if isinstance(delta, str) else ""
+
+
+def _request(thread: ThreadRecord) -> ModelRequest:
+    return ModelRequest(
+        provider=thread.provider,
+        thread_id=thread.id,
+        model=thread.model,
+        instructions=thread.instructions,
+        input=[*thread.history, _said(REQUEST)],
+        effort=thread.effort,
+        summary=thread.summary,
+    )
+
+
+def _said(text: str) -> dict[str, Any]:
+    return {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}

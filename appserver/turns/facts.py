@@ -1,0 +1,58 @@
+"""What is known of a thread without its transcript: what lists show, and how it looks on the wire. Pure.
+
+Knows neither turns nor stores. A list of threads is made from these alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from protocol.thread import Thread, ThreadStatus
+    from protocol.turn import Turn
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadFacts:
+    """The metadata of a thread. Times are Unix seconds."""
+
+    id: str
+    created_at: float
+    updated_at: float
+    provider: str
+    model: str
+    effort: str | None
+    cwd: str
+    originator: str
+    version: str
+    preview: str = ""
+    name: str | None = None
+    forked_from: str | None = None
+    git_info: dict[str, Any] | None = None
+    ephemeral: bool = False
+    archived: bool = False
+
+    def on_wire(self, status: ThreadStatus, turns: list[Turn] | None = None) -> Thread:
+        """Return the protocol's thread. Its path is null: threads are rows of one database, not files."""
+        return {
+            "id": self.id,
+            "sessionId": self.id,
+            "forkedFromId": self.forked_from,
+            "preview": self.preview,
+            "ephemeral": self.ephemeral,
+            "modelProvider": self.provider,
+            "model": self.model,
+            "reasoningEffort": self.effort,
+            "createdAt": int(self.created_at),
+            "updatedAt": int(self.updated_at),
+            "status": status,
+            "path": None,
+            "cwd": self.cwd,
+            "cliVersion": self.version,
+            "originator": self.originator,
+            "source": "vscode",
+            "gitInfo": self.git_info,
+            "name": self.name,
+            "turns": turns or [],
+        }

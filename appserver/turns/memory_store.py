@@ -1,0 +1,186 @@
+"""Threads that live as long as the process: ephemeral ones. Also the yardstick that the SQLite store is held against.
+
+Keeps everything in plain lists; the number of a touch is its place in one of them.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from appserver.turns.pages import NOW, StoredItem, decode, page_of
+from appserver.turns.past import Entry, PastTurn, history_of
+from appserver.turns.store import Kept, folded, not_found
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from appserver.turns.facts import ThreadFacts
+    from appserver.turns.pages import Cursor, Page, PageQuery, Position, ThreadQuery
+    from appserver.turns.state import ThreadRecord, TurnRecord
+    from appserver.turns.store import Changes
+    from protocol.item import Item
+
+
+@dataclass(slots=True)
+class _Kept:
+    thread: ThreadRecord
+    past: list[PastTurn] = field(default_factory=list)
+    touches: list[int] = field(default_factory=list)
+    archived: bool = False
+
+    def touched(self, as_of: int) -> int | None:
+        return max((number for number in self.touches if number <= as_of), default=None)
+
+    def facts(self) -> ThreadFacts:
+        return replace(self.thread.facts(), archived=self.archived)
+
+
+class MemoryThreads:
+    """A store (`store.ThreadStore`) without a file."""
+
+    def __init__(self) -> None:
+        self._threads: dict[str, _Kept] = {}
+        self._touches = 0
+
+    def __contains__(self, thread_id: str) -> bool:
+        return thread_id in self._threads
+
+    def add(self, thread: ThreadRecord, past: Sequence[PastTurn] = ()) -> None:
+        """Keep a new thread, with the turns of the one it was forked from, and write down what happens in it."""
+        kept = self._threads[thread.id] = _Kept(thread, copy.deepcopy(list(past)))
+        self.touch(kept)
+        thread.history = history_of(kept.past)
+        thread.journal = _MemoryJournal(self, kept)
+
+    def attach(self, thread: ThreadRecord) -> None:
+        """Give a record that was made of `kept` its history, and write down what happens in it."""
+        kept = self._find(thread.id)
+        kept.thread = thread
+        thread.history = history_of(kept.past)
+        thread.journal = _MemoryJournal(self, kept)
+
+    def kept(self, thread_id: str) -> Kept:
+        """Return what there is of a thread."""
+        kept = self._find(thread_id)
+        return Kept(kept.facts(), kept.thread.in_force(), kept.thread.usage.copy())
+
+    def page(self, query: ThreadQuery) -> Page[ThreadFacts]:
+        """Return a page of threads. Raises InvalidParams for a cursor that is not ours."""
+        cursor = decode(query.sort_key, query.cursor)
+        as_of = self._touches
+        if query.sort_key == "updated_at" and cursor is not None and cursor.position[0] != NOW:
+            as_of = int(cursor.position[0])
+        found: list[tuple[Position, ThreadFacts]] = []
+        for kept in self._threads.values():
+            facts, touched = kept.facts(), kept.touched(as_of)
+            if touched is not None and _listed(kept) and _wanted(facts, query):
+                by_creation = query.sort_key == "created_at"
+                found.append(((facts.created_at, facts.id) if by_creation else (as_of, touched), facts))
+        if cursor is not None and query.sort_key == "updated_at":
+            cursor = cursor._replace(position=(as_of, *cursor.position[1:]))
+        return _page(query.sort_key, found, query, cursor)
+
+    def past(self, thread_id: str) -> list[PastTurn]:
+        """Return the whole transcript."""
+        return copy.deepcopy(self._find(thread_id).past)
+
+    def turns(self, thread_id: str, query: PageQuery, *, with_items: bool) -> Page[TurnRecord]:
+        """Return a page of turns. Raises InvalidParams."""
+        past = self._find(thread_id).past
+        found: list[tuple[Position, TurnRecord]] = [
+            ((place,), replace(one.turn, items=list(one.turn.items) if with_items else []))
+            for place, one in enumerate(past)
+        ]
+        return _page("turns", found, query, decode("turns", query.cursor))
+
+    def items(self, thread_id: str, query: PageQuery, turn_id: str | None = None) -> Page[StoredItem]:
+        """Return a page of items, of one turn or of all. Raises InvalidParams."""
+        found: list[tuple[Position, StoredItem]] = [
+            ((turn_place, place), StoredItem(one.turn.id, entry.item, entry.completed_at))
+            for turn_place, one in enumerate(self._find(thread_id).past)
+            for place, entry in enumerate(one.entries)
+            if entry.item is not None and turn_id in (None, one.turn.id)
+        ]
+        return _page("items", found, query, decode("items", query.cursor))
+
+    def change(self, thread_id: str, changes: Changes) -> None:
+        """Change the metadata of a thread."""
+        kept = self._find(thread_id)
+        if changes.name is not None:
+            kept.thread.name = changes.name or None
+        if changes.archived is not None:
+            kept.archived = changes.archived
+        if changes.git_info is not None:
+            kept.thread.git_info = changes.git_info or None
+        kept.thread.updated_at = time.time()
+        self.touch(kept)
+
+    def delete(self, thread_id: str) -> None:
+        """Forget a thread and its transcript."""
+        self._find(thread_id)
+        del self._threads[thread_id]
+
+    def close(self) -> None:
+        """Let go of what is open: nothing is."""
+
+    def touch(self, kept: _Kept) -> None:
+        """Note that something happened in a thread."""
+        self._touches += 1
+        kept.touches.append(self._touches)
+
+    def _find(self, thread_id: str) -> _Kept:
+        kept = self._threads.get(thread_id)
+        if kept is None:
+            raise not_found(thread_id)
+        return kept
+
+
+class _MemoryJournal:
+    def __init__(self, store: MemoryThreads, kept: _Kept) -> None:
+        self._store = store
+        self._kept = kept
+
+    def turn_started(self, turn: TurnRecord) -> None:
+        self._kept.past.append(PastTurn(turn))
+        self._store.touch(self._kept)
+
+    def kept(self, turn: TurnRecord, item: Item | None, remembered: dict[str, Any] | None) -> None:
+        self._kept.past[-1].entries.append(Entry(item, remembered, forgets=False, completed_at=time.time()))
+
+    def replaced(self, turn: TurnRecord, item: Item, summary: dict[str, Any]) -> None:
+        self._kept.past[-1].entries.append(Entry(item, summary, forgets=True, completed_at=time.time()))
+
+    def turn_ended(self, turn: TurnRecord) -> None:
+        self._store.touch(self._kept)
+
+
+def _listed(kept: _Kept) -> bool:
+    return bool(kept.past) or kept.thread.name is not None
+
+
+def _wanted(facts: ThreadFacts, query: ThreadQuery) -> bool:
+    sought = folded(query.search)
+    return (
+        facts.archived == query.archived
+        and (query.cwds is None or facts.cwd in query.cwds)
+        and (query.providers is None or facts.provider in query.providers)
+        and (sought in folded(facts.name) or sought in folded(facts.preview))
+    )
+
+
+def _page(
+    kind: str, found: list[tuple[Position, Any]], query: PageQuery | ThreadQuery, cursor: Cursor | None
+) -> Page[Any]:
+    found.sort(key=lambda one: one[0], reverse=query.descending)
+    if cursor is not None:
+        found = [one for one in found if _follows(one[0], cursor, descending=query.descending)]
+    return page_of(kind, found, query.limit)
+
+
+def _follows(position: Position, cursor: Cursor, *, descending: bool) -> bool:
+    if position == cursor.position:
+        return cursor.inclusive
+    return (position < cursor.position) is descending

@@ -1,0 +1,106 @@
+"""Rows of threads.db: how records become columns, and columns records. Knows the schema; runs no statement.
+
+What is not compared by the database is JSON, in ASCII: that takes any text that a client may send.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from appserver.turns.facts import ThreadFacts
+from appserver.turns.past import Entry
+from appserver.turns.state import TurnRecord
+from appserver.turns.store import folded, plain
+
+if TYPE_CHECKING:
+    from appserver.turns.state import ThreadRecord
+
+Row = tuple[Any, ...]
+
+dumps = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+loads = json.loads
+
+FACTS = ("id", "provider", "model", "effort", "cwd", "originator", "version", "preview", "forked_from")
+"""The members of ThreadFacts that stand in the column `facts`."""
+
+THREAD_COLUMNS = "created_at, updated_at, archived, name, git_info, facts"
+TURN_COLUMNS = "id, status, error, started_at, completed_at, duration_ms"
+ENTRY_COLUMNS = "item, remembered, forgets, completed_at"
+
+
+def changing(thread: ThreadRecord) -> dict[str, object]:
+    """Return the columns of `threads` that may change while turns run."""
+    return {
+        "cwd": plain(thread.cwd),
+        "provider": plain(thread.provider.id),
+        "preview_folded": folded(thread.preview),
+        "facts": dumps({name: getattr(thread.facts(), name) for name in FACTS}),
+        "usage": dumps(thread.usage),
+    }
+
+
+def thread_row(thread: ThreadRecord, touched: int, *, listed: bool) -> dict[str, object]:
+    """Return the columns of `threads` for a new one."""
+    return {
+        "id": thread.id,
+        "created_at": thread.created_at,
+        "updated_at": thread.updated_at,
+        "touched": touched,
+        "listed": listed,
+        "name": dumps(thread.name),
+        "name_folded": folded(thread.name),
+        "git_info": dumps(thread.git_info),
+        **changing(thread),
+    }
+
+
+def facts_in(row: Row) -> ThreadFacts:
+    """Read THREAD_COLUMNS."""
+    created_at, updated_at, archived, name, git_info, facts = row
+    return ThreadFacts(
+        created_at=created_at,
+        updated_at=updated_at,
+        archived=bool(archived),
+        name=loads(name),
+        git_info=loads(git_info),
+        **loads(facts),
+    )
+
+
+def turn_row(turn: TurnRecord) -> Row:
+    """Return TURN_COLUMNS."""
+    return turn.id, turn.status, dumps(turn.error), turn.started_at, turn.completed_at, turn.duration_ms
+
+
+def turn_in(row: Row) -> TurnRecord:
+    """Read TURN_COLUMNS."""
+    turn_id, status, error, started_at, completed_at, duration_ms = row
+    return TurnRecord(
+        input=[],
+        id=turn_id,
+        status=status,
+        error=loads(error),
+        started_at=started_at,
+        completed_at=completed_at,
+        duration_ms=duration_ms,
+    )
+
+
+def entry_row(entry: Entry) -> Row:
+    """Return ENTRY_COLUMNS."""
+    return _dumped(entry.item), _dumped(entry.remembered), entry.forgets, entry.completed_at
+
+
+def entry_in(row: Row) -> Entry:
+    """Read ENTRY_COLUMNS."""
+    item, remembered, forgets, completed_at = row
+    return Entry(_loaded(item), _loaded(remembered), bool(forgets), completed_at)
+
+
+def _dumped(value: object) -> str | None:
+    return None if value is None else dumps(value)
+
+
+def _loaded(text: str | None) -> Any:  # noqa: ANN401 - JSON
+    return None if text is None else loads(text)

@@ -1,0 +1,135 @@
+"""Writes one thread's turns to threads.db as they happen: a transaction for each start, finished item and end.
+
+Deltas are never written. Before a turn it takes over what another process may have done to the thread since.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from appserver.errors import RequestError, ThreadStoreError
+from appserver.log import log_exception
+from appserver.turns.past import Entry, with_all_outputs
+from appserver.turns.rows import changing, entry_row, loads, turn_row
+from appserver.turns.sqlite_writes import insert_turn, settle, touch, update_thread, write_settings
+from appserver.turns.state import IN_FORCE
+from appserver.turns.store import UNAVAILABLE, not_found
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from appserver.turns.database import Database
+    from appserver.turns.owners import Owners
+    from appserver.turns.state import ThreadRecord, TurnRecord
+    from protocol.item import Item
+
+_INSERT_ITEM = (
+    "INSERT INTO items (thread, turn, item, remembered, forgets, completed_at)"
+    " SELECT ?, ?, ?, ?, ?, ? WHERE EXISTS (SELECT 1 FROM threads WHERE key = ?)"
+)
+_END_TURN = (
+    "UPDATE turns SET id = ?, status = ?, error = ?, started_at = ?, completed_at = ?, duration_ms = ?, owner = NULL"
+    " WHERE key = ?"
+)
+# Only what the model was told since it last forgot: a thread that was compacted loads no more than that.
+_HISTORY = (
+    "SELECT remembered FROM items WHERE thread = :thread AND remembered IS NOT NULL AND key >="
+    " coalesce((SELECT max(key) FROM items WHERE thread = :thread AND forgets), 0) ORDER BY turn, key"
+)
+
+
+class SqliteJournal:
+    """The journal of one loaded thread (`state.Journal`)."""
+
+    def __init__(self, database: Database, owners: Owners, thread: ThreadRecord, key: int, touched: int) -> None:
+        self._database = database
+        self._owners = owners
+        self._thread = thread
+        self._key = key
+        self._touched = touched
+        self._turn = 0
+        self._written = _compared(thread)
+
+    def turn_started(self, turn: TurnRecord) -> None:
+        """Note a new turn. Raises RequestError if another process runs one, ThreadStoreError."""
+        owner = self._own_name()
+        with self._database.writing() as connection:
+            self._catch_up(connection)
+            touched = touch(connection, self._key, {"listed": 1})
+            self._turn = insert_turn(connection, self._key, turn, owner)
+        self._touched = touched
+
+    def kept(self, turn: TurnRecord, item: Item | None, remembered: dict[str, Any] | None) -> None:
+        """Note a finished item of a turn, and what it adds to the history; either may be missing."""
+        self._insert(Entry(item, remembered, forgets=False, completed_at=time.time()))
+
+    def replaced(self, turn: TurnRecord, item: Item, summary: dict[str, Any]) -> None:
+        """Note an item in whose place the history so far was replaced by a summary."""
+        self._insert(Entry(item, summary, forgets=True, completed_at=time.time()))
+
+    def turn_ended(self, turn: TurnRecord) -> None:
+        """Note how a turn ended, now or with the next write."""
+        key, row = self._turn, turn_row(turn)
+
+        def end(connection: sqlite3.Connection) -> None:
+            connection.execute(_END_TURN, (*row, key))
+            self._touched = touch(connection, self._key, changing(self._thread))
+            self._write_settings(connection)
+
+        try:
+            with self._database.writing() as connection:
+                end(connection)
+        except ThreadStoreError as exc:
+            self._database.owed.append(end)
+            log_exception("the end of a turn could not be written yet", exc)
+
+    def _insert(self, entry: Entry) -> None:
+        values = (self._key, self._turn, *entry_row(entry), self._key)
+        if self._written == _compared(self._thread):
+            with self._database.reading() as connection:  # one statement: a transaction of its own
+                inserted = connection.execute(_INSERT_ITEM, values).rowcount
+        else:
+            with self._database.writing() as connection:
+                inserted = connection.execute(_INSERT_ITEM, values).rowcount
+                update_thread(connection, self._key, changing(self._thread))
+                self._write_settings(connection)
+        if not inserted:
+            raise not_found(self._thread.id)  # it has been deleted meanwhile
+
+    def _write_settings(self, connection: sqlite3.Connection) -> None:
+        written = _compared(self._thread)
+        if written != self._written:
+            write_settings(connection, self._key, self._thread.in_force())
+            self._written = written
+
+    def _catch_up(self, connection: sqlite3.Connection) -> None:
+        """Take over what others did to the thread, unless one of them is at it."""
+        row = connection.execute("SELECT touched, usage FROM threads WHERE key = ?", (self._key,)).fetchone()
+        if row is None:
+            raise not_found(self._thread.id)
+        running = settle(connection, self._owners, self._key)
+        if running is not None:
+            facts = {"kind": "threadBusy", "activeTurnId": running}
+            raise RequestError(f"turn {running} is active in this thread, in another process", facts)
+        if row[0] == self._touched:
+            return
+        self._thread.history[:] = load_history(connection, self._key)
+        self._thread.usage = loads(row[1])
+
+    def _own_name(self) -> str:
+        try:
+            return self._owners.mine()
+        except OSError as exc:
+            message = f"{self._database.path}: no lock file can be made beside it: {exc.strerror}"
+            raise ThreadStoreError(message, UNAVAILABLE) from None
+
+
+def load_history(connection: sqlite3.Connection, thread: int) -> list[dict[str, Any]]:
+    """Return the input items that the next request begins with."""
+    return with_all_outputs([loads(text) for (text,) in connection.execute(_HISTORY, {"thread": thread})])
+
+
+def _compared(thread: ThreadRecord) -> tuple[object, ...]:
+    in_force = (getattr(thread, name) for name in IN_FORCE)
+    return (thread.model, thread.effort, thread.preview, thread.cwd, thread.provider.id, *in_force)

@@ -1,0 +1,204 @@
+"""The threads of a connection: those that are loaded, and the stores behind them.
+
+A loaded thread can run turns; one that is not can be read, listed, renamed. Ephemeral threads are kept in memory,
+so a home whose database cannot be used still has those. Tells nobody: that is the handlers' part.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from appserver.errors import RequestError, ThreadStoreError
+from appserver.log import warn
+from appserver.turns.memory_store import MemoryThreads
+from appserver.turns.state import IN_FORCE, NO_USAGE, NoJournal, ThreadRecord, new_id
+from appserver.turns.store import READ_ONLY, not_found
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from appserver.settings import Provider
+    from appserver.turns.facts import ThreadFacts
+    from appserver.turns.past import PastTurn
+    from appserver.turns.store import Changes, ThreadStore
+    from protocol.thread import ThreadStatus, TokenUsage
+
+
+class Overrides(NamedTuple):
+    """What a client asks for in place of what a thread was kept with. None: as it was."""
+
+    model: str | None = None
+    provider: str | None = None
+    cwd: str | None = None
+    instructions: str | None = None
+    developer_instructions: str | None = None
+
+
+class Threads:
+    """Loads threads and lets go of them."""
+
+    def __init__(self, durable: ThreadStore, provider: Callable[[str], Provider]) -> None:
+        self.durable = durable
+        self.memory = MemoryThreads()
+        self._provider = provider
+        self._loaded: dict[str, ThreadRecord] = {}
+
+    def add(self, thread: ThreadRecord, past: list[PastTurn] | None = None) -> None:
+        """Keep a new thread. In a home that is read-only it becomes an ephemeral one. Raises ThreadStoreError."""
+        if not thread.ephemeral:
+            try:
+                self.durable.add(thread, past or ())
+            except ThreadStoreError as exc:
+                if exc.kind != READ_ONLY:
+                    raise
+                warn(f"{exc.message}; threads are ephemeral here")
+                thread.ephemeral = True
+        if thread.ephemeral:
+            self.memory.add(thread, past or ())
+        self._loaded[thread.id] = thread
+
+    def get(self, thread_id: str) -> ThreadRecord:
+        """Return a loaded thread. Raises RequestError if it is not loaded."""
+        found = self._loaded.get(thread_id)
+        if found is None:
+            raise not_found(thread_id)
+        return found
+
+    def loaded(self) -> list[str]:
+        """Return the ids of the loaded threads, the oldest first."""
+        return sorted(self._loaded)
+
+    def is_loaded(self, thread_id: str) -> bool:
+        """Whether a thread is loaded."""
+        return thread_id in self._loaded
+
+    def store_of(self, thread_id: str) -> ThreadStore:
+        """Return where a thread would be kept."""
+        return self.memory if thread_id in self.memory else self.durable
+
+    def facts(self, thread_id: str) -> ThreadFacts:
+        """Return what is known of a thread, loaded or not. Raises RequestError, ThreadStoreError."""
+        return self.store_of(thread_id).kept(thread_id).facts
+
+    def status(self, thread_id: str) -> ThreadStatus:
+        """Return the status of a thread."""
+        found = self._loaded.get(thread_id)
+        return {"type": "notLoaded"} if found is None else found.status_on_wire()
+
+    def resume(self, thread_id: str, overrides: Overrides) -> ThreadRecord:
+        """Load a thread, with its whole history. One that is loaded stays as it is, but for the overrides if idle."""
+        thread = self._loaded.get(thread_id) or self._load(thread_id)
+        self._refresh(thread)
+        thread.after_turn.clear()  # somebody was about to let go of it
+        if thread.active is None:
+            self._override(thread, overrides)
+        self._loaded[thread_id] = thread
+        return thread
+
+    def fork(
+        self, thread_id: str, overrides: Overrides, *, ephemeral: bool, last: str | None, before: str | None
+    ) -> ThreadRecord:
+        """Make a new thread of the turns of another, up to a turn if one is named. Raises RequestError.
+
+        A turn that is running is copied as far as it has come, as an interrupted one.
+        """
+        store = self.store_of(thread_id)
+        kept = store.kept(thread_id)
+        past = _up_to(store.past(thread_id), last, before)
+        for one in past:
+            if one.turn.status == "inProgress":
+                one.turn.status, one.turn.completed_at = "interrupted", time.time()
+        thread = revived(kept.facts, kept.in_force, NO_USAGE.copy(), self._provider(kept.facts.provider))
+        fresh = replace(
+            thread, id=new_id(), ephemeral=ephemeral, forked_from=thread_id, journal=NoJournal(), after_turn=[]
+        )
+        fresh.created_at = fresh.updated_at = time.time()
+        if last is None and before is None:
+            fresh.usage = kept.usage.copy()
+        self._override(fresh, overrides)
+        self.add(fresh, past)
+        return fresh
+
+    def change(self, thread_id: str, changes: Changes) -> None:
+        """Change the metadata of a thread, loaded or not. Raises RequestError, ThreadStoreError."""
+        self.store_of(thread_id).change(thread_id, changes)
+        if thread_id in self._loaded:
+            self._refresh(self._loaded[thread_id])
+
+    def unload(self, thread_id: str) -> bool:
+        """Let go of a thread. An ephemeral one is gone. Returns whether it was loaded."""
+        loaded = self._loaded.pop(thread_id, None)
+        if thread_id in self.memory:
+            self.memory.delete(thread_id)
+        return loaded is not None
+
+    def delete(self, thread_id: str) -> None:
+        """Forget a thread for good. Raises RequestError, ThreadStoreError."""
+        self.store_of(thread_id).delete(thread_id)
+        loaded = self._loaded.pop(thread_id, None)
+        if loaded is not None:
+            loaded.journal = NoJournal()  # its turn, if one runs, has nowhere to be written to
+
+    def close(self) -> None:
+        """Close the stores."""
+        self.durable.close()
+
+    def _load(self, thread_id: str) -> ThreadRecord:
+        kept = self.durable.kept(thread_id)
+        thread = revived(kept.facts, kept.in_force, kept.usage, self._provider(kept.facts.provider))
+        self.durable.attach(thread)
+        return thread
+
+    def _refresh(self, thread: ThreadRecord) -> None:
+        """Take over what may have been changed elsewhere. Turns that were run elsewhere, the journal takes over."""
+        facts = self.facts(thread.id)
+        thread.name, thread.git_info = facts.name, facts.git_info
+
+    def _override(self, thread: ThreadRecord, overrides: Overrides) -> None:
+        if overrides.provider is not None:
+            thread.provider = self._provider(overrides.provider)
+        for name in ("model", "cwd", "instructions", "developer_instructions"):
+            value: Any = getattr(overrides, name)
+            if value is not None:
+                setattr(thread, name, value)
+
+
+def revived(facts: ThreadFacts, in_force: dict[str, Any], usage: TokenUsage, provider: Provider) -> ThreadRecord:
+    """Make a record of what was written down of a thread, without its history."""
+    known = {name: value for name, value in in_force.items() if name in IN_FORCE}
+    thread = ThreadRecord(
+        provider=provider,
+        model=facts.model,
+        cwd=facts.cwd,
+        originator=facts.originator,
+        version=facts.version,
+        effort=facts.effort,
+        id=facts.id,
+        created_at=facts.created_at,
+        updated_at=facts.updated_at,
+        preview=facts.preview,
+        name=facts.name,
+        forked_from=facts.forked_from,
+        git_info=facts.git_info,
+        ephemeral=facts.ephemeral,
+        **{"instructions": "", **known},
+    )
+    thread.usage = usage
+    return thread
+
+
+def _up_to(past: list[PastTurn], last: str | None, before: str | None) -> list[PastTurn]:
+    """Cut a transcript off after a turn, or before one."""
+    named = last or before
+    if last and before:
+        raise RequestError("lastTurnId and beforeTurnId cannot be combined")
+    if named is None:
+        return past
+    place = next((number for number, one in enumerate(past) if one.turn.id == named), None)
+    if place is None:
+        raise RequestError(f"turn not found: {named}", {"kind": "turnNotFound"})
+    if last and past[place].turn.status == "inProgress":
+        raise RequestError(f"turn {last} is in progress", {"kind": "turnInProgress"})
+    return past[: place + 1] if last else past[:place]

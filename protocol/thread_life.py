@@ -1,0 +1,102 @@
+"""The life of a thread after its start: resume, fork, name, archive, delete, and the notifications about it."""
+
+from typing import Literal, NotRequired
+
+from typing_extensions import TypedDict
+
+from protocol.thread import Thread, ThreadStartResult
+from protocol.thread_list import InitialTurnsPageParams, TurnsPage
+
+
+class ThreadResumeParams(TypedDict):
+    """Load a thread, so that turns can be started in it. The overrides hold from now on; excludeTurns: answer without
+    the transcript."""
+
+    threadId: str
+    model: NotRequired[str | None]
+    modelProvider: NotRequired[str | None]
+    cwd: NotRequired[str | None]
+    baseInstructions: NotRequired[str | None]
+    developerInstructions: NotRequired[str | None]
+    excludeTurns: NotRequired[bool | None]
+    initialTurnsPage: NotRequired[InitialTurnsPageParams | None]
+
+
+class ThreadResumeResult(ThreadStartResult):
+    """The thread, what is in force for it, and where its transcript ends."""
+
+    initialTurnsPage: TurnsPage | None
+    turnsBackwardsCursor: str | None
+    itemsBackwardsCursor: str | None
+
+
+class ThreadForkParams(TypedDict):
+    """Make a new thread of a thread's turns: all of them, those up to lastTurnId, or those before beforeTurnId."""
+
+    threadId: str
+    lastTurnId: NotRequired[str | None]
+    beforeTurnId: NotRequired[str | None]
+    ephemeral: NotRequired[bool | None]
+    model: NotRequired[str | None]
+    modelProvider: NotRequired[str | None]
+    cwd: NotRequired[str | None]
+    baseInstructions: NotRequired[str | None]
+    developerInstructions: NotRequired[str | None]
+    excludeTurns: NotRequired[bool | None]
+
+
+class ThreadIdParams(TypedDict):
+    """Which thread."""
+
+    threadId: str
+
+
+class EmptyResult(TypedDict):
+    """It is done."""
+
+
+class ThreadResult(TypedDict):
+    """The thread as it is now, without its turns."""
+
+    thread: Thread
+
+
+class ThreadNameSetParams(TypedDict):
+    """The new name; an empty one takes it away."""
+
+    threadId: str
+    name: str
+
+
+class ThreadUnsubscribeResult(TypedDict):
+    """Whether the thread was loaded. It is let go of as soon as no turn runs in it."""
+
+    status: Literal["notLoaded", "notSubscribed", "unsubscribed"]
+
+
+class GitInfoChanges(TypedDict):
+    """What to change: null takes a value away, what is left out stays."""
+
+    sha: NotRequired[str | None]
+    branch: NotRequired[str | None]
+    originUrl: NotRequired[str | None]
+
+
+class ThreadMetadataUpdateParams(TypedDict):
+    """What to note about the thread's repository."""
+
+    threadId: str
+    gitInfo: NotRequired[GitInfoChanges | None]
+
+
+class ThreadIdNotification(TypedDict):
+    """It happened to this thread."""
+
+    threadId: str
+
+
+class ThreadNameUpdatedNotification(TypedDict):
+    """A thread has another name, or none."""
+
+    threadId: str
+    threadName: str | None

@@ -1,0 +1,118 @@
+"""Reading threads: pages of threads, turns and items.
+
+`limit` is at most 100 and 25 if left out. A cursor is opaque; `nextCursor` goes on, `backwardsCursor` goes back with
+the opposite `sortDirection` and begins with the first row of this page.
+"""
+
+from typing import Literal, NotRequired
+
+from typing_extensions import TypedDict
+
+from protocol.item import Item
+from protocol.thread import Thread
+from protocol.turn import ItemsView, Turn
+
+SortDirection = Literal["asc", "desc"]
+
+
+class ThreadReadParams(TypedDict):
+    """Which thread to read, loaded or not. includeTurns: with its whole transcript."""
+
+    threadId: str
+    includeTurns: NotRequired[bool | None]
+
+
+class ThreadReadResult(TypedDict):
+    """The thread."""
+
+    thread: Thread
+
+
+class ThreadListParams(TypedDict):
+    """Which threads to list: newest first by creation if nothing else is said. Archived ones only if asked for.
+
+    searchTerm: part of the name or preview, in upper or lower case. recency_at is the same as updated_at.
+    """
+
+    cursor: NotRequired[str | None]
+    limit: NotRequired[int | None]
+    sortKey: NotRequired[Literal["created_at", "updated_at", "recency_at"] | None]
+    sortDirection: NotRequired[SortDirection | None]
+    archived: NotRequired[bool | None]
+    cwd: NotRequired[str | list[str] | None]
+    modelProviders: NotRequired[list[str] | None]
+    searchTerm: NotRequired[str | None]
+
+
+class ThreadListResult(TypedDict):
+    """A page of threads, without their turns."""
+
+    data: list[Thread]
+    nextCursor: str | None
+    backwardsCursor: str | None
+
+
+class ThreadLoadedListParams(TypedDict):
+    """Which page; all of it if no limit is given."""
+
+    cursor: NotRequired[str | None]
+    limit: NotRequired[int | None]
+
+
+class ThreadLoadedListResult(TypedDict):
+    """Ids of the threads that are loaded, the oldest first."""
+
+    data: list[str]
+    nextCursor: str | None
+
+
+class ThreadTurnsListParams(TypedDict):
+    """Which turns of a thread: the last ones first, in summary, if nothing else is said."""
+
+    threadId: str
+    cursor: NotRequired[str | None]
+    limit: NotRequired[int | None]
+    sortDirection: NotRequired[SortDirection | None]
+    itemsView: NotRequired[ItemsView | None]
+
+
+class TurnsPage(TypedDict):
+    """A page of turns."""
+
+    data: list[Turn]
+    nextCursor: str | None
+    backwardsCursor: str | None
+
+
+class ThreadItemsListParams(TypedDict):
+    """Which items of a thread, or of one of its turns: the first ones first if nothing else is said."""
+
+    threadId: str
+    turnId: NotRequired[str | None]
+    cursor: NotRequired[str | None]
+    limit: NotRequired[int | None]
+    sortDirection: NotRequired[SortDirection | None]
+
+
+class ThreadItemEntry(TypedDict):
+    """A finished item, and where it belongs; completedAtMs is Unix time in milliseconds."""
+
+    item: Item
+    turnId: str
+    completedAtMs: int | None
+
+
+class ThreadItemsListResult(TypedDict):
+    """A page of items."""
+
+    data: list[ThreadItemEntry]
+    nextCursor: str | None
+    backwardsCursor: str | None
+
+
+class InitialTurnsPageParams(TypedDict):
+    """Which turns to bring with a resumed thread."""
+
+    limit: NotRequired[int | None]
+    sortDirection: NotRequired[SortDirection | None]
+    itemsView: NotRequired[ItemsView | None]

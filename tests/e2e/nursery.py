@@ -1,0 +1,54 @@
+"""Forks server processes that have imported everything already, so that a test can afford to kill a hundred.
+
+Run as `python nursery.py SOCKET`: each connection to the socket gets a server of its own, which first says its process
+id on a line of its own. For the rest the server is the real one, from the porch to its exit.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+
+import anyio._backends._asyncio  # imported ahead of the forks, like all that the porch imports
+
+from appserver import cli, porch, wiring
+from appserver.handlers import table
+from appserver.settings import load_settings
+
+HIGHEST = 250
+"""A descriptor above all others. A dying process closes them in order, so the test sees the end of this one only when
+the lock of the process has gone, too."""
+
+__all__ = ["anyio", "table", "wiring"]
+
+
+def main(path: str) -> None:
+    for module in porch.AHEAD_OF_USE:
+        __import__(module)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the children
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        sys.stdout.write("ready\n")
+        sys.stdout.flush()
+        while True:
+            connection, _ = listener.accept()
+            if os.fork() == 0:
+                listener.close()
+                serve(connection)
+            connection.close()
+
+
+def serve(connection: socket.socket) -> None:
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    for descriptor in (0, 1, HIGHEST):
+        os.dup2(connection.fileno(), descriptor)
+    connection.sendall(f"{os.getpid()}\n".encode())
+    connection.close()
+    os._exit(cli.serve_stdio(load_settings(os.environ)))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
