@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from protocol import account, handshake, item, model, thread, turn
+from protocol import account, handshake, item, model, thread, tool, turn
 
 
 class Method(NamedTuple):
@@ -25,6 +25,7 @@ CLIENT_REQUESTS: dict[str, Method] = {
     "model/list": Method(model.ModelListParams, model.ModelListResult),
     "thread/start": Method(thread.ThreadStartParams, thread.ThreadStartResult),
     "turn/start": Method(turn.TurnStartParams, turn.TurnStartResult),
+    "turn/steer": Method(turn.TurnSteerParams, turn.TurnSteerResult),
     "turn/interrupt": Method(turn.TurnInterruptParams, turn.TurnInterruptResult),
 }
 
@@ -32,6 +33,7 @@ CLIENT_NOTIFICATIONS: dict[str, Any] = {"initialized": None}
 
 SERVER_REQUESTS: dict[str, Method] = {
     "account/chatgptAuthTokens/refresh": Method(account.AuthTokensRefreshParams, account.AuthTokensRefreshResult),
+    "item/tool/call": Method(tool.DynamicToolCallParams, tool.DynamicToolCallResult),
 }
 
 SERVER_NOTIFICATIONS: dict[str, Any] = {

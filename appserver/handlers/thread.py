@@ -34,6 +34,7 @@ def start(services: Services, params: ThreadStartParams) -> Reply:
         developer_instructions=params.get("developerInstructions"),
         effort=settings.reasoning_effort,
         ephemeral=bool(params.get("ephemeral")),
+        tools=params.get("dynamicTools") or [],
     )
     services.threads.add(thread)
     started: ThreadStartedNotification = {"thread": thread.on_wire()}

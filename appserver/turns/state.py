@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from appserver.settings import Provider
     from protocol.item import Item, UserInput
     from protocol.thread import Thread, ThreadStatus, TokenUsage
+    from protocol.tool import DynamicTool
     from protocol.turn import Turn, TurnError, TurnStatus
 
 NO_USAGE: TokenUsage = {
@@ -130,6 +131,8 @@ class ThreadRecord:
     effort: str | None = None
     summary: str = "auto"
     ephemeral: bool = False
+    tools: list[DynamicTool] = field(default_factory=list)
+    """The client's own tools."""
     id: str = field(default_factory=new_id)
     created_at: float = field(default_factory=time.time)
     updated_at: float = field(default_factory=time.time)
