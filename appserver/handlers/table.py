@@ -32,6 +32,7 @@ def routes(services: Services) -> dict[str, Route]:
         "getAuthStatus": Route(bound(account.get_auth_status), waits=account.wants_refresh),
         "model/list": Route(bound(model.list_)),
         "thread/start": Route(bound(thread.start)),
-        "turn/start": Route(bound(turn.start)),
+        "turn/start": Route(bound(turn.start), waits=turn.input_waits),
+        "turn/steer": Route(bound(turn.steer), waits=turn.input_waits),
         "turn/interrupt": Route(bound(turn.interrupt)),
     }
