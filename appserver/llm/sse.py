@@ -11,6 +11,7 @@ MAX_EVENT_BYTES = 64 * 1024 * 1024
 """A longer event is a fault of the backend: pictures come in the tens of megabytes at most."""
 
 _BOM = b"\xef\xbb\xbf"
+_NEWLINE = 0x0A
 
 
 class EventTooLong(Exception):
@@ -66,16 +67,22 @@ class EventStreamParser:
 
 def _data(buffer: bytearray, start: int, end: int) -> str | None:
     """Return the data of the event that stands between start and end: its data lines, joined; None if it has none."""
-    lines: list[str] = []
+    first = buffer.find(b"data:", start, end)
+    if first < 0:
+        return None
+    if buffer.find(b"\n", first, end) < 0 and (first == start or buffer[first - 1] == _NEWLINE):
+        return _value(buffer, first, end)  # nearly every event: one such line, and it is the last
+    lines = []
     while start < end:
         stop = buffer.find(b"\n", start, end)
         stop = end if stop < 0 else stop
         if buffer.startswith(b"data:", start, stop):
-            start += 6 if buffer.startswith(b" ", start + 5, stop) else 5
-            lines.append(str(memoryview(buffer)[start:stop], "utf-8", "replace"))
-        elif buffer.startswith(b"data", start, stop) and stop == start + 4:
-            lines.append("")
+            lines.append(_value(buffer, start, stop))
         start = stop + 1
-    if not lines:
-        return None
-    return lines[0] if len(lines) == 1 else "\n".join(lines)
+    return "\n".join(lines) if lines else None
+
+
+def _value(buffer: bytearray, start: int, stop: int) -> str:
+    """Return what a data line says: one space after the colon is not part of it."""
+    start += 6 if buffer.startswith(b" ", start + 5, stop) else 5
+    return str(memoryview(buffer)[start:stop], "utf-8", "replace")

@@ -129,7 +129,7 @@ class Answer:
         )
 
     def _part_event(self, method: str, event: Event, **members: object) -> None:
-        if isinstance(event.get("item_id"), str) and None not in members.values():
+        if isinstance(event.get("item_id"), str) and all(isinstance(value, int | str) for value in members.values()):
             place = {"threadId": self._thread.id, "turnId": self._turn.id, "itemId": event["item_id"]}
             self._emit(method, {**place, **members})
 
