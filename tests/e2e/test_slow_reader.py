@@ -96,7 +96,7 @@ def peak_mib(pid: int) -> float:
 
 
 async def nothing_more_is_sent(message: CountedMessage) -> None:
-    """Wait until the backend has sent everything, or could send nothing for a while: that it is blocked has no event."""
+    """Wait until the backend has sent everything, or nothing for a while: there is no event for being blocked."""
     while message.sent[0] < DELTAS:
         before = message.sent[0]
         await anyio.sleep(STILL_SECONDS)
