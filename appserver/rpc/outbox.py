@@ -74,7 +74,7 @@ class Outbox:
             self._filled.set()
 
     def take(self) -> bytes:
-        """Return the next bytes to write, and forget them. Empty: there are none. For one writer, one write at a time."""
+        """Return the next bytes to write, and forget them; empty: there are none. What was taken before is written."""
         self._note_written()
         if not self._lines:
             self._settle()

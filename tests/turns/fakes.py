@@ -18,11 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 
     from appserver.llm.client import ModelRequest
+    from protocol.tool import FunctionTool
 
 Event = dict[str, Any]
 Step = Event | Exception | anyio.Event
 
-LOOKUP: dict[str, Any] = {"type": "function", "name": "lookup", "description": "Looks up", "inputSchema": {}}
+LOOKUP: FunctionTool = {"type": "function", "name": "lookup", "description": "Looks up", "inputSchema": {}}
 
 
 class Told(list[tuple[str, Any]]):
@@ -71,10 +72,12 @@ class Model:
 
     def __init__(self, *replies: Stream | Exception) -> None:
         self.requests: list[ModelRequest] = []
+        self.on_request: Callable[[], None] = lambda: None
         self._replies = deque(replies)
 
     async def open(self, request: ModelRequest) -> Any:  # noqa: ANN401 - quacks like an EventStream
         self.requests.append(request)
+        self.on_request()
         reply = self._replies.popleft()
         if isinstance(reply, Exception):
             raise reply
@@ -136,7 +139,7 @@ async def room() -> None:
     await anyio.lowlevel.checkpoint()
 
 
-def thread(**provider: int) -> ThreadRecord:
+def thread(**provider: Any) -> ThreadRecord:  # noqa: ANN401 - members of Provider
     return ThreadRecord(
         provider=Provider("fake", "Fake")._replace(**provider),
         model="model-1",
@@ -144,7 +147,7 @@ def thread(**provider: int) -> ThreadRecord:
         originator="tests",
         version="1",
         instructions="Be brief.",
-        tools=[LOOKUP],  # type: ignore[list-item] - a literal dict
+        tools=[LOOKUP],
     )
 
 
@@ -182,7 +185,7 @@ def message(item_id: str, text: str) -> Event:
     }
 
 
-def call(call_id: str = "c1", name: str = "lookup", arguments: object = '{"id": 1}', **more: object) -> Event:
+def call(call_id: object = "c1", name: object = "lookup", arguments: object = '{"id": 1}', **more: object) -> Event:
     shape = {"type": "function_call", "id": f"fc-{call_id}", "call_id": call_id, "name": name}
     return {"type": "response.output_item.done", "item": {**shape, "arguments": arguments, **more}}
 

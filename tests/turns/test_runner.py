@@ -108,15 +108,9 @@ async def test_a_message_steered_in_during_a_tool_call_waits_for_its_output() ->
 
 async def test_what_was_steered_into_a_turn_that_fails_is_kept() -> None:
     stage = Stage(BackendError("no"))
-    run = stage.run
-
-    async def open_and_steer(request: object) -> object:
-        stage.inbox.put(said("wait"))
-        raise BackendError("no")
-
-    stage.model.open = open_and_steer  # type: ignore[method-assign,assignment] - a test double of a test double
+    stage.model.on_request = lambda: stage.inbox.put(said("wait"))
     with pytest.raises(BackendError):
-        await run()
+        await stage.run()
     assert words(stage.thread.history) == ["user: Hello", "user: wait"]
 
 
@@ -195,7 +189,14 @@ async def test_a_wait_that_is_too_long_is_a_failure() -> None:
 
 
 async def test_the_retries_of_one_round_do_not_count_for_the_next() -> None:
-    replies = [overloaded(), answer(call("c1")), overloaded(), answer(call("c2")), overloaded(), answer()]
+    replies: list[Stream | Exception] = [
+        overloaded(),
+        answer(call("c1")),
+        overloaded(),
+        answer(call("c2")),
+        overloaded(),
+        answer(),
+    ]
     stage = Stage(*replies, request_max_retries=1)
     await stage.run()
     assert stage.naps == [0.2, 0.2, 0.2]
