@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from anyio import CancelScope
-
 from appserver.errors import Overloaded
 from appserver.turns.state import new_id
 
 if TYPE_CHECKING:
+    from anyio import CancelScope
+
     from protocol.item import UserInput, UserMessageItem
 
 MAX_WAITING = 256
@@ -63,6 +63,8 @@ class Inbox:
 
     def listening(self) -> CancelScope:
         """Return the scope in which to read an answer: it is cancelled by a message, also by one that waits already."""
+        from anyio import CancelScope  # late: the handlers use this module before there is a loop
+
         self._listening = CancelScope()
         if self._messages:
             self._listening.cancel()
