@@ -105,7 +105,8 @@ class StoreChangedError(StoreError):
 class BackendError(AppServerError):
     """The model backend failed.
 
-    `info` is the protocol's codexErrorInfo; `status` the HTTP status, if there was an answer.
+    `info` is the protocol's codexErrorInfo; `status` the HTTP status and `headers` those of the answer, if there was
+    one; `retry_after` (seconds) and `resets_at` (Unix seconds) what the backend told of when to come back.
     """
 
     def __init__(
@@ -120,6 +121,9 @@ class BackendError(AppServerError):
         self.info = info
         self.status = status
         self.retryable = retryable
+        self.headers: Mapping[str, str] = {}
+        self.retry_after: float | None = None
+        self.resets_at: int | None = None
 
 
 class Unauthorized(BackendError):

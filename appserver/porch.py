@@ -41,7 +41,8 @@ def answer_first_lines(connection: Connection, stdio: Stdio) -> bool:
             lines = stdio.receive_blocking()
             for line in lines or ():
                 connection.dispatcher.receive(line)
-            stdio.send_blocking(connection.outbox.take())
+            while answers := connection.outbox.take():
+                stdio.send_blocking(answers)
             if connection.tasks.waiting:
                 return True
             if lines is None:

@@ -163,9 +163,11 @@ class Services:
         """The owner of running turns."""
         from appserver.turns.manager import TurnManager
         from appserver.turns.runner import TurnRunner
+        from appserver.turns.tools import ToolDesk
 
         emit = self.parent.notify
-        return TurnManager(TurnRunner(_Backend(self), emit, self._room), self._tasks, emit)
+        desk = ToolDesk(self.parent, self.settings.tool_timeout)
+        return TurnManager(TurnRunner(_Backend(self), emit, self._room, desk), self._tasks, emit)
 
     @cached_property
     def compactor(self) -> Compactor:

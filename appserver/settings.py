@@ -25,6 +25,12 @@ DEFAULT_API_BASE_URL = "https://api.openai.com/v1"
 DEFAULT_MODEL = "gpt-6.1-sol"
 BUILT_IN_PROVIDER = "openai"
 
+DEFAULT_TOOL_TIMEOUT = 600.0
+"""Seconds that a tool of the client's may take: it may run a build, or ask a person."""
+
+MAX_RETRIES = 100
+"""More retries than this are a slip of the pen: the waits between them would add up to hours."""
+
 T = TypeVar("T")
 
 
@@ -44,6 +50,10 @@ class Provider(NamedTuple):
     query: Mapping[str, str] = NOTHING
     stream_idle_timeout: float = 300.0
     """Seconds without a byte after which a stream counts as dead."""
+    request_max_retries: int = 4
+    """How often a request is sent again that brought no stream."""
+    stream_max_retries: int = 5
+    """How often an answer is asked for again whose stream broke."""
 
     def __repr__(self) -> str:
         return f"Provider({self.id!r})"  # headers and query may hold credentials
@@ -76,6 +86,7 @@ class Settings(NamedTuple):
     """How often to look for a token that will expire, in the background; 0 is never."""
     background_skew: float = 600.0
     background_external: bool = False
+    tool_timeout: float = DEFAULT_TOOL_TIMEOUT
     max_line_bytes: int = DEFAULT_MAX_LINE_BYTES
     log_level: str = "WARNING"
 
@@ -213,6 +224,7 @@ def _settings(config: _Table, home: str, environ: Mapping[str, str]) -> Settings
         background_interval=server.seconds("background_refresh_interval", 300.0, zero=True),
         background_skew=server.seconds("background_refresh_skew", 600.0),
         background_external=server.get("background_refresh_external", bool) or False,
+        tool_timeout=server.seconds("tool_timeout", DEFAULT_TOOL_TIMEOUT),
         max_line_bytes=_max_line_bytes(server),
         log_level=_log_level(environ),
     )
@@ -242,7 +254,16 @@ def _provider(config: _Table, name: str, environ: Mapping[str, str]) -> Provider
         headers={**table.strings("http_headers"), **from_env},
         query=table.strings("query_params"),
         stream_idle_timeout=table.seconds("stream_idle_timeout_ms", 300_000.0) / 1000,
+        request_max_retries=_retries(table, "request_max_retries", 4),
+        stream_max_retries=_retries(table, "stream_max_retries", 5),
     )
+
+
+def _retries(table: _Table, key: str, default: int) -> int:
+    value = table.get(key, int)
+    if value is not None and value < 0:
+        raise table.error(key, "expected a number that is not negative")
+    return default if value is None else min(value, MAX_RETRIES)
 
 
 def _forced_login_method(config: _Table) -> str | None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 from appserver.handlers.handshake import initialize
 from appserver.log import warn
 from appserver.rpc.dispatcher import Dispatcher
-from appserver.rpc.outbox import Outbox
+from appserver.rpc.outbox import BRIM_BYTES, Outbox
 from appserver.rpc.parent import Parent
 from appserver.rpc.router import Router
 from appserver.session import Session
@@ -118,10 +118,11 @@ class Connection:
         return watched.exit_code
 
     async def _read(self, transport: Transport) -> None:
-        """Await nothing but the next lines."""
+        """Await nothing but the next lines, and room for the answers of a parent that sends and does not read."""
         while (lines := await transport.receive()) is not None:
             for line in lines:
                 self.dispatcher.receive(line)
+            await self.outbox.room(BRIM_BYTES)
 
     async def _write(self, transport: Transport, reading: CancelScope) -> None:
         try:

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, NotRequired
 from typing_extensions import TypedDict
 
 from protocol.base import TaggedBy
+from protocol.tool import ToolContent
 
 
 class TextInput(TypedDict):
@@ -68,7 +69,23 @@ class ContextCompactionItem(TypedDict):
     id: str
 
 
-Item = Annotated[UserMessageItem | AgentMessageItem | ReasoningItem | ContextCompactionItem, TaggedBy("type")]
+class DynamicToolCallItem(TypedDict):
+    """A call of one of the client's tools. contentItems, success and durationMs are null while it runs."""
+
+    type: Literal["dynamicToolCall"]
+    id: str
+    namespace: str | None
+    tool: str
+    arguments: Any
+    status: Literal["inProgress", "completed", "failed"]
+    contentItems: list[ToolContent] | None
+    success: bool | None
+    durationMs: int | None
+
+
+Item = Annotated[
+    UserMessageItem | AgentMessageItem | ReasoningItem | DynamicToolCallItem | ContextCompactionItem, TaggedBy("type")
+]
 
 
 class ItemStartedNotification(TypedDict):

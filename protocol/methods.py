@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from protocol import account, handshake, item, model, thread, thread_life, thread_list, turn
+from protocol import account, handshake, item, model, thread, thread_life, thread_list, tool, turn
 
 
 class Method(NamedTuple):
@@ -39,6 +39,7 @@ CLIENT_REQUESTS: dict[str, Method] = {
     "thread/unsubscribe": Method(thread_life.ThreadIdParams, thread_life.ThreadUnsubscribeResult),
     "thread/compact/start": Method(thread_life.ThreadIdParams, thread_life.EmptyResult),
     "turn/start": Method(turn.TurnStartParams, turn.TurnStartResult),
+    "turn/steer": Method(turn.TurnSteerParams, turn.TurnSteerResult),
     "turn/interrupt": Method(turn.TurnInterruptParams, turn.TurnInterruptResult),
 }
 
@@ -46,6 +47,7 @@ CLIENT_NOTIFICATIONS: dict[str, Any] = {"initialized": None}
 
 SERVER_REQUESTS: dict[str, Method] = {
     "account/chatgptAuthTokens/refresh": Method(account.AuthTokensRefreshParams, account.AuthTokensRefreshResult),
+    "item/tool/call": Method(tool.DynamicToolCallParams, tool.DynamicToolCallResult),
 }
 
 SERVER_NOTIFICATIONS: dict[str, Any] = {

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, NotRequired
 from typing_extensions import TypedDict
 
 from protocol.base import TaggedBy
+from protocol.tool import DynamicTool
 from protocol.turn import Turn
 
 
@@ -69,6 +70,7 @@ class ThreadStartParams(TypedDict):
     baseInstructions: NotRequired[str | None]
     developerInstructions: NotRequired[str | None]
     ephemeral: NotRequired[bool | None]
+    dynamicTools: NotRequired[list[DynamicTool] | None]
 
 
 class ThreadStartResult(TypedDict):

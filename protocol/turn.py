@@ -1,4 +1,4 @@
-"""Turns: starting and interrupting one, and the notifications about it."""
+"""Turns: starting, steering and interrupting one, and the notifications about it."""
 
 from typing import Any, Literal, NotRequired
 
@@ -16,11 +16,15 @@ CodexErrorInfo = str | dict[str, Any]
 
 
 class TurnError(TypedDict):
-    """Why a turn failed: words for a person, codexErrorInfo for a program."""
+    """Why a turn failed: words for a person, codexErrorInfo for a program.
+
+    resetsAt (Unix seconds) comes with usageLimitExceeded, where the backend tells it.
+    """
 
     message: str
     codexErrorInfo: CodexErrorInfo | None
     additionalDetails: str | None
+    resetsAt: NotRequired[int]
 
 
 class Turn(TypedDict):
@@ -37,7 +41,11 @@ class Turn(TypedDict):
 
 
 class TurnStartParams(TypedDict):
-    """Start a turn with the user's input. The overrides hold for this turn and those after it; outputSchema for one."""
+    """Start a turn with the user's input, or add the input to the one that runs.
+
+    The overrides hold for this turn and those after it; outputSchema for one. personality selects nothing any more and
+    is taken so that clients which still send it are understood.
+    """
 
     threadId: str
     input: list[UserInput]
@@ -45,13 +53,29 @@ class TurnStartParams(TypedDict):
     model: NotRequired[str | None]
     effort: NotRequired[str | None]
     summary: NotRequired[str | None]
+    personality: NotRequired[str | None]
     outputSchema: NotRequired[Any]
 
 
 class TurnStartResult(TypedDict):
-    """The turn as it begins."""
+    """The turn as it begins, or the running one that the input has been added to."""
 
     turn: Turn
+
+
+class TurnSteerParams(TypedDict):
+    """Add input to the running turn, which must be the expected one."""
+
+    threadId: str
+    expectedTurnId: str
+    input: list[UserInput]
+    clientUserMessageId: NotRequired[str | None]
+
+
+class TurnSteerResult(TypedDict):
+    """The turn that takes the input at its next safe point."""
+
+    turnId: str
 
 
 class TurnInterruptParams(TypedDict):

@@ -46,6 +46,7 @@ def routes(services: Services) -> dict[str, Route]:
         "thread/delete": Route(bound(thread_life.delete)),
         "thread/unsubscribe": Route(bound(thread_life.unsubscribe)),
         "thread/compact/start": Route(bound(thread_life.compact_start)),
-        "turn/start": Route(bound(turn.start)),
+        "turn/start": Route(bound(turn.start), waits=turn.input_waits),
+        "turn/steer": Route(bound(turn.steer), waits=turn.input_waits),
         "turn/interrupt": Route(bound(turn.interrupt)),
     }

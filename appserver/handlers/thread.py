@@ -38,6 +38,7 @@ def start(services: Services, params: ThreadStartParams) -> Reply:
         developer_instructions=params.get("developerInstructions"),
         effort=settings.reasoning_effort,
         ephemeral=bool(params.get("ephemeral")),
+        tools=params.get("dynamicTools") or [],
     )
     services.threads.add(thread)
     return Reply(_result(thread), then=_telling_of_start(services, thread))

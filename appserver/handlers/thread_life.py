@@ -87,7 +87,7 @@ def unsubscribe(services: Services, params: ThreadIdParams) -> Reply:
 def compact_start(services: Services, params: ThreadIdParams) -> EmptyResult:
     """Start a turn that lets a summary take the place of the history."""
     thread, turn = services.threads.get(params["threadId"]), TurnRecord([])
-    services.turns.start(thread, turn, partial(services.compactor.run, thread, turn))
+    services.turns.start_work(thread, turn, partial(services.compactor.run, thread, turn))
     return {}
 
 

@@ -2,27 +2,49 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from appserver.turns.input import preview
+from appserver.errors import RequestError
+from appserver.turns.inbox import UserMessage
+from appserver.turns.input import message_item, preview
 from appserver.turns.state import TurnRecord
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from appserver.services import Services
-    from protocol.turn import TurnInterruptParams, TurnInterruptResult, TurnStartParams, TurnStartResult
+    from appserver.turns.state import ThreadRecord
+    from protocol.turn import (
+        TurnInterruptParams,
+        TurnInterruptResult,
+        TurnStartParams,
+        TurnStartResult,
+        TurnSteerParams,
+        TurnSteerResult,
+    )
 
 
-def start(services: Services, params: TurnStartParams) -> TurnStartResult:
-    """Start a turn. The answer comes at once; what happens in the turn is told by notifications."""
-    thread = services.threads.get(params["threadId"])
-    turn = TurnRecord(params["input"], params.get("clientUserMessageId"), params.get("outputSchema"))
-    on_wire = turn.on_wire()
-    services.turns.start(thread, turn)
-    thread.model = params.get("model") or thread.model
-    thread.effort = params.get("effort") or thread.effort
-    thread.summary = params.get("summary") or thread.summary
-    thread.preview = thread.preview or preview(params["input"])
-    return {"turn": on_wire}
+def input_waits(params: dict[str, Any]) -> bool:
+    """Whether the input names files: a disk may be slow."""
+    given = params.get("input")
+    return isinstance(given, list) and any(isinstance(one, dict) and one.get("type") == "localImage" for one in given)
+
+
+def start(services: Services, params: TurnStartParams) -> TurnStartResult | Awaitable[TurnStartResult]:
+    """Start a turn, or add to the one that runs. What happens in the turn is told by notifications."""
+    services.threads.get(params["threadId"])
+    if input_waits(dict(params)):
+        return _start_with_files(services, params)
+    return _start(services, params, _message(params))
+
+
+def steer(services: Services, params: TurnSteerParams) -> TurnSteerResult | Awaitable[TurnSteerResult]:
+    """Add input to the active turn."""
+    if not params["input"]:
+        raise RequestError("input must not be empty")
+    if input_waits(dict(params)):
+        return _steer_with_files(services, params)
+    return _steer(services, params, _message(params))
 
 
 def interrupt(services: Services, params: TurnInterruptParams) -> TurnInterruptResult:
@@ -30,3 +52,43 @@ def interrupt(services: Services, params: TurnInterruptParams) -> TurnInterruptR
     thread = services.threads.get(params["threadId"])
     services.turns.interrupt(thread, params["turnId"])
     return {}
+
+
+def _start(services: Services, params: TurnStartParams, message: UserMessage) -> TurnStartResult:
+    thread = services.threads.get(params["threadId"])
+    turn = TurnRecord(message.content, message.client_id, params.get("outputSchema"))
+    turn = services.turns.start(thread, turn, message)
+    _override(thread, turn, params)
+    return {"turn": turn.on_wire()}
+
+
+def _override(thread: ThreadRecord, turn: TurnRecord, params: TurnStartParams) -> None:
+    """Put in force what the request brings. A request that is under way is not changed by it."""
+    thread.model = params.get("model") or thread.model
+    thread.effort = params.get("effort") or thread.effort
+    thread.summary = params.get("summary") or thread.summary
+    thread.preview = thread.preview or preview(params["input"])
+    if params.get("outputSchema") is not None:
+        turn.output_schema = params["outputSchema"]
+
+
+def _steer(services: Services, params: TurnSteerParams, message: UserMessage) -> TurnSteerResult:
+    thread = services.threads.get(params["threadId"])
+    services.turns.steer(thread, params["expectedTurnId"], message)
+    return {"turnId": params["expectedTurnId"]}
+
+
+def _message(params: TurnStartParams | TurnSteerParams) -> UserMessage:
+    return UserMessage(params["input"], params.get("clientUserMessageId"), message_item(params["input"]))
+
+
+async def _start_with_files(services: Services, params: TurnStartParams) -> TurnStartResult:
+    from anyio import to_thread  # late: a plain text needs none
+
+    return _start(services, params, await to_thread.run_sync(_message, params))
+
+
+async def _steer_with_files(services: Services, params: TurnSteerParams) -> TurnSteerResult:
+    from anyio import to_thread
+
+    return _steer(services, params, await to_thread.run_sync(_message, params))

@@ -6,6 +6,7 @@ Owns URLs, headers and bodies of the Responses API. Does not retry, does not kno
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +15,12 @@ import httpx
 from appserver.errors import BackendError
 from appserver.http import CONNECT_TIMEOUT, ISSUER_TIMEOUT, describe
 from appserver.llm.events import decode_event, failure_of_answer, not_connected, stream_cut
+from appserver.llm.retry import told_wait
 from appserver.llm.sse import EventStreamParser, EventTooLong
 from appserver.settings import DEFAULT_API_BASE_URL
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncGenerator, Mapping
 
     from appserver.http import Http
     from appserver.llm.authorized import Access
@@ -57,7 +59,7 @@ class EventStream:
         """The answer's headers."""
         return self._response.headers
 
-    async def batches(self) -> AsyncIterator[list[Event]]:
+    async def batches(self) -> AsyncGenerator[list[Event], None]:
         """Yield the events that each read brings. Raises BackendError if the stream breaks."""
         parser = EventStreamParser()
         try:
@@ -156,7 +158,7 @@ def _body(request: ModelRequest) -> dict[str, Any]:
         "tools": request.tools,
         "tool_choice": "auto",
         "parallel_tool_calls": True,
-        "reasoning": {"summary": request.summary} | ({"effort": request.effort} if request.effort else {}),
+        "reasoning": _reasoning(request),
         "store": False,
         "stream": True,
         "include": ["reasoning.encrypted_content"],
@@ -174,6 +176,12 @@ def _body(request: ModelRequest) -> dict[str, Any]:
     return body
 
 
+def _reasoning(request: ModelRequest) -> dict[str, str]:
+    """Build the reasoning settings. The API has no summary called "none": one is left out."""
+    given = {"summary": request.summary if request.summary != "none" else None, "effort": request.effort}
+    return {name: value for name, value in given.items() if value}
+
+
 async def _failure(response: httpx.Response) -> BackendError:
     """Read a failed answer, as far as it is of use, and translate it."""
     body = b""
@@ -186,4 +194,7 @@ async def _failure(response: httpx.Response) -> BackendError:
         pass  # the status says enough
     finally:
         await response.aclose()
-    return failure_of_answer(response.status_code, body[:MAX_ERROR_BYTES])
+    failure = failure_of_answer(response.status_code, body[:MAX_ERROR_BYTES])
+    failure.headers = response.headers
+    failure.retry_after = told_wait(response.headers, time.time()) or failure.retry_after
+    return failure

@@ -7,6 +7,8 @@ BackendError with the protocol's codexErrorInfo, told apart by code, not by word
 from __future__ import annotations
 
 import json
+import math
+import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -21,6 +23,9 @@ Event: TypeAlias = dict[str, Any]
 MAX_TOLD = 500
 """Characters of a backend's own text that an error repeats."""
 
+_TRY_AGAIN = re.compile(r"try again in\s*(\d{1,6}(?:\.\d{1,6})?)\s*(ms|s)", re.IGNORECASE)
+"""Where an error inside a stream says when to come back: there is no header for it."""
+
 _CODES: dict[str, tuple[str, bool]] = {
     # code -> codexErrorInfo, whether a retry can help
     "context_length_exceeded": ("contextWindowExceeded", False),
@@ -30,10 +35,11 @@ _CODES: dict[str, tuple[str, bool]] = {
     "rate_limit_exceeded": ("rateLimitExceeded", True),
     "server_is_overloaded": ("serverOverloaded", True),
     "slow_down": ("serverOverloaded", True),
+    "cyber_policy": ("cyberPolicy", False),
 }
 
 
-def decode_event(data: bytes) -> Event | None:
+def decode_event(data: str) -> Event | None:
     """Return an event, or None for what is none ("[DONE]", or no JSON object with a type)."""
     try:
         event = json.loads(data)
@@ -54,6 +60,11 @@ def token_usage(event: Event) -> TokenUsage | None:
         "outputTokens": _number(usage, "output_tokens"),
         "reasoningOutputTokens": _number(_object(usage, "output_tokens_details"), "reasoning_tokens"),
     }
+
+
+def for_history(item: Event) -> dict[str, Any]:
+    """Return an output item as input of a later request. Its id means nothing to a backend that does not store."""
+    return {key: value for key, value in item.items() if key not in ("id", "status")}
 
 
 def failure_in_stream(event: Event) -> BackendError:
@@ -103,10 +114,21 @@ def _coded(error: dict[str, Any], status: int | None = None) -> BackendError | N
         if isinstance(code, str) and code in _CODES:
             info, retryable = _CODES[code]
             words = _message(error) or code
-            if info == "usageLimitExceeded" and isinstance(error.get("resets_at"), int | float):
-                words += f" (resets at {_moment(error['resets_at'])})"
-            return BackendError(words, info, status=status, retryable=retryable)
+            resets_at = _number(error, "resets_at") if info == "usageLimitExceeded" else 0
+            if resets_at:
+                words += f" (resets at {_moment(resets_at)})"
+            failure = BackendError(words, info, status=status, retryable=retryable)
+            failure.resets_at = resets_at or None
+            failure.retry_after = _told_wait(words)
+            return failure
     return None
+
+
+def _told_wait(words: str) -> float | None:
+    found = _TRY_AGAIN.search(words)
+    if found is None:
+        return None
+    return float(found[1]) / (1000 if found[2].lower() == "ms" else 1)
 
 
 def _moment(seconds: float) -> str:
@@ -152,4 +174,4 @@ def _object(members: dict[str, Any], name: str) -> dict[str, Any]:
 
 def _number(members: dict[str, Any], name: str) -> int:
     value = members.get(name)
-    return value if isinstance(value, int) else 0
+    return int(value) if isinstance(value, int | float) and math.isfinite(value) else 0

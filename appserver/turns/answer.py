@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from appserver.llm.events import failure_in_stream, token_usage
+from appserver.llm.events import failure_in_stream, for_history, token_usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,13 +22,20 @@ if TYPE_CHECKING:
 class Answer:
     """Takes the events of one response in order."""
 
-    def __init__(self, thread: ThreadRecord, turn: TurnRecord, emit: Callable[[str, object], None]) -> None:
+    def __init__(
+        self,
+        thread: ThreadRecord,
+        turn: TurnRecord,
+        emit: Callable[[str, object], None],
+        on_call: Callable[[dict[str, Any]], None],
+    ) -> None:
         self.complete = False
         """Whether the final event has come: without it, the stream was cut."""
         self.usage: TokenUsage | None = None
         self._thread = thread
         self._turn = turn
         self._emit = emit
+        self._on_call = on_call
         self._texts: dict[str, list[str]] = {}
         self._take: dict[str, Callable[[Event], None]] = {
             "response.output_text.delta": self._text_delta,
@@ -48,6 +55,12 @@ class Answer:
         handle = self._take.get(event["type"])
         if handle is not None:
             handle(event)
+
+    def cut_short(self) -> None:
+        """End each message with what has come of it: no more will, and the client has seen this much."""
+        for item_id in list(self._texts):
+            if self._texts[item_id]:
+                self._close_message(item_id, "", {})
 
     def _text_delta(self, event: Event) -> None:
         item_id, delta = event.get("item_id"), event.get("delta")
@@ -84,12 +97,12 @@ class Answer:
             if self._texts.pop(item_id, None) is None:
                 self._started(found)
             self._ended(found, item)
+        elif item.get("type") == "function_call":
+            self._on_call(item)
 
     def _completed(self, event: Event) -> None:
         """End the answer. Its output may be empty: what counts are the items that were streamed."""
-        for item_id in list(self._texts):
-            if self._texts[item_id]:
-                self._close_message(item_id, "", {})
+        self.cut_short()
         self.usage = token_usage(event)
         self.complete = True
 
@@ -116,7 +129,7 @@ class Answer:
         )
 
     def _part_event(self, method: str, event: Event, **members: object) -> None:
-        if isinstance(event.get("item_id"), str) and None not in members.values():
+        if isinstance(event.get("item_id"), str) and all(isinstance(value, int | str) for value in members.values()):
             place = {"threadId": self._thread.id, "turnId": self._turn.id, "itemId": event["item_id"]}
             self._emit(method, {**place, **members})
 
@@ -138,9 +151,7 @@ class Answer:
         self._emit("item/started", {**self._place(item), "startedAtMs": _now_ms()})
 
     def _ended(self, item: Item, upstream: dict[str, Any]) -> None:
-        # Its id means nothing to a backend that was told not to store.
-        remembered = {key: value for key, value in upstream.items() if key not in ("id", "status")}
-        self._thread.keep(self._turn, item, remembered)
+        self._thread.keep(self._turn, item, for_history(upstream))
         self._emit("item/completed", {**self._place(item), "completedAtMs": _now_ms()})
 
     def _place(self, item: Item) -> dict[str, object]:

@@ -1,10 +1,13 @@
-"""The user's input as the Responses API takes it. Reads the image files that it names, and nothing else."""
+"""The user's input as the Responses API takes it. Reads the image files that it names, and nothing else.
+
+It is read before the request that brings it is answered: an image that cannot be used refuses the request.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from appserver.errors import AppServerError
+from appserver.errors import InvalidParams
 
 if TYPE_CHECKING:
     from protocol.item import UserInput
@@ -16,7 +19,7 @@ PREVIEW_CHARACTERS = 160
 
 
 def message_item(content: list[UserInput]) -> dict[str, Any]:
-    """Build the input item of a user message. Raises AppServerError if an image cannot be read."""
+    """Build the input item of a user message. Raises InvalidParams if an image cannot be read."""
     return {"type": "message", "role": "user", "content": [_part(one) for one in content]}
 
 
@@ -45,12 +48,12 @@ def _data_url(path: str) -> str:
 
     kind = mimetypes.guess_type(path)[0] or ""
     if not kind.startswith("image/"):
-        raise AppServerError(f"{path}: not an image by its name")
+        raise InvalidParams(f"{path}: not an image by its name")
     try:
         with open(path, "rb") as file:
             data = file.read(MAX_IMAGE_BYTES + 1)
     except OSError as exc:
-        raise AppServerError(f"{path}: {exc.strerror}") from None
+        raise InvalidParams(f"{path}: {exc.strerror}") from None
     if len(data) > MAX_IMAGE_BYTES:
-        raise AppServerError(f"{path}: larger than {MAX_IMAGE_BYTES // 2**20} MiB")
+        raise InvalidParams(f"{path}: larger than {MAX_IMAGE_BYTES // 2**20} MiB")
     return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"

@@ -73,6 +73,6 @@ def _model(model_id: str, name: str, description: str, strongest: str, default_e
 def _position(cursor: str | None, end: int) -> int:
     if cursor is None:
         return 0
-    if not cursor.isdecimal() or len(cursor) > len(str(end)) or int(cursor) > end:
+    if not (cursor.isascii() and cursor.isdecimal()) or len(cursor) > len(str(end)) or int(cursor) > end:
         raise InvalidParams("Invalid params for model/list: cursor: not one that model/list returned")
     return int(cursor)

@@ -1,35 +1,43 @@
-"""Runs one turn: tells the parent of its items, asks the model, and leaves the record as it ended.
+"""Runs one turn: tells the model what the user said, and goes on for as long as the model asks for tools.
 
-Emits events through a callable and sees the backend through a Protocol. That a turn ends exactly once, whatever
-happens here, is the manager's guarantee.
+One round is one answer of the model, however many requests it takes to get it. Emits events through a callable and
+sees backend and client through Protocols. That a turn ends exactly once, whatever happens here, is the manager's
+guarantee.
 """
 
 from __future__ import annotations
 
+import random
 import time
+from contextlib import aclosing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from anyio import to_thread
+import anyio
 
 from appserver.errors import BackendError
 from appserver.llm.client import ModelRequest
 from appserver.llm.events import stream_cut
 from appserver.llm.limits import limits_in_headers
+from appserver.llm.retry import Retries
 from appserver.turns.answer import Answer
-from appserver.turns.input import message_item
-from appserver.turns.state import new_id
+from appserver.turns.tools import ToolCalls, answered, definitions
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from appserver.llm.client import EventStream
+    from appserver.turns.inbox import Inbox
     from appserver.turns.state import ThreadRecord, TurnRecord
-    from protocol.account import RateLimitSnapshot
-    from protocol.item import UserMessageItem
+    from appserver.turns.tools import ToolDesk
+    from protocol.thread import TokenUsage
+    from protocol.turn import TurnError
 
 CONTEXT_WINDOW: int | None = None
 """Unknown: the backend does not tell it, and a wrong number misleads more than none."""
+
+MAX_ROUNDS = 500
+"""Answers in one turn. Long work takes a hundred; a model that goes round in circles would never end."""
 
 
 class Backend(Protocol):
@@ -47,61 +55,139 @@ class TurnRunner:
     emit: Callable[[str, object], None]
     room: Callable[[], Awaitable[None]]
     """Waits while the parent is slow to read."""
+    tools: ToolDesk
+    sleep: Callable[[float], Awaitable[None]] = anyio.sleep
+    dice: Callable[[], float] = random.random
 
-    async def run(self, thread: ThreadRecord, turn: TurnRecord) -> None:
+    async def run(self, thread: ThreadRecord, turn: TurnRecord, inbox: Inbox) -> None:
         """Run a turn to its end. Raises BackendError or AuthError if it fails."""
-        self._tell_user_message(thread, turn, await self._read_input(turn))
-        answer = Answer(thread, turn, self.emit)
-        stream = await self.backend.open(_request(thread, turn))
+        running = _Running(self, thread, turn, inbox)
         try:
-            async for batch in stream.batches():
-                for event in batch:
-                    answer.take(event)
-                if answer.complete:
-                    break
-                await self.room()
-            if not answer.complete:
-                raise stream_cut("the connection was closed")
-        except BackendError:
-            self._tell_limits(limits_in_headers(stream.headers))
-            raise
+            await running.to_the_end()
+        finally:
+            running.hear()  # what was steered in has been accepted: it is not lost with the turn
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """One turn under way."""
+
+    by: TurnRunner
+    thread: ThreadRecord
+    turn: TurnRecord
+    inbox: Inbox
+
+    async def to_the_end(self) -> None:
+        """Take answer after answer until the model has no more to do and the user nothing more to say."""
+        for _ in range(MAX_ROUNDS):
+            if not await self._round() and not self.inbox:
+                await self.by.room()  # the last message is read before the turn is told to be over, and it again in it
+                if not self.inbox:
+                    return
+        raise BackendError(f"The model went on asking for tools: {MAX_ROUNDS} rounds in one turn")
+
+    def hear(self) -> None:
+        """Let what the user has said meanwhile be part of the conversation."""
+        for message in self.inbox.take():
+            item = message.item()
+            self.thread.keep(self.turn, item, message.remembered)
+            place, now = {"item": item, **self._place()}, int(time.time() * 1000)
+            self.by.emit("item/started", {**place, "startedAtMs": now})
+            self.by.emit("item/completed", {**place, "completedAtMs": now})
+
+    async def _round(self) -> bool:
+        """Get one answer. Returns whether the model waits for more, after a call of a tool."""
+        provider = self.thread.provider
+        requests = Retries(provider.request_max_retries, self.by.dice)
+        streams = Retries(provider.stream_max_retries, self.by.dice)
+        while True:
+            self.hear()
+            try:
+                stream = await self.by.backend.open(_request(self.thread, self.turn))
+            except BackendError as exc:
+                self._tell_limits(exc.headers)
+                await self._pause(exc, requests)
+                continue
+            try:
+                return await self._answer(stream)
+            except BackendError as exc:
+                await self._pause(exc, streams)
+
+    async def _answer(self, stream: EventStream) -> bool:
+        """Take one running answer, and wait for the tools that it calls. Returns whether it calls any.
+
+        A stream that breaks does not break off the tools: what they do is not done twice, so it must be known.
+        """
+        failure: BackendError | None = None
+        group = anyio.create_task_group()
+        calls = ToolCalls(self.thread, self.turn, self.by.tools, self.by.emit, group.start_soon)
+        answer = Answer(self.thread, self.turn, self.by.emit, calls.begin)
+        try:
+            async with group:
+                try:
+                    await self._read(stream, answer)
+                except BackendError as exc:
+                    failure = exc
+                    if not exc.retryable:
+                        group.cancel_scope.cancel()
+        finally:
+            calls.abandon()
+            self._tell_usage(answer.usage)
+            self._tell_limits(stream.headers)
+        if failure is not None:
+            raise failure
+        return calls.any
+
+    async def _read(self, stream: EventStream, answer: Answer) -> None:
+        """Read to the final event, or until the user says something. Raises BackendError."""
+        try:
+            with self.inbox.listening():
+                await self._take_events(stream, answer)
         finally:
             await stream.close()
-        self._tell_usage(thread, turn, answer)
-        self._tell_limits(limits_in_headers(stream.headers))
 
-    async def _read_input(self, turn: TurnRecord) -> dict[str, Any]:
-        """Build the model's view of the input. Files are read in a thread: a disk may be slow."""
-        if any(one["type"] == "localImage" for one in turn.input):
-            return await to_thread.run_sync(message_item, turn.input)
-        return message_item(turn.input)
+    async def _take_events(self, stream: EventStream, answer: Answer) -> None:
+        try:
+            async with aclosing(stream.batches()) as batches:
+                async for batch in batches:
+                    for event in batch:
+                        answer.take(event)
+                    if answer.complete:
+                        return
+                    await self.by.room()
+        except anyio.get_cancelled_exc_class():
+            answer.cut_short()
+            raise
+        raise stream_cut("the connection was closed")
 
-    def _tell_user_message(self, thread: ThreadRecord, turn: TurnRecord, remembered: dict[str, Any]) -> None:
-        for one in turn.input:
-            if one["type"] == "text":
-                one.setdefault("text_elements", [])
-        item: UserMessageItem = {
-            "type": "userMessage",
-            "id": new_id(),
-            "clientId": turn.client_message_id,
-            "content": turn.input,
+    async def _pause(self, failure: BackendError, retries: Retries) -> None:
+        """Tell of a failure and wait before the next try. Raises the failure if there is to be none.
+
+        An item that has been started and not completed by now will not be: the next answer starts its own.
+        """
+        wait = retries.wait(failure)
+        error: TurnError = {
+            "message": f"Reconnecting... {retries.made}/{retries.limit}",
+            "codexErrorInfo": {"responseStreamDisconnected": {"httpStatusCode": failure.status}},
+            "additionalDetails": failure.message,
         }
-        thread.keep(turn, item, remembered)
-        place = {"item": item, "threadId": thread.id, "turnId": turn.id}
-        now = int(time.time() * 1000)
-        self.emit("item/started", {**place, "startedAtMs": now})
-        self.emit("item/completed", {**place, "completedAtMs": now})
+        self.by.emit("error", {"error": error, "willRetry": True, **self._place()})
+        await self.by.sleep(wait)
 
-    def _tell_usage(self, thread: ThreadRecord, turn: TurnRecord, answer: Answer) -> None:
-        if answer.usage is None:
+    def _tell_usage(self, usage: TokenUsage | None) -> None:
+        if usage is None:
             return
-        thread.add_usage(answer.usage)
-        usage = {"total": thread.usage, "last": answer.usage, "modelContextWindow": CONTEXT_WINDOW}
-        self.emit("thread/tokenUsage/updated", {"threadId": thread.id, "turnId": turn.id, "tokenUsage": usage})
+        self.thread.add_usage(usage)
+        told = {"total": self.thread.usage, "last": usage, "modelContextWindow": CONTEXT_WINDOW}
+        self.by.emit("thread/tokenUsage/updated", {**self._place(), "tokenUsage": told})
 
-    def _tell_limits(self, limits: RateLimitSnapshot | None) -> None:
+    def _tell_limits(self, headers: Mapping[str, str]) -> None:
+        limits = limits_in_headers(headers)
         if limits is not None:
-            self.emit("account/rateLimits/updated", {"rateLimits": limits})
+            self.by.emit("account/rateLimits/updated", {"rateLimits": limits})
+
+    def _place(self) -> dict[str, object]:
+        return {"threadId": self.thread.id, "turnId": self.turn.id}
 
 
 def _request(thread: ThreadRecord, turn: TurnRecord) -> ModelRequest:
@@ -116,8 +202,9 @@ def _request(thread: ThreadRecord, turn: TurnRecord) -> ModelRequest:
         thread_id=thread.id,
         model=thread.model,
         instructions=thread.instructions,
-        input=[*preface, *thread.history],
+        input=[*preface, *answered(thread.history)],
         effort=thread.effort,
         summary=thread.summary,
         output_schema=turn.output_schema,
+        tools=definitions(thread.tools),
     )

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from appserver.settings import Provider
     from protocol.item import Item, UserInput
     from protocol.thread import Thread, ThreadStatus, TokenUsage
+    from protocol.tool import DynamicTool
     from protocol.turn import ItemsView, Turn, TurnError, TurnStatus
 
-IN_FORCE = ("instructions", "developer_instructions", "summary")
+IN_FORCE = ("instructions", "developer_instructions", "summary", "tools")
 """What else of a thread is written down, beside its facts: each a member of ThreadRecord whose value is JSON."""
 
 NO_USAGE: TokenUsage = {
@@ -158,6 +159,8 @@ class ThreadRecord:
     effort: str | None = None
     summary: str = "auto"
     ephemeral: bool = False
+    tools: list[DynamicTool] = field(default_factory=list)
+    """The client's own tools."""
     id: str = field(default_factory=new_id)
     created_at: float = field(default_factory=time.time)
     updated_at: float = field(default_factory=time.time)

@@ -85,7 +85,7 @@ async def test_error_data_is_kept(daemon: AbstractAsyncContextManager[AppServer]
         turn = {"threadId": thread_id, "input": [{"type": "text", "text": "Hello"}]}
         active = (await server.request("turn/start", turn))["turn"]["id"]
         with pytest.raises(ServerError) as refused:
-            await server.request("turn/start", turn)
+            await server.request("turn/interrupt", {"threadId": thread_id, "turnId": "another"})
         gate.release()
     assert refused.value.data == {"activeTurnId": active}
 

@@ -80,7 +80,7 @@ async def test_there_is_room_until_too_much_is_unsent() -> None:
         await outbox.room()
 
 
-async def test_who_produces_much_waits_until_it_has_been_taken() -> None:
+async def test_who_produces_much_waits_until_it_has_been_written() -> None:
     outbox = Outbox()
     outbox.send(LARGE)
     resumed: list[int] = []
@@ -96,6 +96,7 @@ async def test_who_produces_much_waits_until_it_has_been_taken() -> None:
             await checkpoint()
         assert resumed == []
         outbox.take()
+        assert outbox.take() == b""  # the writer is back: what it took before is written
     assert sorted(resumed) == [0, 1, 2]
 
 

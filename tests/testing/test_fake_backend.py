@@ -26,9 +26,7 @@ async def test_its_urls_share_one_port_on_loopback(backend: FakeBackend) -> None
     assert backend.chatgpt_base_url == f"{backend.url}/backend-api"
 
 
-async def test_every_request_is_recorded_also_those_that_fail(
-    backend: FakeBackend, client: httpx.AsyncClient
-) -> None:
+async def test_every_request_is_recorded_also_those_that_fail(backend: FakeBackend, client: httpx.AsyncClient) -> None:
     backend.issuer.fail_next(500)
     await client.post("/oauth/token", data={"grant_type": "refresh_token"})
     await client.post("/v1/responses", json={"input": "x"}, headers=BEARER)

@@ -37,9 +37,7 @@ async def test_an_attempt_is_pending_as_often_as_told_then_approved(
     assert answers[0].json()["error"]["code"] == "deviceauth_authorization_pending"
 
 
-async def test_the_code_of_an_approved_attempt_redeems_tokens(
-    backend: FakeBackend, client: httpx.AsyncClient
-) -> None:
+async def test_the_code_of_an_approved_attempt_redeems_tokens(backend: FakeBackend, client: httpx.AsyncClient) -> None:
     backend.issuer.device.pending_polls = 0
     approved = (await poll(client, await start(client))).json()
     form = {
@@ -52,9 +50,7 @@ async def test_the_code_of_an_approved_attempt_redeems_tokens(
     assert (await client.post("/oauth/token", data=form)).status_code == 200
 
 
-async def test_slow_down_comes_first_as_rfc_8628_spells_it(
-    backend: FakeBackend, client: httpx.AsyncClient
-) -> None:
+async def test_slow_down_comes_first_as_rfc_8628_spells_it(backend: FakeBackend, client: httpx.AsyncClient) -> None:
     backend.issuer.device.slow_down_polls = 1
     started = await start(client)
     answers = [await poll(client, started) for _ in range(3)]

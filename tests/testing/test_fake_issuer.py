@@ -71,9 +71,7 @@ async def test_a_code_works_once(client: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"code_verifier": "w" * 43}, {"redirect_uri": "http://localhost:1/"}])
-async def test_a_code_is_redeemed_only_by_who_asked_for_it(
-    client: httpx.AsyncClient, wrong: dict[str, str]
-) -> None:
+async def test_a_code_is_redeemed_only_by_who_asked_for_it(client: httpx.AsyncClient, wrong: dict[str, str]) -> None:
     answer = await redeem(client, (await authorize(client))["code"], **wrong)
     assert (answer.status_code, error_code(answer)) == (400, "invalid_grant")
 
@@ -121,9 +119,7 @@ async def test_a_refresh_may_come_as_a_form(backend: FakeBackend, client: httpx.
     assert (await client.post("/oauth/token", data=form)).status_code == 200
 
 
-async def test_refresh_tokens_are_refused_by_their_fate(
-    backend: FakeBackend, client: httpx.AsyncClient
-) -> None:
+async def test_refresh_tokens_are_refused_by_their_fate(backend: FakeBackend, client: httpx.AsyncClient) -> None:
     revoked, expired = backend.grant(), backend.grant()
     body = {"token": revoked.refresh_token, "token_type_hint": "refresh_token", "client_id": "client"}
     assert (await client.post("/oauth/revoke", json=body)).status_code == 200
@@ -164,9 +160,7 @@ async def test_a_refresh_keeps_the_workspace_unless_told_otherwise(
     assert backend.tokens.profile_of(third).account == "org-8"
 
 
-async def test_an_id_token_buys_an_api_key_unless_refused(
-    backend: FakeBackend, client: httpx.AsyncClient
-) -> None:
+async def test_an_id_token_buys_an_api_key_unless_refused(backend: FakeBackend, client: httpx.AsyncClient) -> None:
     form = {
         "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
         "requested_token": "openai-api-key",
@@ -200,9 +194,7 @@ async def test_a_failure_hits_as_many_requests_as_told_and_spends_nothing(
     assert answers[0].json() == {"error": "temporarily_unavailable"}
 
 
-async def test_a_failure_can_be_meant_for_one_endpoint(
-    backend: FakeBackend, client: httpx.AsyncClient
-) -> None:
+async def test_a_failure_can_be_meant_for_one_endpoint(backend: FakeBackend, client: httpx.AsyncClient) -> None:
     backend.issuer.fail_next(500, path="/oauth/revoke", headers={"retry-after": "1"})
     assert (await refresh(client, backend.grant().refresh_token)).status_code == 200
     failure = await client.post("/oauth/revoke", json={"token": "x"})
@@ -217,9 +209,7 @@ async def test_a_cut_request_has_no_answer(backend: FakeBackend, client: httpx.A
     assert (await refresh(client, grant.refresh_token)).status_code == 200
 
 
-async def test_a_held_request_is_served_once_released(
-    backend: FakeBackend, client: httpx.AsyncClient
-) -> None:
+async def test_a_held_request_is_served_once_released(backend: FakeBackend, client: httpx.AsyncClient) -> None:
     gate = backend.issuer.hold_next(path="/oauth/token")
     grant: Grant = backend.grant()
     async with anyio.create_task_group() as tasks:

@@ -16,14 +16,10 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 BEARER = {"authorization": "Bearer any"}
-HELLO = {
-    "input": [{"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hi you"}]}]
-}
+HELLO = {"input": [{"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hi you"}]}]}
 
 
-async def turn(
-    client: httpx.AsyncClient, body: object = HELLO, path: str = "/v1/responses"
-) -> list[dict[str, Any]]:
+async def turn(client: httpx.AsyncClient, body: object = HELLO, path: str = "/v1/responses") -> list[dict[str, Any]]:
     answer = await client.post(path, json=body, headers=BEARER)
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "text/event-stream"
@@ -49,9 +45,7 @@ def deltas(stream: list[dict[str, Any]]) -> list[str]:
 
 
 @pytest.mark.parametrize("path", ["/v1/responses", "/backend-api/codex/responses"])
-async def test_text_is_streamed_chunk_by_chunk(
-    backend: FakeBackend, client: httpx.AsyncClient, path: str
-) -> None:
+async def test_text_is_streamed_chunk_by_chunk(backend: FakeBackend, client: httpx.AsyncClient, path: str) -> None:
     backend.script(fake.text("Hello", " world"))
     stream = await turn(client, path=path)
     assert types(stream) == [
@@ -113,9 +107,7 @@ async def test_replies_are_taken_in_order_and_the_rest_can_be_counted_and_droppe
     assert backend.model.unplayed == 0
 
 
-async def test_an_http_failure_carries_status_headers_and_body(
-    backend: FakeBackend, client: httpx.AsyncClient
-) -> None:
+async def test_an_http_failure_carries_status_headers_and_body(backend: FakeBackend, client: httpx.AsyncClient) -> None:
     backend.script(
         fake.http_error(503, {"error": {"code": "x"}}, {"retry-after": "3"}),
         fake.http_error(500),
@@ -132,9 +124,7 @@ async def test_an_http_failure_carries_status_headers_and_body(
 
 
 async def test_a_failure_inside_200_ends_the_stream(backend: FakeBackend, client: httpx.AsyncClient) -> None:
-    backend.script(
-        fake.failed("context_length_exceeded", "too long", "Hel"), fake.error_event("rate_limit_exceeded")
-    )
+    backend.script(fake.failed("context_length_exceeded", "too long", "Hel"), fake.error_event("rate_limit_exceeded"))
     first, second = await turn(client), await turn(client)
     assert types(first)[-1] == "failed"
     assert first[-1]["response"]["id"] == "resp-1"
@@ -175,9 +165,7 @@ async def test_keep_alives_are_comments(backend: FakeBackend, client: httpx.Asyn
     assert answer.text.count(": keep-alive\n\n") == len(events(answer.text)) == 5
 
 
-async def test_a_stalled_stream_goes_on_once_released(
-    backend: FakeBackend, client: httpx.AsyncClient
-) -> None:
+async def test_a_stalled_stream_goes_on_once_released(backend: FakeBackend, client: httpx.AsyncClient) -> None:
     gate = fake.Gate()
     backend.script(fake.stalled(gate, "Hel"))
     async with client.stream("POST", "/v1/responses", json=HELLO, headers=BEARER) as answer:
@@ -191,9 +179,7 @@ async def test_a_stalled_stream_goes_on_once_released(
     assert types(events(received))[-1] == "completed"
 
 
-async def test_the_gate_tells_when_the_client_hangs_up(
-    backend: FakeBackend, client: httpx.AsyncClient
-) -> None:
+async def test_the_gate_tells_when_the_client_hangs_up(backend: FakeBackend, client: httpx.AsyncClient) -> None:
     gate = fake.Gate()
     backend.script(fake.stalled(gate))
     async with client.stream("POST", "/v1/responses", json=HELLO, headers=BEARER):
@@ -227,9 +213,7 @@ async def test_expired_tokens_get_401_and_leave_the_script_untouched(
 
 
 @pytest.mark.parametrize("path", ["/models", "/v1/models", "/backend-api/codex/models"])
-async def test_the_model_list_is_what_the_test_says(
-    backend: FakeBackend, client: httpx.AsyncClient, path: str
-) -> None:
+async def test_the_model_list_is_what_the_test_says(backend: FakeBackend, client: httpx.AsyncClient, path: str) -> None:
     backend.model.models = {"models": [{"slug": "m-1"}]}
     assert (await client.get(path, headers=BEARER)).json() == {"models": [{"slug": "m-1"}]}
     assert (await client.get(path)).status_code == 401
@@ -240,9 +224,7 @@ async def test_a_turn_that_is_not_json_is_refused(client: httpx.AsyncClient) -> 
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
 
 
-async def test_usage_has_two_windows_and_can_be_changed(
-    backend: FakeBackend, client: httpx.AsyncClient
-) -> None:
+async def test_usage_has_two_windows_and_can_be_changed(backend: FakeBackend, client: httpx.AsyncClient) -> None:
     backend.model.usage["plan_type"] = "team"
     answer = (await client.get(f"{backend.chatgpt_base_url}/wham/usage", headers=BEARER)).json()
     assert answer["plan_type"] == "team"

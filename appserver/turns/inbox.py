@@ -1,0 +1,71 @@
+"""What the user says to one turn: the message that starts it, and those that are steered into it while it runs.
+
+A message that comes while the model is answering ends the reading of that answer, so that it is heard at once. Knows
+nothing of how the turn goes on from there.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from appserver.errors import Overloaded
+from appserver.turns.state import new_id
+
+if TYPE_CHECKING:
+    from anyio import CancelScope
+
+    from protocol.item import UserInput, UserMessageItem
+
+MAX_WAITING = 256
+"""Messages that may wait for one turn. They wait for the length of a tool call at most: more is a client gone wild."""
+
+RETRY_AFTER_MS = 1000
+
+
+class UserMessage(NamedTuple):
+    """Something the user said, for the client and for the model."""
+
+    content: list[UserInput]
+    client_id: str | None
+    remembered: dict[str, Any]
+    """As an input item of the Responses API."""
+
+    def item(self) -> UserMessageItem:
+        """Make the item that tells of it."""
+        for one in self.content:
+            if one["type"] == "text":
+                one.setdefault("text_elements", [])
+        return {"type": "userMessage", "id": new_id(), "clientId": self.client_id, "content": self.content}
+
+
+class Inbox:
+    """The messages that a turn has not heard yet, in order."""
+
+    def __init__(self) -> None:
+        self._messages: list[UserMessage] = []
+        self._listening: CancelScope | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self._messages)
+
+    def put(self, message: UserMessage) -> None:
+        """Leave a message. Raises Overloaded if too many wait."""
+        if len(self._messages) >= MAX_WAITING:
+            raise Overloaded(RETRY_AFTER_MS)
+        self._messages.append(message)
+        if self._listening is not None:
+            self._listening.cancel()
+
+    def take(self) -> list[UserMessage]:
+        """Return what waits, and forget it."""
+        messages, self._messages = self._messages, []
+        return messages
+
+    def listening(self) -> CancelScope:
+        """Return the scope in which to read an answer: it is cancelled by a message, also by one that waits already."""
+        from anyio import CancelScope  # late: the handlers use this module before there is a loop
+
+        self._listening = CancelScope()
+        if self._messages:
+            self._listening.cancel()
+        return self._listening

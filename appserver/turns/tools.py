@@ -1,0 +1,220 @@
+"""The tools of the embedding application: what the model is told of them, and the calls that one answer makes.
+
+Sees the parent through a Protocol of one method. A call always ends with an output for the model, whatever the parent
+does: the backend refuses a conversation in which one is missing.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from appserver.errors import AppServerError
+from appserver.llm.events import for_history
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from appserver.turns.state import ThreadRecord, TurnRecord
+    from protocol.item import DynamicToolCallItem
+    from protocol.tool import DynamicTool, DynamicToolCallParams, FunctionTool, ToolContent
+
+CANCELLED = "dynamic tool call was cancelled before receiving a response"
+"""The output of a call whose turn has ended, or whose process has."""
+
+SILENT_FAILURE = "The tool failed and gave no reason."
+
+
+class Client(Protocol):
+    """The application on the other end, which runs the tools."""
+
+    async def request(self, method: str, params: object, *, timeout: float) -> dict[str, Any]:
+        """Send a request and return its validated result. Raises AppServerError."""
+
+
+class ToolDesk(NamedTuple):
+    """What calling a tool takes, the same for all turns."""
+
+    client: Client
+    timeout: float
+    """Seconds that a call may take."""
+
+
+@dataclass(slots=True)
+class _Call:
+    """A call that the client has been asked for."""
+
+    id: str
+    namespace: str | None
+    tool: str
+    arguments: object
+    began: float = field(default_factory=time.monotonic)
+
+    def item(self) -> DynamicToolCallItem:
+        """Return the item as it begins."""
+        return {
+            "type": "dynamicToolCall",
+            "id": self.id,
+            "namespace": self.namespace,
+            "tool": self.tool,
+            "arguments": self.arguments,
+            "status": "inProgress",
+            "contentItems": None,
+            "success": None,
+            "durationMs": None,
+        }
+
+    def ended(self, content: list[ToolContent], *, success: bool) -> DynamicToolCallItem:
+        """Return the item as it ends."""
+        item = self.item()
+        item["status"] = "completed" if success else "failed"
+        item["contentItems"], item["success"] = content, success
+        item["durationMs"] = round((time.monotonic() - self.began) * 1000)
+        return item
+
+
+class ToolCalls:
+    """The calls of one answer. They run side by side, from the moment that the model has made them."""
+
+    def __init__(
+        self,
+        thread: ThreadRecord,
+        turn: TurnRecord,
+        desk: ToolDesk,
+        emit: Callable[[str, object], None],
+        start: Callable[[Callable[[_Call], Coroutine[Any, Any, None]], _Call], object],
+    ) -> None:
+        self.any = False
+        """Whether the model has made a call: then it waits for the output."""
+        self._thread = thread
+        self._turn = turn
+        self._desk = desk
+        self._emit = emit
+        self._start = start
+        self._open: dict[str, _Call] = {}
+
+    def begin(self, upstream: dict[str, Any]) -> None:
+        """Take a function_call item of the model's. One that cannot be carried out is answered at once."""
+        call_id, name = upstream.get("call_id"), upstream.get("name")
+        if not isinstance(call_id, str) or not isinstance(name, str) or call_id in self._open:
+            return  # nothing that could be answered
+        self.any = True
+        self._thread.keep(self._turn, None, for_history(upstream))
+        namespace = upstream.get("namespace") if isinstance(upstream.get("namespace"), str) else None
+        try:
+            arguments = json.loads(upstream.get("arguments") or "{}")
+        except (ValueError, TypeError, RecursionError) as exc:
+            self._answer(call_id, f"failed to parse function arguments: {exc}")
+            return
+        if (namespace, name) not in _names(self._thread.tools):
+            self._answer(call_id, f"unsupported call: {name}")
+            return
+        call = self._open[call_id] = _Call(call_id, namespace, name, arguments)
+        self._emit("item/started", {**self._place(), "item": call.item(), "startedAtMs": _now_ms()})
+        self._start(self._ask, call)
+
+    def abandon(self) -> None:
+        """Fail the calls that are still open. Does not wait."""
+        for call in list(self._open.values()):
+            self._end(call, [], CANCELLED, success=False)
+
+    async def _ask(self, call: _Call) -> None:
+        params: DynamicToolCallParams = {
+            "threadId": self._thread.id,
+            "turnId": self._turn.id,
+            "callId": call.id,
+            "namespace": call.namespace,
+            "tool": call.tool,
+            "arguments": call.arguments,
+        }
+        content: list[ToolContent]
+        try:
+            result = await self._desk.client.request("item/tool/call", params, timeout=self._desk.timeout)
+        except AppServerError as exc:  # an error reply, none in time, or one that is no result
+            content, success = [{"type": "inputText", "text": exc.message}], False
+        else:
+            content, success = result["contentItems"], result["success"]
+        self._end(call, content, _output(content, success=success), success=success)
+
+    def _end(self, call: _Call, content: list[ToolContent], output: object, *, success: bool) -> None:
+        del self._open[call.id]
+        item = call.ended(content, success=success)
+        self._thread.keep(self._turn, item, _answer(call.id, output))
+        self._emit("item/completed", {**self._place(), "item": item, "completedAtMs": _now_ms()})
+
+    def _answer(self, call_id: str, output: str) -> None:
+        self._thread.keep(self._turn, None, _answer(call_id, output))
+
+    def _place(self) -> dict[str, object]:
+        return {"threadId": self._thread.id, "turnId": self._turn.id}
+
+
+def definitions(tools: list[DynamicTool]) -> list[dict[str, Any]]:
+    """Describe the tools to the model, as the Responses API takes them."""
+    return [
+        _function(tool)
+        if tool["type"] == "function"
+        else {
+            "type": "namespace",
+            "name": tool["name"],
+            "description": tool["description"],
+            "tools": [_function(inner) for inner in tool["tools"]],
+        }
+        for tool in tools
+    ]
+
+
+def answered(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the history with an output for every call: a process that was killed in a call has left none."""
+    outputs = {item.get("call_id") for item in history if item.get("type") == "function_call_output"}
+    whole: list[dict[str, Any]] = []
+    for item in history:
+        whole.append(item)
+        if item.get("type") == "function_call" and item.get("call_id") not in outputs:
+            whole.append(_answer(item["call_id"], CANCELLED))
+    return whole
+
+
+def _function(tool: FunctionTool) -> dict[str, Any]:
+    return {
+        "type": "function",
+        "name": tool["name"],
+        "description": tool["description"],
+        "strict": False,
+        "parameters": tool["inputSchema"],
+    }
+
+
+def _names(tools: list[DynamicTool]) -> set[tuple[str | None, str]]:
+    """Return what the model may call: namespace, or None, and name."""
+    names: set[tuple[str | None, str]] = set()
+    for tool in tools:
+        if tool["type"] == "function":
+            names.add((None, tool["name"]))
+        else:
+            names.update((tool["name"], inner["name"]) for inner in tool["tools"])
+    return names
+
+
+def _answer(call_id: str, output: object) -> dict[str, Any]:
+    return {"type": "function_call_output", "call_id": call_id, "output": output}
+
+
+def _output(content: list[ToolContent], *, success: bool) -> object:
+    """Return what the model reads: plain text where that is all."""
+    if not content:
+        return "" if success else SILENT_FAILURE
+    if len(content) == 1 and content[0]["type"] == "inputText":
+        return content[0]["text"]
+    return [
+        {"type": "input_text", "text": one["text"]}
+        if one["type"] == "inputText"
+        else {"type": "input_image", "image_url": one["imageUrl"]}
+        for one in content
+    ]
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)

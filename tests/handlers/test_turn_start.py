@@ -1,0 +1,151 @@
+"""turn/start: what a client sees of a turn, and what the model is asked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from appserver.testing import Gate, message, output, reasoning, stalled, text
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from appserver.testing import FakeBackend
+    from tests.conftest import ServerFactory
+    from tests.peer import Peer
+
+pytestmark = pytest.mark.anyio
+
+
+async def sign_in(peer: Peer, backend: FakeBackend) -> None:
+    await peer.login_with_tokens(backend.grant().access_token)
+
+
+def asked(backend: FakeBackend, number: int = -1) -> Any:  # noqa: ANN401 - a request's JSON
+    return backend.requests.to("/v1/responses")[number].json()
+
+
+async def test_a_turn_tells_its_life_in_order(server: ServerFactory, backend: FakeBackend) -> None:
+    backend.script(output(reasoning("hm"), message("Hello", " there")))
+    async with server() as peer:
+        await sign_in(peer, backend)
+        thread = await peer.start_thread()
+        before = len(peer.notifications)
+        turn = await peer.turn(thread)
+        assert peer.methods[before:] == [
+            "thread/status/changed",
+            "turn/started",
+            "item/started",
+            "item/completed",
+            "item/started",
+            "item/reasoning/summaryPartAdded",
+            "item/reasoning/summaryTextDelta",
+            "item/completed",
+            "item/started",
+            "item/agentMessage/delta",
+            "item/agentMessage/delta",
+            "item/completed",
+            "thread/tokenUsage/updated",
+            "account/rateLimits/updated",
+            "thread/status/changed",
+            "turn/completed",
+        ]
+        assert turn["items"][0]["text"] == "Hello there"
+        assert turn["durationMs"] >= 0
+
+
+async def test_the_overrides_of_a_turn_hold_for_it_and_those_after(server: ServerFactory, backend: FakeBackend) -> None:
+    async with server() as peer:
+        await sign_in(peer, backend)
+        thread = await peer.start_thread()
+        overrides = {"model": "big", "effort": "high", "summary": "detailed", "personality": "friendly"}
+        await peer.turn(thread, **overrides, outputSchema={"type": "object"})
+        await peer.turn(thread)
+        first, second = asked(backend, 0), asked(backend, 1)
+        for sent in (first, second):
+            assert (sent["model"], sent["reasoning"]) == ("big", {"summary": "detailed", "effort": "high"})
+        assert first["text"]["format"]["schema"] == {"type": "object"}
+        assert "text" not in second
+
+
+async def test_images_go_to_the_model_and_come_back_in_the_item(
+    server: ServerFactory, backend: FakeBackend, tmp_path: Path
+) -> None:
+    (tmp_path / "a.png").write_bytes(b"png")
+    images = [{"type": "image", "url": "https://x/y.png"}, {"type": "localImage", "path": str(tmp_path / "a.png")}]
+    async with server() as peer:
+        await sign_in(peer, backend)
+        thread = await peer.start_thread()
+        started = await peer.result("turn/start", {"threadId": thread, "input": images})
+        await peer.finished_turn(started["turn"]["id"])
+        item = (await peer.notification("item/completed"))["item"]
+        assert item["content"] == images
+        urls = [part["image_url"] for part in asked(backend)["input"][0]["content"]]
+        assert urls == ["https://x/y.png", "data:image/png;base64,cG5n"]
+
+
+@pytest.mark.parametrize("method", ["turn/start", "turn/steer"])
+async def test_an_image_that_cannot_be_read_refuses_the_request(
+    server: ServerFactory, backend: FakeBackend, method: str
+) -> None:
+    async with server() as peer:
+        await sign_in(peer, backend)
+        thread = await peer.start_thread()
+        given = [{"type": "localImage", "path": "/no/such.png"}]
+        error = await peer.error(method, {"threadId": thread, "input": given, "expectedTurnId": "t"})
+        assert error["code"] == -32602
+        assert "/no/such.png" in error["message"]
+
+
+async def test_a_start_while_a_turn_runs_is_heard_in_that_turn(server: ServerFactory, backend: FakeBackend) -> None:
+    gate = Gate()
+    backend.script(stalled(gate, "Half"), text("Whole"))
+    async with server() as peer:
+        await sign_in(peer, backend)
+        thread = await peer.start_thread()
+        first = await peer.start_turn(thread, "one")
+        await peer.notification("item/agentMessage/delta")
+        assert await peer.start_turn(thread, "two", outputSchema={"type": "object"}) == first
+        turn = await peer.finished_turn(first)
+        assert turn["items"][0]["text"] == "Whole"
+        assert peer.methods.count("turn/completed") == 1
+        assert "two" in str(asked(backend)["input"])
+        assert asked(backend)["text"]["format"]["schema"] == {"type": "object"}
+
+
+async def test_threads_run_side_by_side(server: ServerFactory, backend: FakeBackend) -> None:
+    gates = [Gate() for _ in range(8)]
+    backend.script(*(stalled(gate, "x") for gate in gates))
+    async with server() as peer:
+        await sign_in(peer, backend)
+        turns = [await peer.start_turn(await peer.start_thread()) for _ in gates]
+        for gate in gates:
+            await gate.reached.wait()
+        for gate in gates:
+            gate.release()
+        for turn in turns:
+            assert (await peer.finished_turn(turn))["status"] == "completed"
+
+
+async def test_a_turn_in_an_unknown_thread_is_refused(server: ServerFactory) -> None:
+    async with server() as peer:
+        error = await peer.error("turn/start", {"threadId": "none", "input": []})
+        assert "none" in error["message"]
+
+
+async def test_a_turn_without_a_sign_in_fails_and_says_so(server: ServerFactory) -> None:
+    async with server() as peer:
+        turn = await peer.turn(await peer.start_thread())
+        assert (turn["status"], turn["error"]["codexErrorInfo"]) == ("failed", "unauthorized")
+
+
+async def test_the_usage_of_a_thread_adds_up(server: ServerFactory, backend: FakeBackend) -> None:
+    async with server() as peer:
+        await sign_in(peer, backend)
+        thread = await peer.start_thread()
+        await peer.turn(thread)
+        await peer.turn(thread)
+        told = [note["params"] for note in peer.notifications if note["method"] == "thread/tokenUsage/updated"]
+        assert told[-1]["tokenUsage"]["total"]["totalTokens"] == 30
+        assert told[-1]["tokenUsage"]["last"]["totalTokens"] == 15

@@ -1,0 +1,162 @@
+"""One call to the model backend: what is sent, and how failures are told."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from appserver.errors import BackendError, Unauthorized
+from appserver.http import Http
+from appserver.llm.authorized import Access
+from appserver.llm.client import ModelClient, ModelRequest
+from appserver.session import Session
+from appserver.settings import Provider, Settings
+from appserver.testing import Gate, Stream, cut, http_error, stalled, text
+from protocol.base import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from appserver.testing import FakeBackend
+
+pytestmark = pytest.mark.anyio
+
+ACCESS = Access(Secret("good"), "org-1", is_chatgpt=True, generation=1)
+
+
+class Caller:
+    """A client, and a provider that points at the fake backend."""
+
+    def __init__(self, backend: FakeBackend) -> None:
+        self.settings = Settings("/nowhere", chatgpt_base_url=backend.chatgpt_base_url)
+        self.http = Http(self.settings)
+        self.client = ModelClient(self.http, self.settings, Session())
+        self.provider = Provider("fake", "Fake", backend.base_url)
+
+    def request(self, **members: Any) -> ModelRequest:  # noqa: ANN401 - fields of the request
+        fields: dict[str, Any] = {"provider": self.provider, "thread_id": "t", "model": "m", "instructions": "i"}
+        return ModelRequest(**{**fields, "input": [], **members})
+
+    async def types(self, request: ModelRequest) -> list[str]:
+        """Send a request and return the types of all events."""
+        stream = await self.client.open(request, ACCESS)
+        try:
+            return [event["type"] async for batch in stream.batches() for event in batch]
+        finally:
+            await stream.close()
+
+
+@pytest.fixture
+async def caller(backend: FakeBackend) -> AsyncIterator[Caller]:
+    calling = Caller(backend)
+    yield calling
+    await calling.http.close()
+
+
+async def test_events_come_in_order(backend: FakeBackend, caller: Caller) -> None:
+    backend.script(text("Hi"))
+    types = await caller.types(caller.request())
+    assert types[0] == "response.created"
+    assert types[-1] == "response.completed"
+    assert "response.output_text.delta" in types
+
+
+async def test_the_request_is_what_the_responses_api_takes(backend: FakeBackend, caller: Caller) -> None:
+    schema = {"type": "object"}
+    tools = [{"type": "function", "name": "f"}]
+    await caller.types(caller.request(effort="high", summary="detailed", output_schema=schema, tools=tools))
+    sent = backend.requests[0].json()
+    assert (sent["model"], sent["instructions"], sent["stream"], sent["store"]) == ("m", "i", True, False)
+    assert sent["reasoning"] == {"summary": "detailed", "effort": "high"}
+    assert sent["text"]["format"]["schema"] == schema
+    assert sent["tools"] == tools
+    assert sent["prompt_cache_key"] == "t"
+
+
+async def test_no_summary_is_asked_for_by_leaving_it_out(backend: FakeBackend, caller: Caller) -> None:
+    await caller.types(caller.request(summary="none"))
+    assert backend.requests[0].json()["reasoning"] == {}
+
+
+async def test_who_asks_is_said_in_headers(backend: FakeBackend, caller: Caller) -> None:
+    await caller.types(caller.request())
+    headers = backend.requests[0].headers
+    assert headers["authorization"] == "Bearer good"
+    assert headers["chatgpt-account-id"] == "org-1"
+    assert (headers["session-id"], headers["thread-id"]) == ("t", "t")
+
+
+async def test_the_built_in_provider_follows_the_sign_in(backend: FakeBackend, caller: Caller) -> None:
+    caller.provider = Provider("openai", "OpenAI")
+    await caller.types(caller.request())
+    assert backend.requests[0].path == "/backend-api/codex/responses"
+
+
+async def test_a_401_is_unauthorized(backend: FakeBackend, caller: Caller) -> None:
+    backend.expire_access_tokens()
+    with pytest.raises(Unauthorized):
+        await caller.types(caller.request())
+
+
+async def test_a_refusal_tells_its_headers_and_when_to_come_back(backend: FakeBackend, caller: Caller) -> None:
+    backend.script(http_error(503, headers={"retry-after": "7", "x-codex-primary-used-percent": "1"}))
+    with pytest.raises(BackendError) as raised:
+        await caller.types(caller.request())
+    assert raised.value.retry_after == 7
+    assert raised.value.headers["x-codex-primary-used-percent"] == "1"
+
+
+async def test_a_refused_connection_can_be_retried(backend: FakeBackend, caller: Caller) -> None:
+    caller.provider = caller.provider._replace(base_url="http://127.0.0.1:1/v1")
+    with pytest.raises(BackendError, match="could not be reached") as raised:
+        await caller.types(caller.request())
+    assert raised.value.retryable
+
+
+async def test_a_connection_that_breaks_before_the_answer_can_be_retried(backend: FakeBackend, caller: Caller) -> None:
+    backend.model.cut_next()
+    with pytest.raises(BackendError) as raised:
+        await caller.types(caller.request())
+    assert raised.value.info == {"responseStreamConnectionFailed": {"httpStatusCode": None}}
+
+
+async def test_a_stream_that_breaks_is_told_as_cut(backend: FakeBackend, caller: Caller) -> None:
+    backend.script(cut("Hel"))
+    with pytest.raises(BackendError) as raised:
+        await caller.types(caller.request())
+    assert raised.value.info == {"responseStreamDisconnected": {"httpStatusCode": None}}
+
+
+async def test_a_silent_stream_is_given_up_after_the_idle_timeout(backend: FakeBackend, caller: Caller) -> None:
+    gate = Gate()
+    backend.script(stalled(gate, "Hel"))
+    caller.provider = caller.provider._replace(stream_idle_timeout=0.05)
+    with pytest.raises(BackendError, match="no answer in time"):
+        await caller.types(caller.request())
+    await gate.abandoned.wait()
+
+
+async def test_comments_keep_a_stream_alive_and_are_no_events(backend: FakeBackend, caller: Caller) -> None:
+    reply = text("Hi")
+    backend.script(Stream(reply.items, keep_alive=True))
+    assert await caller.types(caller.request()) == [
+        "response.created",
+        "response.output_item.added",
+        "response.output_text.delta",
+        "response.output_item.done",
+        "response.completed",
+    ]
+
+
+async def test_the_usage_endpoint_is_read(backend: FakeBackend, caller: Caller) -> None:
+    assert (await caller.client.usage(ACCESS))["plan_type"] == "pro"
+
+
+@pytest.mark.parametrize("body", ["no json", "[]"])
+async def test_a_usage_endpoint_that_answers_otherwise_is_a_failure(
+    backend: FakeBackend, caller: Caller, body: str
+) -> None:
+    backend.model.fail_next(200, body)
+    with pytest.raises(BackendError):
+        await caller.client.usage(ACCESS)

@@ -1,0 +1,238 @@
+"""The manager's promise: whatever happens to a turn, it ends once, and the thread is free again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import pytest
+
+from appserver.errors import AuthError, BackendError, ConfigError, Overloaded, RequestError
+from appserver.tasks import Tasks
+from appserver.turns import inbox
+from appserver.turns.manager import TurnManager
+from appserver.turns.state import ThreadRecord, TurnRecord
+from tests.turns.fakes import Stage, Stream, Told, answer, call, delta, message, opened, said, words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = pytest.mark.anyio
+
+
+class Faulty(Told):
+    """Fails to tell what it is told to fail at: the n-th notification of a method."""
+
+    def __init__(self, method: str, nth: int = 1) -> None:
+        super().__init__()
+        self._fault = (method, nth)
+        self._seen: list[str] = []
+
+    def __call__(self, method: str, params: object) -> None:
+        self._seen.append(method)
+        if (method, self._seen.count(method)) == self._fault:
+            raise ValueError("not to be told")
+        super().__call__(method, params)
+
+
+class Desk:
+    """A manager with its turns faked."""
+
+    def __init__(self, *replies: Stream | Exception, told: Told | None = None) -> None:
+        self.stage = Stage(*replies)
+        self.told = told if told is not None else self.stage.told
+        runner = self.stage.runner.__class__(
+            self.stage.model, self.told, self.stage.runner.room, self.stage.runner.tools, self.stage.naps
+        )
+        self.tasks = Tasks()
+        self.manager = TurnManager(runner, self.tasks, self.told)
+        self.thread = self.stage.thread
+
+    def start(self, text: str = "Hello") -> TurnRecord:
+        return self.manager.start(self.thread, TurnRecord([]), said(text))
+
+    async def run(self, then: Callable[[], None] | None = None) -> None:
+        with anyio.fail_after(10):
+            async with anyio.create_task_group() as group:
+                self.tasks.open(group)
+                if then is not None:
+                    await anyio.wait_all_tasks_blocked()
+                    then()
+
+    def ends(self) -> list[Any]:
+        return [params["turn"] for params in self.told.of("turn/completed")]
+
+
+async def test_a_turn_that_succeeds_ends_once_and_tells_in_order() -> None:
+    desk = Desk(answer(message("m", "ok")))
+    turn = desk.start()
+    await desk.run()
+    ended = [*desk.told.methods[:2], *desk.told.methods[-2:]]
+    assert ended == ["thread/status/changed", "turn/started", "thread/status/changed", "turn/completed"]
+    assert [(end["id"], end["status"]) for end in desk.ends()] == [(turn.id, "completed")]
+    assert desk.ends()[0]["items"][0]["text"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("failure", "info"),
+    [
+        (BackendError("full", "contextWindowExceeded"), "contextWindowExceeded"),
+        (AuthError("sign in"), "unauthorized"),
+        (ConfigError("bad"), "other"),
+        (KeyError("bug"), "other"),
+    ],
+)
+async def test_a_turn_that_fails_ends_once(failure: Exception, info: str) -> None:
+    desk = Desk(failure)
+    desk.start()
+    await desk.run()
+    assert [end["status"] for end in desk.ends()] == ["failed"]
+    assert desk.ends()[0]["error"]["codexErrorInfo"] == info
+    assert desk.told.of("error")[-1]["willRetry"] is False
+    assert desk.told.methods.index("error") < desk.told.methods.index("turn/completed")
+    assert desk.thread.active is None
+
+
+async def test_an_unexpected_error_says_nothing_of_its_insides() -> None:
+    desk = Desk(KeyError("insides"))
+    desk.start()
+    await desk.run()
+    assert desk.ends()[0]["error"]["message"] == "Internal error"
+
+
+async def test_a_usage_limit_tells_when_it_resets() -> None:
+    limit = BackendError("used up", "usageLimitExceeded")
+    limit.resets_at = 1_893_456_000
+    desk = Desk(limit)
+    desk.start()
+    await desk.run()
+    assert desk.ends()[0]["error"]["resetsAt"] == 1_893_456_000
+
+
+FAULTS = [
+    ("thread/status/changed", 1),
+    ("thread/status/changed", 2),
+    ("turn/started", 1),
+    ("item/started", 1),
+    ("item/started", 2),
+    ("item/started", 3),
+    ("item/completed", 1),
+    ("item/completed", 2),
+    ("item/completed", 3),
+    ("item/agentMessage/delta", 1),
+    ("error", 1),
+    ("error", 2),
+    ("thread/tokenUsage/updated", 1),
+    ("thread/tokenUsage/updated", 2),
+    ("account/rateLimits/updated", 1),
+    ("turn/completed", 1),
+]
+
+
+@pytest.mark.parametrize(("method", "nth"), FAULTS)
+@pytest.mark.parametrize("ending", [answer(message("n", "end")), BackendError("end")], ids=["completed", "failed"])
+async def test_a_turn_ends_once_whatever_cannot_be_told(method: str, nth: int, ending: Stream | Exception) -> None:
+    limits = {"x-codex-primary-used-percent": "1"}
+    cut = BackendError("cut", retryable=True)
+    first = answer(opened("m"), delta("m", "x"), message("m", "x"), call(), headers=limits)
+    desk = Desk(cut, first, ending, told=Faulty(method, nth))
+    turn = desk.start()
+    await desk.run()
+    assert [end["id"] for end in desk.ends()] == [turn.id]
+    assert desk.thread.active is None
+
+
+async def test_a_thread_whose_journal_fails_is_free_again() -> None:
+    desk = Desk(answer(message("m", "ok")))
+
+    class Broken(ThreadRecord):
+        def stop(self) -> None:
+            super().stop()
+            raise OSError("disk full")
+
+    members = {name: getattr(desk.thread, name) for name in ThreadRecord.__slots__}
+    desk.thread = Broken(**members)
+    desk.start()
+    await desk.run()
+    assert [end["status"] for end in desk.ends()] == ["completed"]
+    assert desk.thread.active is None
+
+
+async def test_an_interrupt_ends_the_turn_once() -> None:
+    desk = Desk(Stream([opened("m"), delta("m", "x"), anyio.Event()]))
+    turn = desk.start()
+
+    def twice() -> None:
+        desk.manager.interrupt(desk.thread, turn.id)
+        desk.manager.interrupt(desk.thread, turn.id)
+
+    await desk.run(twice)
+    assert [end["status"] for end in desk.ends()] == ["interrupted"]
+    assert "error" not in desk.told.methods
+
+
+async def test_a_turn_that_is_interrupted_before_it_runs_ends_as_interrupted() -> None:
+    desk = Desk(answer())
+    turn = desk.start()
+    desk.manager.interrupt(desk.thread, turn.id)
+    await desk.run()
+    assert [end["status"] for end in desk.ends()] == ["interrupted"]
+
+
+async def test_an_interrupt_names_the_turn_that_is_active() -> None:
+    desk = Desk(answer())
+    turn = desk.start()
+    with pytest.raises(RequestError, match=f"expected active turn id `other` but found `{turn.id}`") as refused:
+        desk.manager.interrupt(desk.thread, "other")
+    assert refused.value.data == {"activeTurnId": turn.id}
+
+
+async def test_an_interrupt_without_a_turn_is_refused() -> None:
+    with pytest.raises(RequestError, match="gone"):
+        Desk().manager.interrupt(Desk().thread, "gone")
+
+
+async def test_a_shutdown_ends_every_turn_and_starts_no_other() -> None:
+    desk = Desk(Stream([anyio.Event()]))
+    desk.start()
+    await desk.run(desk.manager.interrupt_all)
+    assert [end["status"] for end in desk.ends()] == ["interrupted"]
+    with pytest.raises(RequestError, match="shutting down"):
+        desk.start()
+
+
+async def test_a_start_while_a_turn_runs_is_heard_in_that_turn() -> None:
+    desk = Desk(answer(message("m", "ok")))
+    first = desk.start("one")
+    assert desk.start("two") is first
+    await desk.run()
+    assert words(desk.stage.model.inputs[0]) == ["user: one", "user: two"]
+    assert len(desk.ends()) == 1
+
+
+async def test_steering_needs_the_active_turn() -> None:
+    desk = Desk(answer())
+    with pytest.raises(RequestError, match="no active turn to steer"):
+        desk.manager.steer(desk.thread, "any", said("x"))
+    turn = desk.start()
+    with pytest.raises(RequestError, match=f"expected active turn id `wrong` but found `{turn.id}`"):
+        desk.manager.steer(desk.thread, "wrong", said("x"))
+
+
+async def test_the_messages_that_wait_for_a_turn_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inbox, "MAX_WAITING", 2)
+    desk = Desk(answer())
+    turn = desk.start()
+    desk.manager.steer(desk.thread, turn.id, said("x"))
+    with pytest.raises(Overloaded):
+        desk.manager.steer(desk.thread, turn.id, said("y"))
+
+
+async def test_a_turn_after_a_failed_one_succeeds() -> None:
+    desk = Desk(BackendError("no"), answer(message("m", "ok")))
+    desk.start()
+    await desk.run()
+    desk.tasks = desk.manager._tasks = Tasks()
+    desk.start("again")
+    await desk.run()
+    assert [end["status"] for end in desk.ends()] == ["failed", "completed"]
