@@ -63,7 +63,8 @@ class Reference:
             path = self.directory / place / f"{name}Response.json"
             if path.exists():
                 document: Schema = json.loads(path.read_text("utf-8"))
-                return _resolved(document, document)
+                resolved: Schema = _resolved(document, document)
+                return resolved
         return None
 
     def _file(self, name: str) -> Schema:
