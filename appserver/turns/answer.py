@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from appserver.llm.events import failure_in_stream, for_history, token_usage
+from appserver.turns.past import said
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -144,8 +145,10 @@ class Answer:
             self._open_message(item_id)
         text = text or "".join(self._texts[item_id])
         del self._texts[item_id]
-        content = upstream.get("content") or [{"type": "output_text", "text": text}]
-        self._ended(_message(item_id, text), {"type": "message", "role": "assistant", "content": content})
+        parts = upstream.get("content") or []
+        plain = all(isinstance(part, dict) and part.get("type") == "output_text" for part in parts)
+        remembered = said(text) if plain else {"type": "message", "role": "assistant", "content": parts}
+        self._ended(_message(item_id, text), remembered)
 
     def _started(self, item: Item) -> None:
         self._emit("item/started", {**self._place(item), "startedAtMs": _now_ms()})

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from appserver.errors import RequestError, ThreadStoreError
 from appserver.log import log_exception
 from appserver.turns.past import Entry, with_all_outputs
-from appserver.turns.rows import changing, entry_row, loads, turn_row
+from appserver.turns.rows import changing, entry_row, loads, remembered_in, turn_row
 from appserver.turns.sqlite_writes import insert_turn, settle, touch, update_thread, write_settings
 from appserver.turns.state import IN_FORCE
 from appserver.turns.store import UNAVAILABLE, not_found
@@ -34,7 +34,7 @@ _END_TURN = (
 )
 # Only what the model was told since it last forgot: a thread that was compacted loads no more than that.
 _HISTORY = (
-    "SELECT remembered FROM items WHERE thread = :thread AND remembered IS NOT NULL AND key >="
+    "SELECT item, remembered FROM items WHERE thread = :thread AND remembered IS NOT NULL AND key >="
     " coalesce((SELECT max(key) FROM items WHERE thread = :thread AND forgets), 0) ORDER BY turn, key"
 )
 
@@ -127,7 +127,7 @@ class SqliteJournal:
 
 def load_history(connection: sqlite3.Connection, thread: int) -> list[dict[str, Any]]:
     """Return the input items that the next request begins with."""
-    return with_all_outputs([loads(text) for (text,) in connection.execute(_HISTORY, {"thread": thread})])
+    return with_all_outputs([remembered_in(*row) for row in connection.execute(_HISTORY, {"thread": thread})])
 
 
 def _compared(thread: ThreadRecord) -> tuple[object, ...]:
