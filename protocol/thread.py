@@ -38,7 +38,8 @@ ThreadStatus = Annotated[NotLoadedStatus | IdleStatus | SystemErrorStatus | Acti
 
 
 class Thread(TypedDict):
-    """A conversation. Times are Unix seconds; path is null: threads are rows of a database, not files."""
+    """A conversation. Times are Unix seconds; path and projectId are null: a thread is a row of a
+    database, not a file, and in no project."""
 
     id: str
     sessionId: str
@@ -57,6 +58,7 @@ class Thread(TypedDict):
     originator: str
     source: str
     gitInfo: dict[str, Any] | None
+    projectId: str | None
     name: str | None
     turns: list[Turn]
 

@@ -53,6 +53,7 @@ class ThreadFacts:
             "originator": self.originator,
             "source": "vscode",
             "gitInfo": self.git_info,
+            "projectId": None,
             "name": self.name,
             "turns": turns or [],
         }

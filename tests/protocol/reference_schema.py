@@ -98,7 +98,7 @@ def differences(reference: Reference) -> list[str]:
     return sorted(set(found))
 
 
-def _compared(place: str, ours: Schema, theirs: Schema, *, received: bool) -> Iterator[str]:
+def _compared(place: str, ours: Schema | bool, theirs: Schema | bool, *, received: bool) -> Iterator[str]:
     """Compare two types: of what we receive, or of what we send."""
     mine, other = _variants(ours), _variants(theirs)
     for tag in sorted(mine.keys() - other.keys()):
@@ -128,7 +128,7 @@ def _compared_objects(place: str, ours: Schema, theirs: Schema, *, received: boo
         yield from _compared(f"{place}.{name}", mine[name], other[name], received=received)
 
 
-def _variants(kind: Schema) -> dict[str, Schema]:
+def _variants(kind: Schema | bool) -> dict[str, Schema]:
     """Return the objects that a type can be, by their tag ("" for the only one); other values are not compared."""
     found: dict[str, Schema] = {}
     for one in _flat(kind):
@@ -147,8 +147,10 @@ def _either(one: Schema, other: Schema) -> Schema:
     }
 
 
-def _flat(kind: Schema) -> Iterator[Schema]:
+def _flat(kind: Schema | bool) -> Iterator[Schema]:
     """Return what a type can be: through unions, and into lists. What a union's members share goes into each."""
+    if not isinstance(kind, dict):
+        return  # `true`: anything at all
     inner = kind.get("oneOf") or kind.get("anyOf")
     if inner:
         shared, needs = kind.get("properties", {}), kind.get("required", [])
