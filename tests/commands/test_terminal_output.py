@@ -37,14 +37,19 @@ class Terminal:
     def __init__(self, master: int, slave: int) -> None:
         self.master = master
         self.slave = slave
-        self.shown = ""
+        self._raw = b""
+
+    @property
+    def shown(self) -> str:
+        """What is on the screen so far; a read may end in the middle of a character."""
+        return self._raw.decode(errors="ignore").replace("\r\n", "\n")
 
     async def shows(self, text: str) -> None:
         """Wait for a text."""
         with anyio.fail_after(WAIT_SECONDS):
             while text not in self.shown:
                 await anyio.wait_readable(self.master)
-                self.shown += os.read(self.master, 65536).decode().replace("\r\n", "\n")
+                self._raw += os.read(self.master, 65536)
 
     def type(self, line: str) -> None:
         """Type a line."""
