@@ -123,9 +123,11 @@ def serve_stdio(settings: Settings) -> int:
         return 0
     import anyio
 
+    from appserver.heap import return_large_blocks
     from appserver.log import set_up_logging
 
     set_up_logging(settings.log_level)
+    return_large_blocks()
     code = anyio.run(partial(connection.serve, stdio, owns_process=True))
     if stdio.uses_threads:
         # A thread may be blocked in a read that nothing can end.

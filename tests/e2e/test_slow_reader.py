@@ -109,9 +109,7 @@ async def test_memory_stays_bounded_and_no_text_is_lost(home: Path, backend: Fak
     backend.script(output(answer))
     async with started({**os.environ, **backend.environ(home)}) as (peer, reader, pid):
         await peer.login_with_tokens(backend.grant().access_token)
-        # In memory: writing one item of 24 MB to the disk takes copies of it, which are not what is measured here.
-        thread_id = await peer.start_thread(ephemeral=True)
-        turn_id = await peer.start_turn(thread_id)
+        turn_id = await peer.start_turn(await peer.start_thread())
         reader.reads = anyio.Event()
         with anyio.fail_after(WAIT_SECONDS):
             await nothing_more_is_sent(answer)
