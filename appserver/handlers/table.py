@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from appserver.handlers import account, model, thread, thread_life, thread_list, turn
+from appserver.handlers import account
 from appserver.rpc.router import Route, always
 
 if TYPE_CHECKING:
@@ -23,6 +24,10 @@ def routes(services: Services) -> dict[str, Route]:
     def bound(handler: Callable[..., object]) -> Callable[..., object]:
         return partial(handler, services)
 
+    def late(room: str, name: str) -> Callable[[Any], object]:
+        """A handler whose module is imported when it is first called: the first answers need none of these."""
+        return lambda params: getattr(import_module(f"appserver.handlers.{room}"), name)(services, params)
+
     return {
         "account/read": Route(bound(account.read), waits=account.wants_refresh),
         "account/login/start": Route(bound(account.login_start), waits=account.login_waits),
@@ -30,23 +35,29 @@ def routes(services: Services) -> dict[str, Route]:
         "account/logout": Route(bound(account.logout)),
         "account/rateLimits/read": Route(bound(account.rate_limits_read), waits=always),
         "getAuthStatus": Route(bound(account.get_auth_status), waits=account.wants_refresh),
-        "model/list": Route(bound(model.list_)),
-        "thread/start": Route(bound(thread.start)),
-        "thread/resume": Route(bound(thread.resume)),
-        "thread/fork": Route(bound(thread.fork)),
-        "thread/read": Route(bound(thread_list.read)),
-        "thread/list": Route(bound(thread_list.list_)),
-        "thread/loaded/list": Route(bound(thread_list.loaded_list)),
-        "thread/turns/list": Route(bound(thread_list.turns_list)),
-        "thread/items/list": Route(bound(thread_list.items_list)),
-        "thread/name/set": Route(bound(thread_life.name_set)),
-        "thread/metadata/update": Route(bound(thread_life.metadata_update)),
-        "thread/archive": Route(bound(thread_life.archive)),
-        "thread/unarchive": Route(bound(thread_life.unarchive)),
-        "thread/delete": Route(bound(thread_life.delete)),
-        "thread/unsubscribe": Route(bound(thread_life.unsubscribe)),
-        "thread/compact/start": Route(bound(thread_life.compact_start)),
-        "turn/start": Route(bound(turn.start), waits=turn.input_waits),
-        "turn/steer": Route(bound(turn.steer), waits=turn.input_waits),
-        "turn/interrupt": Route(bound(turn.interrupt)),
+        "model/list": Route(late("model", "list_")),
+        "thread/start": Route(late("thread", "start")),
+        "thread/resume": Route(late("thread", "resume")),
+        "thread/fork": Route(late("thread", "fork")),
+        "thread/read": Route(late("thread_list", "read")),
+        "thread/list": Route(late("thread_list", "list_")),
+        "thread/loaded/list": Route(late("thread_list", "loaded_list")),
+        "thread/turns/list": Route(late("thread_list", "turns_list")),
+        "thread/items/list": Route(late("thread_list", "items_list")),
+        "thread/name/set": Route(late("thread_life", "name_set")),
+        "thread/metadata/update": Route(late("thread_life", "metadata_update")),
+        "thread/archive": Route(late("thread_life", "archive")),
+        "thread/unarchive": Route(late("thread_life", "unarchive")),
+        "thread/delete": Route(late("thread_life", "delete")),
+        "thread/unsubscribe": Route(late("thread_life", "unsubscribe")),
+        "thread/compact/start": Route(late("thread_life", "compact_start")),
+        "turn/start": Route(late("turn", "start"), waits=_input_waits),
+        "turn/steer": Route(late("turn", "steer"), waits=_input_waits),
+        "turn/interrupt": Route(late("turn", "interrupt")),
     }
+
+
+def _input_waits(params: dict[str, Any]) -> bool:
+    from appserver.handlers.turn import input_waits  # late, like the handlers of turns
+
+    return input_waits(params)
