@@ -68,9 +68,9 @@ class Response:
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def bind(port: int) -> socket.socket:
-    """Listen on 127.0.0.1; port 0 takes any free one. Raises OSError as the system reports it."""
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+def bind(port: int, host: str = HOST) -> socket.socket:
+    """Listen on 127.0.0.1, or on ::1; port 0 takes any free one. Raises OSError as the system reports it."""
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     try:
         if sys.platform == "win32":
             # SO_REUSEADDR there lets another process take over a port in use.
@@ -78,7 +78,7 @@ def bind(port: int) -> socket.socket:
         else:
             # Else connections in TIME_WAIT keep the port from us for a minute after a restart.
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((HOST, port))
+        listener.bind((host, port))
         listener.listen(BACKLOG)
     except BaseException:
         listener.close()

@@ -10,22 +10,22 @@ from __future__ import annotations
 import errno
 import html
 import secrets
-import socket
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import anyio
 
+from appserver import loopback
 from appserver.auth.oauth_client import LoginGrant
 from appserver.auth.pkce import new_pkce, new_state
 from appserver.errors import LoginError
 from appserver.log import redacted
-from appserver.loopback import BACKLOG, Response, bind, serve
+from appserver.loopback import Response, bind, serve
 from protocol.base import Secret
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import AsyncIterator, Mapping, Sequence
 
     from appserver.auth.oauth_client import OAuthClient
@@ -265,19 +265,7 @@ def _bind_both(port: int) -> list[socket.socket]:
 
 
 def _bind_ipv6(port: int) -> socket.socket:
-    """Do for ::1 what loopback.bind does for 127.0.0.1, for the same reasons."""
-    listener = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
-    try:
-        if sys.platform == "win32":
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
-        else:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("::1", port))
-        listener.listen(BACKLOG)
-    except BaseException:
-        listener.close()
-        raise
-    return listener
+    return loopback.bind(port, "::1")
 
 
 def _issuer_error(query: Mapping[str, str]) -> LoginError:
