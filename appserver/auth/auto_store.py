@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from appserver.auth.credentials import Credential
     from appserver.auth.document_store import DocumentStore
     from appserver.auth.os_keyring import HomeKey
+    from appserver.auth.store import RedemptionJournal
 
 
 class AutoStore:
@@ -40,6 +41,11 @@ class AutoStore:
         """Where the credential is kept, for a person to read, and why it is not the keyring."""
         why = f" (the keyring is not used: {self._obstacle})" if self._obstacle else ""
         return f"{self._current.where}{why}"
+
+    @property
+    def journal(self) -> RedemptionJournal:
+        """What was redeemed and is not stored yet."""
+        return self._current.journal
 
     def version(self) -> Hashable:
         """Return a value that changes when the stored credential may have changed."""

@@ -29,14 +29,14 @@ class DeadTokens:
 
     def reason(self, token: Secret) -> str | None:
         """Return why this token is known to be dead, or None."""
-        key = _hash(token)
+        key = fingerprint(token)
         if self._known is None or self._known[0] != key:
             self._known = self._read() or self._known
         return self._known[1] if self._known and self._known[0] == key else None
 
     def remember(self, token: Secret, reason: str) -> None:
         """Note that this token is dead."""
-        self._known = (_hash(token), reason)
+        self._known = (fingerprint(token), reason)
         if self._path is None:
             return
         try:
@@ -63,7 +63,8 @@ class DeadTokens:
             return None  # a note that cannot be read costs one request to the issuer
 
 
-def _hash(token: Secret) -> str:
+def fingerprint(token: Secret) -> str:
+    """Return what tells a token from every other and gives nothing of it away (SHA-256 in hex)."""
     import hashlib  # late: loads OpenSSL, which the first answers do not need
 
     return hashlib.sha256(token.reveal().encode()).hexdigest()

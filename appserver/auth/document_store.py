@@ -6,17 +6,20 @@ the document `auth_json`'s.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from appserver.auth.auth_json import credential_in, document_with
+from appserver.auth.journal import Journal
 from appserver.auth.private_file import UnreadableError
 from appserver.errors import AuthError, StoreChangedError, StoreError
 from appserver.log import warn
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
-    from contextlib import AbstractAsyncContextManager, AbstractContextManager
+    from collections.abc import Hashable, Iterator
+    from contextlib import AbstractAsyncContextManager
 
+    from appserver.auth.codec import Codec
     from appserver.auth.credentials import Credential
     from appserver.auth.private_file import PrivateFile
 
@@ -27,28 +30,13 @@ REDEEM_PATIENCE = 60.0
 """Seconds to wait for another process that redeems the refresh token: it may wait for the issuer."""
 
 
-class Codec(Protocol):
-    """A document to bytes, and back."""
-
-    blank: bytes
-    """What stands for no document where the file cannot be removed."""
-
-    def opened(self, data: bytes | None) -> dict[str, Any]:
-        """Return the document in these bytes, empty if there is no file.
-
-        Raises ValueError if they make no sense, StoreError if they cannot be opened now.
-        """
-
-    def sealed(self, document: dict[str, Any]) -> bytes:
-        """Return a document as bytes, in place of what was opened last. Raises ValueError or StoreError."""
-
-
 class DocumentStore:
     """Keeps the credential in one file."""
 
     kind = "file"
 
     def __init__(self, file: PrivateFile, codec: Codec) -> None:
+        self.journal = Journal(file, codec)
         self._file = file
         self._codec = codec
 
@@ -85,6 +73,7 @@ class DocumentStore:
     def delete(self) -> None:
         """Forget the stored credential."""
         if self._file.version() is None:
+            self.journal.remove()
             return
         with self._changing():
             if not self._file.remove():
@@ -99,8 +88,12 @@ class DocumentStore:
         """Hold the lock of a redemption. Raises StoreError if another process keeps it too long."""
         return self._file.lock("refresh", REDEEM_PATIENCE).held_waiting()
 
-    def _changing(self) -> AbstractContextManager[None]:
-        return self._file.lock("change", CHANGE_PATIENCE).held()
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Hold the lock of a change. Once it is made, what was redeemed before is either stored or of an old login."""
+        with self._file.lock("change", CHANGE_PATIENCE).held():
+            yield
+            self.journal.remove()
 
     def _document(self) -> dict[str, Any]:
         try:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from appserver.auth.credentials import ApiKey, ExternalTokens, Held, ManagedTokens
 from appserver.auth.dead_tokens import DeadTokens
 from appserver.auth.redemption import Redeemer
-from appserver.auth.refresher import RefreshRequest, renewed
+from appserver.auth.refresher import RefreshRequest, checked, renewed
 from appserver.auth.restrictions import check_credential
 from appserver.errors import AuthError, NotSignedIn, RefreshError, StoreChangedError, StoreError
 from appserver.log import log_exception, warn
@@ -203,7 +203,7 @@ class AuthManager:
         refresher = self._refresher_for(old)
         request = RefreshRequest(old, late=lambda tokens: self._take_late(held, tokens))
         if isinstance(old, ExternalTokens):
-            return self._take(held, await refresher.refresh(request))
+            return self._take(held, checked(await refresher.refresh(request)))
         redeemed = await self._redeemer.redeem(refresher, request, self._stored)
         self._remember(redeemed.stored)
         if redeemed.credential != redeemed.stored:

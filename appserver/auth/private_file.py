@@ -115,6 +115,17 @@ class PrivateFile:
         except OSError as exc:
             raise StoreError(f"{self.path.parent}: cannot be created: {exc.strerror}") from None
 
+    def beside(self, suffix: str) -> Path:
+        """Return the path of a hidden file beside this one, that goes by its name."""
+        real = self._real
+        return real.with_name(f".{real.name}.{suffix}")
+
+    def create(self, path: Path) -> int:
+        """Make a new private file for the owner of this one, and return its descriptor. Raises OSError."""
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), PRIVATE_FILE)
+        _give_to_owner_of(self._real, fd)
+        return fd
+
     @property
     def _real(self) -> Path:
         """Where the bytes are: a symbolic link stays one, and it is its target that is replaced."""
@@ -135,15 +146,12 @@ class PrivateFile:
 
     def _new_file(self, data: bytes) -> Path:
         """Write a private file beside the real one, see it to the disk, and return its path."""
-        real = self._real
-        path = real.with_name(f".{real.name}.{os.getpid()}-{os.urandom(6).hex()}.tmp")
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
+        path = self.beside(f"{os.getpid()}-{os.urandom(6).hex()}.tmp")
         try:
-            with open(fd, "wb") as file:
-                _give_to_owner_of(real, fd)
+            with open(self.create(path), "wb") as file:
                 file.write(data)
                 file.flush()
-                os.fsync(fd)
+                os.fsync(file.fileno())
         except OSError:
             _remove(path)
             raise

@@ -53,10 +53,24 @@ class Refresher(Protocol):
         """
 
 
+def checked(answer: object) -> RefreshedTokens:
+    """Return what a refresher returned if it is of the right types: a foreign one may return anything.
+
+    Raises RefreshError, in which nothing of the answer shows.
+    """
+    if not isinstance(answer, RefreshedTokens):
+        raise RefreshError(f"The refresher returned {type(answer).__name__}, not RefreshedTokens")
+    tokens = (answer.access_token, answer.id_token, answer.refresh_token)
+    if not all(one is None or isinstance(one, Secret) for one in tokens) or not all(
+        one is None or isinstance(one, str) for one in (answer.account_id, answer.plan)
+    ):
+        raise RefreshError("The refresher returned members of the wrong type")
+    return answer
+
+
 def renewed(settings: Settings, old: ChatgptTokens, new: RefreshedTokens, *, refreshed_at: str) -> ChatgptTokens:
     """Make a credential of what a refresher returned. Raises RefreshError if it cannot be used."""
     try:
-        _check_shape(new)
         credential = (
             _renewed_external(old, new) if isinstance(old, ExternalTokens) else _renewed_managed(old, new, refreshed_at)
         )
@@ -64,15 +78,6 @@ def renewed(settings: Settings, old: ChatgptTokens, new: RefreshedTokens, *, ref
     except AuthError as exc:
         raise RefreshError(exc.message) from None
     return credential
-
-
-def _check_shape(new: object) -> None:
-    """Check the types: a foreign refresher may return anything, and nothing of it may show in an error."""
-    if not isinstance(new, RefreshedTokens):
-        raise AuthError(f"The refresher returned {type(new).__name__}, not RefreshedTokens")
-    fits = all(one is None or isinstance(one, Secret) for one in (new.access_token, new.id_token, new.refresh_token))
-    if not fits or not all(one is None or isinstance(one, str) for one in (new.account_id, new.plan)):
-        raise AuthError("The refresher returned members of the wrong type")
 
 
 def _renewed_external(old: ExternalTokens, new: RefreshedTokens) -> ExternalTokens:

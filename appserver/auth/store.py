@@ -8,20 +8,37 @@ themselves. The stores that ship: `MemoryStore` here, `file_store.FileStore`, `k
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Protocol
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
 
 from appserver.errors import StoreChangedError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Hashable
-    from contextlib import AbstractAsyncContextManager
+    from collections.abc import AsyncIterator, Callable, Hashable, Iterator
+    from contextlib import AbstractAsyncContextManager, AbstractContextManager
 
     from appserver.auth.credentials import Credential
 
 
+class RedemptionJournal(Protocol):
+    """Keeps the issuer's answer until the store has it. For whoever holds the lock of a redemption; never raises."""
+
+    def read(self) -> dict[str, Any] | None:
+        """Return the record that a process left which has died, or None."""
+
+    def opened(self) -> AbstractContextManager[Callable[[dict[str, Any]], None]]:
+        """Make room for a record and yield what writes it. One that was written stays until the store changes."""
+
+    def remove(self) -> None:
+        """Remove the record, if there is one."""
+
+
 class CredentialStore(Protocol):
     """Keeps one credential. Every method raises StoreError."""
+
+    @property
+    def journal(self) -> RedemptionJournal:
+        """What was redeemed and is not stored yet."""
 
     @property
     def kind(self) -> str:
@@ -60,6 +77,7 @@ class MemoryStore:
     where = "memory, until the process ends"
 
     def __init__(self) -> None:
+        self.journal: RedemptionJournal = _NoJournal()
         self._credential: Credential | None = None
         self._version = 0
 
@@ -94,3 +112,17 @@ class MemoryStore:
     async def redeeming(self) -> AsyncIterator[None]:
         """Hold nothing: no other process sees this memory."""
         yield
+
+
+class _NoJournal:
+    """For a store that a death takes along."""
+
+    def read(self) -> dict[str, Any] | None:
+        return None
+
+    @contextmanager
+    def opened(self) -> Iterator[Callable[[dict[str, Any]], None]]:
+        yield lambda _: None
+
+    def remove(self) -> None:
+        pass

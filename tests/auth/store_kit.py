@@ -156,3 +156,34 @@ class SharedStoreKit(StoreKit):
                 await reopen().redeeming().__aenter__()
         async with reopen().redeeming():
             pass
+
+    def test_what_was_redeemed_is_found_by_the_next_process(self, store: CredentialStore, reopen: Reopen) -> None:
+        store.save(login())
+        with store.journal.opened() as write:
+            write({"refresh_token": "rt-two"})
+        other = reopen()
+        other.load()
+        assert other.journal.read() == {"refresh_token": "rt-two"}
+
+    @pytest.mark.parametrize("change", ["save", "swap", "delete"])
+    def test_every_change_removes_what_was_redeemed_before(
+        self, store: CredentialStore, reopen: Reopen, change: str
+    ) -> None:
+        old = login()
+        store.save(old)
+        with store.journal.opened() as write:
+            write({"refresh_token": "rt-two"})
+        {
+            "save": lambda: store.save(login("rt-new")),
+            "swap": lambda: store.swap(old, login("rt-new")),
+            "delete": store.delete,
+        }[change]()
+        assert reopen().journal.read() is None
+
+    def test_a_change_that_was_not_made_does_not(self, store: CredentialStore, reopen: Reopen) -> None:
+        store.save(login())
+        with store.journal.opened() as write:
+            write({"refresh_token": "rt-two"})
+        with pytest.raises(StoreChangedError):
+            store.swap(login("rt-other"), login("rt-new"))
+        assert reopen().journal.read() == {"refresh_token": "rt-two"}

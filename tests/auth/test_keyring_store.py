@@ -66,6 +66,15 @@ def test_the_file_is_private_and_encrypted_and_only_its_key_is_in_the_keyring(
     assert not (tmp_path / "auth.json").exists()
 
 
+def test_what_was_redeemed_is_encrypted_too(tmp_path: Path, store: CredentialStore) -> None:
+    store.save(login())
+    with store.journal.opened() as write:
+        write({"refresh_token": "rt-very-secret"})
+    record = (tmp_path / ".auth.enc.redeemed").read_bytes()
+    assert record.startswith(FORMAT)
+    assert b"rt-very-secret" not in record
+
+
 def test_two_names_of_one_home_share_the_key(tmp_path: Path, ring: FakeKeyring) -> None:
     (tmp_path / "home").mkdir()
     (tmp_path / "link").symlink_to("home")

@@ -180,13 +180,29 @@ async def test_a_login_or_logout_while_the_issuer_answers_is_not_overwritten(
             gate.set()
     assert found == [(after, after)]
     assert home.store.load() == after
+    assert not (home.path / ".auth.json.redeemed").exists()
 
 
 async def test_tokens_of_another_account_are_not_stored(home: Home, old: ManagedTokens) -> None:
     home.refresher.answers = [new_tokens(account="org-2")]
-    with pytest.raises(RefreshError, match="tokens of org-2, but the login is org-1"):
-        await home.redeem(old, old)
+    for _ in range(2):  # the refresh token is spent: the issuer would only say that it was used before
+        with pytest.raises(RefreshError, match="tokens of org-2, but the login is org-1") as caught:
+            await home.redeem(old, old)
+        assert caught.value.permanent
+    assert home.redemptions == 1
     assert home.store.load() == old
+    assert not (home.path / ".auth.json.redeemed").exists()
+
+
+async def test_after_an_answer_without_a_refresh_token_the_old_one_may_be_tried_again(
+    home: Home, old: ManagedTokens
+) -> None:
+    home.refresher.answers = [new_tokens(None, account="org-2")]
+    with pytest.raises(RefreshError, match="tokens of org-2") as caught:
+        await home.redeem(old, old)
+    assert not caught.value.permanent
+    await home.redeem(old, old)
+    assert home.redemptions == 2
 
 
 async def test_tokens_of_a_workspace_that_is_not_allowed_are_not_stored(tmp_path: Path) -> None:
@@ -211,3 +227,98 @@ async def test_the_lock_is_free_after_a_failure(home: Home, old: ManagedTokens) 
             await home.redeem(old, old)
     with anyio.fail_after(WAIT_SECONDS):
         assert (await home.redeem(old, old)).credential is not None
+
+
+# A process that dies after the issuer's answer
+
+
+class Death(BaseException):
+    """Ends a redemption where a process would have been killed."""
+
+
+async def die_before_storing(home: Home, old: ManagedTokens, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Redeem, and die before the answer is in the store."""
+
+    def die(*_: object) -> None:
+        raise Death
+
+    with monkeypatch.context() as patch:
+        patch.setattr(home.store, "swap", die)
+        with pytest.raises(Death):
+            await home.redeem(old, old)
+    assert home.store.load() == old
+
+
+async def test_the_answer_to_a_process_that_died_is_found_by_the_next(
+    home: Home, old: ManagedTokens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await die_before_storing(home, old, monkeypatch)
+    other = Home(home.path)
+    redeemed = await other.redeem(old, old)
+    assert redeemed.credential == redeemed.stored == home.store.load()
+    assert isinstance(redeemed.credential, ManagedTokens)
+    assert redeemed.credential.refresh_token == Secret("rt-two")
+    assert (home.redemptions, other.redemptions) == (1, 0)
+    assert {path.name for path in home.path.iterdir() if path.suffix != ".lock"} == {"auth.json"}
+
+
+@pytest.mark.parametrize("missing", ["id_token", "access_token", "refresh_token"])
+async def test_what_is_missing_in_such_an_answer_stays_as_it_was(
+    home: Home, old: ManagedTokens, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    given = dataclasses.replace(new_tokens(), **{missing: None})
+    home.refresher.answers = [given]
+    await die_before_storing(home, old, monkeypatch)
+    await Home(home.path).redeem(old, old)
+    stored = home.store.load()
+    for name in ("id_token", "access_token", "refresh_token"):
+        assert getattr(stored, name) == getattr(old if name == missing else given, name)
+
+
+async def test_an_answer_for_another_login_is_not_used(
+    home: Home, old: ManagedTokens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await die_before_storing(home, old, monkeypatch)
+    left = (home.path / ".auth.json.redeemed").read_bytes()
+    again = managed("rt-again")
+    home.store.save(again)
+    (home.path / ".auth.json.redeemed").write_bytes(left)
+    home.refresher.answers = [new_tokens("rt-three")]
+    redeemed = await home.redeem(again, again)
+    assert isinstance(redeemed.credential, ManagedTokens)
+    assert redeemed.credential.refresh_token == Secret("rt-three")
+
+
+@pytest.mark.parametrize("change", ["a login", "a logout", "a logout after the file is gone"])
+async def test_a_login_or_logout_removes_such_an_answer(
+    home: Home, old: ManagedTokens, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    await die_before_storing(home, old, monkeypatch)
+    if change == "a login":
+        home.store.save(managed("rt-again"))
+    else:
+        if change != "a logout":
+            (home.path / "auth.json").unlink()
+        home.store.delete()
+    assert not (home.path / ".auth.json.redeemed").exists()
+
+
+async def test_a_refused_redemption_leaves_no_journal(home: Home, old: ManagedTokens) -> None:
+    home.refresher.answers = [RefreshError("HTTP 503")]
+    with pytest.raises(RefreshError):
+        await home.redeem(old, old)
+    assert not (home.path / ".auth.json.redeemed").exists()
+
+
+async def test_tokens_that_could_not_be_stored_are_found_by_the_next_process(
+    home: Home, old: ManagedTokens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise StoreError("No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(home.store, "swap", refuse)
+        redeemed = await home.redeem(old, old)
+    other = Home(home.path)
+    assert (await other.redeem(old, old)).credential == redeemed.credential
+    assert other.redemptions == 0

@@ -13,7 +13,7 @@ from appserver.auth.oauth_client import OAuthClient
 from appserver.auth.refresh_command import CommandRefresher, create
 from appserver.auth.refresh_oauth import OAuthRefresher
 from appserver.auth.refresh_parent import METHOD, ParentRefresher
-from appserver.auth.refresher import RefreshedTokens, RefreshRequest, load_refresher, renewed
+from appserver.auth.refresher import RefreshedTokens, RefreshRequest, checked, load_refresher, renewed
 from appserver.errors import ConfigError, InvalidParams, ParentError, ParentTimeout, RefreshError
 from appserver.http import Http
 from appserver.session import Session
@@ -208,7 +208,7 @@ class Bad:
 )
 def test_what_a_refresher_returns_is_checked_before_use(new: Any, words: str) -> None:  # noqa: ANN401 - anything
     with pytest.raises(RefreshError) as caught:
-        renewed(SETTINGS, external(), new, refreshed_at="")
+        renewed(SETTINGS, external(), checked(new), refreshed_at="")
     assert words in caught.value.message
     assert "opaque-secret" not in caught.value.message
 

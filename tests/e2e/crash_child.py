@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import anyio
@@ -16,6 +17,7 @@ import anyio._backends._asyncio  # now: a child must not spend its short life im
 import appserver.auth.file_lock  # noqa: F401 - as above
 from appserver.auth.credentials import ManagedTokens, managed_tokens
 from appserver.auth.file_store import FileStore
+from appserver.auth.journal import Journal
 from appserver.auth.manager import AuthManager
 from appserver.auth.refresher import RefreshedTokens
 from appserver.errors import RefreshError
@@ -26,7 +28,7 @@ from protocol.base import Secret
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import FrameType
 
     from _typeshed import TraceFunction
@@ -46,12 +48,12 @@ class SocketRefresher:
     async def refresh(self, request: RefreshRequest) -> RefreshedTokens:
         assert isinstance(request.credential, ManagedTokens)
         assert request.credential.refresh_token is not None
+        access, identity = Secret(make_jwt()), Secret(make_jwt())
         tell(self._channel, f"redeem {request.credential.refresh_token.reveal()}")
         answer = self._channel.recv(200).decode()
         if answer == "reused":
             raise RefreshError("refresh_token_reused", permanent=True)
-        tell(self._channel, "answered")
-        return RefreshedTokens(Secret(make_jwt()), Secret(make_jwt()), Secret(answer))
+        return RefreshedTokens(access, identity, Secret(answer))
 
 
 def tell(channel: socket.socket, what: str) -> None:
@@ -81,6 +83,28 @@ def login(token: str) -> ManagedTokens:
     return managed_tokens(Secret(make_jwt()), Secret(make_jwt()), Secret(token), last_refresh="2026-01-01T00:00:00Z")
 
 
+def tell_of_writes(channel: socket.socket) -> None:
+    """Tell of an answer that is in the journal, and of an auth.json that was replaced, as soon as it has happened."""
+    replace, opened = os.replace, Journal.opened
+
+    def told_replace(source: str, target: str) -> None:
+        replace(source, target)
+        tell(channel, "replaced")
+
+    @contextmanager
+    def told_opened(self: Journal) -> Iterator[Callable[[dict[str, Any]], None]]:
+        with opened(self) as write:
+
+            def told_write(record: dict[str, Any]) -> None:
+                write(record)
+                tell(channel, "kept")
+
+            yield told_write
+
+    os.replace = told_replace  # type: ignore[assignment]  # only the form that the store uses
+    Journal.opened = told_opened  # type: ignore[method-assign]  # this process is for that
+
+
 def die_at(line: int, channel: socket.socket) -> Callable[[], None]:
     """End this process before the given line of our code; 0: never. Returns what tells how many lines there were."""
     seen = 0
@@ -100,13 +124,7 @@ def die_at(line: int, channel: socket.socket) -> Callable[[], None]:
 
 
 def be_child(home: str, channel: socket.socket, action: str, line: int | None) -> NoReturn:
-    replace = os.replace
-
-    def told_replace(source: str, target: str) -> None:
-        replace(source, target)
-        tell(channel, "replaced")
-
-    os.replace = told_replace  # type: ignore[assignment]  # only the form that the store uses
+    tell_of_writes(channel)
     count = die_at(line, channel) if line is not None else None
     try:
         if action == "refresh":

@@ -10,7 +10,6 @@ the lock library) that a child executes, and after a random time, while a siblin
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import random
@@ -40,6 +39,8 @@ class Child:
     told: list[str] = field(default_factory=list)
     got: str | None = None
     """The refresh token that the issuer gave it."""
+    deaf: bool = False
+    """Whether it died before it had read that answer."""
     killed: bool = False
     unread: bytes = b""
 
@@ -56,10 +57,15 @@ class Round:
     told: list[str] = field(default_factory=list)
     sibling: list[str] = field(default_factory=list)
     killed: bool = False
+    deaf: bool = False
+    """Whether it died with the issuer's answer unread."""
     stuck: bool = False
     whole: bool = False
     found: str | None = None
-    live: bool = False
+    recovered: list[str] | None = None
+    """What the next process told, if auth.json holds a spent token."""
+    lost: bool = False
+    """Whether somebody has to sign in again."""
     locks_free: bool = False
     leftovers: int = 0
     private: bool = True
@@ -121,8 +127,8 @@ class Driver:
         """Take what a child says. False: it has ended."""
         try:
             data = child.channel.recv(4096)
-        except ConnectionResetError:
-            data = b""
+        except ConnectionResetError:  # how a socket says that its other end was closed with something unread in it
+            data, child.deaf = b"", True
         if not data:
             child.channel.close()
             _, status = os.waitpid(child.pid, 0)
@@ -142,8 +148,10 @@ class Driver:
         if token in self.live:
             self.live.remove(token)
             answer = child.got = self.issue()
-        with contextlib.suppress(OSError):  # it has died while it asked: the issuer has rotated all the same
+        try:
             child.channel.sendall(answer.encode())
+        except OSError:  # it has died while it asked: the issuer has rotated all the same
+            child.deaf = True
 
     def _give_up(self, children: list[Child]) -> None:
         for child in children:
@@ -163,10 +171,11 @@ class Driver:
         victim = self.start(wanted, line)
         children = [victim] if at_line else [victim, self.start("refresh")]
         found.stuck = not self.serve(children, None if at_line else victim, delay)
-        found.told, found.killed = victim.told, victim.killed
+        found.told, found.killed, found.deaf = victim.told, victim.killed, victim.deaf
         found.new = wanted.partition(" ")[2] if action == "login" else victim.got
         found.sibling = [] if at_line else children[1].told
         self.look(found)
+        self.recover(found)
         return found
 
     def undisturbed(self, number: int) -> Round:
@@ -178,18 +187,26 @@ class Driver:
         return found
 
     def look(self, found: Round) -> None:
-        """Note what stands on disk, and sign in again if what stands there is spent."""
+        """Note what stands on disk."""
         try:
             found.found = self.stored()
             found.whole = self.store.load() is not None
         except (ValueError, KeyError, OSError):
             found.whole = False
-        found.live = found.found in self.live
         found.locks_free = all(is_free(path) for path in self.home.glob("*.lock"))
-        leftovers = list(self.home.glob(".*.tmp"))
-        found.leftovers = len(leftovers)
+        leftovers = list(self.home.glob(".*"))
+        found.leftovers = len([path for path in leftovers if path.suffix == ".tmp"])
         found.private = all(path.stat().st_mode & 0o077 == 0 for path in leftovers)
-        if not found.live:
+
+    def recover(self, found: Round) -> None:
+        """Let the next process refresh if what stands on disk is spent, and sign in again if that did not help."""
+        if found.found in self.live:
+            return
+        child = self.start("refresh")
+        found.stuck = not self.serve([child], None, 0) or found.stuck
+        found.recovered = child.told
+        found.lost = self.stored() not in self.live
+        if found.lost:
             self.store.save(login(self.issue()))
 
     def measure(self) -> tuple[dict[str, int], float]:

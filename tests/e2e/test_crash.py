@@ -1,10 +1,10 @@
-"""Processes killed at random points of refresh and write: what may be lost, and what may not.
+"""Processes killed at random points of refresh and write: no login is lost, nothing is broken, nobody is stuck.
 
-A refresh token is good once, so between the issuer's answer and the end of the rename that stores it there is a moment
-in which a death loses it: no process can keep what it has only in memory. What is promised, and checked here, round by
-round: auth.json is whole and holds the old or the new credential; from the moment the rename has returned it is the
-new one, whatever happens then; a credential is lost only to a process that died within that moment, never to a lock,
-a sibling or a half-written file; and the locks of the dead are free at once.
+What is promised, and checked here, round by round: auth.json is whole and holds the old or the new credential; the
+locks of the dead are free at once; and an answer of the issuer's is on disk from the moment the process has written it
+down, which is the first thing it does with it. If it dies before auth.json holds the new tokens, the next process goes
+on from there and asks nobody. What no process can do is to keep an answer that it has not read, or to die between two
+machine instructions without being there: the few lines from reading to writing are rarely met, and that is counted.
 """
 
 from __future__ import annotations
@@ -34,6 +34,9 @@ ALL_SECONDS = 90.0
 
 REUSED = "failed refresh_token_reused"
 
+RARELY = ROUNDS // 20
+"""How many deaths may hit the lines between reading the issuer's answer and writing it down; one or two do."""
+
 
 async def crashed(home: Path, seed: int) -> list[Round]:
     """Run the rounds, and one undisturbed refresh after them."""
@@ -45,7 +48,7 @@ async def crashed(home: Path, seed: int) -> list[Round]:
     return [Round(**json.loads(line)) for line in done.stdout.splitlines()]
 
 
-async def test_a_death_at_any_point_breaks_nothing_and_loses_only_what_was_in_memory(tmp_path: Path) -> None:
+async def test_a_death_at_any_point_breaks_nothing_and_loses_no_login(tmp_path: Path) -> None:
     seed = secrets.randbelow(2**32)
     rounds = await crashed(tmp_path / "home", seed)
     assert len(rounds) == ROUNDS + 1
@@ -56,7 +59,10 @@ async def test_a_death_at_any_point_breaks_nothing_and_loses_only_what_was_in_me
         check_state(one, told)
         check_promises(one, told)
     check_undisturbed(rounds[-1], f"seed {seed}: {rounds[-1]}")
+    assert not list((tmp_path / "home").glob(".*")), f"seed {seed}"
     assert sum(one.killed for one in rounds) > ROUNDS / 4, f"seed {seed}: too few died to tell anything"
+    assert any(one.recovered and not one.lost for one in rounds), f"seed {seed}: nobody had to go on from the journal"
+    assert sum(one.lost and not one.deaf for one in rounds) <= RARELY, f"seed {seed}"
 
 
 def check_state(one: Round, told: str) -> None:
@@ -69,16 +75,18 @@ def check_state(one: Round, told: str) -> None:
 
 
 def check_promises(one: Round, told: str) -> None:
-    """What was renamed into place stays; what is lost was lost by a death between the issuer's answer and that."""
+    """What was written down stays, in auth.json or where the next process finds it; nobody redeems a token twice."""
     if "replaced" in one.told and "replaced" not in one.sibling:
         assert one.found == one.new, told
-    if not one.live:
+    if one.recovered and not one.lost:
+        assert one.recovered == ["replaced", f"renewed {one.new}"], told  # without a word to the issuer
+    if one.lost:
         assert one.action == "refresh", told
         assert one.killed, told
         assert one.new is not None, told  # the issuer had rotated it for this process
-        assert "replaced" not in one.told, told
+        assert "kept" not in one.told, told
     if REUSED in one.sibling:
-        assert not one.live, told
+        assert one.lost, told
     if one.action == "refresh" and not one.killed:
         assert any(line.startswith("renewed") for line in one.told), told
 
@@ -93,7 +101,6 @@ def check_leftovers(one: Round, remains: int, told: str) -> int:
 
 def check_undisturbed(one: Round, told: str) -> None:
     """Whatever has happened before, the next refresh works and cleans up."""
-    assert one.told == ["answered", "replaced", f"renewed {one.new}"], told
+    assert one.told == ["kept", "replaced", f"renewed {one.new}"], told
     assert one.found == one.new, told
-    assert one.live, told
     assert one.leftovers == 0, told

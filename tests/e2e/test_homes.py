@@ -144,6 +144,32 @@ async def test_a_write_that_fails_after_the_redemption_is_made_up_for_before_the
     assert backend.tokens.refresh_state(stored(home)["tokens"]["refresh_token"]) is RefreshState.LIVE
 
 
+async def test_tokens_of_a_process_that_was_killed_before_it_could_store_them_are_found_by_the_next(
+    process: ServerFactory, backend: FakeBackend, home: Path
+) -> None:
+    store_login(home, backend.grant())
+    backend.expire_access_tokens()
+    gate = backend.issuer.hold_next(path=TOKEN_PATH)
+    obstacle = home / "auth.json.change.lock"
+    async with process() as peer:
+        turn = await peer.start_turn(await peer.start_thread())
+        await gate.reached.wait(WAIT_SECONDS)
+        obstacle.unlink(missing_ok=True)
+        obstacle.mkdir()
+        gate.release()
+        assert (await peer.finished_turn(turn))["status"] == "completed"
+        assert peer.process is not None
+        peer.process.kill()
+        await peer.process.wait()
+        obstacle.rmdir()
+    async with process() as peer:
+        assert (await peer.turn(await peer.start_thread()))["status"] == "completed"
+        assert peer.methods.count("account/updated") == 0
+    assert len(backend.requests.to(TOKEN_PATH)) == 1
+    assert backend.tokens.refresh_state(stored(home)["tokens"]["refresh_token"]) is RefreshState.LIVE
+    assert not [path for path in home.iterdir() if path.name.startswith(".auth")]
+
+
 class FullDisk(FileStore):
     """A store whose disk is full as long as `full` says so."""
 

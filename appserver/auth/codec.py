@@ -1,0 +1,40 @@
+"""A document to bytes, and back: how a store's file is written. `Plain` is JSON; `encrypted.Encrypted` is the other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from appserver.auth.auth_json import document_bytes, parse_document
+
+if TYPE_CHECKING:
+    from typing import Any
+
+
+class Codec(Protocol):
+    """A document to bytes, and back."""
+
+    blank: bytes
+    """What stands for no document where the file cannot be removed."""
+
+    def opened(self, data: bytes | None) -> dict[str, Any]:
+        """Return the document in these bytes, empty if there is no file.
+
+        Raises ValueError if they make no sense, StoreError if they cannot be opened now.
+        """
+
+    def sealed(self, document: dict[str, Any]) -> bytes:
+        """Return a document as bytes, in place of what was opened last. Raises ValueError or StoreError."""
+
+
+class Plain:
+    """A document as JSON that a person can read."""
+
+    blank = b"{}"
+
+    def opened(self, data: bytes | None) -> dict[str, Any]:
+        """Return the document in these bytes, empty if there is no file. Raises ValueError."""
+        return {} if data is None else parse_document(data)
+
+    def sealed(self, document: dict[str, Any]) -> bytes:
+        """Return a document as bytes. Raises ValueError."""
+        return document_bytes(document)

@@ -1,0 +1,74 @@
+"""What was redeemed and is not in the store yet: on disk from the moment that it is known.
+
+A refresh token is good once, so a process that dies with the issuer's answer in memory takes the login with it. The
+answer therefore goes into a private file first, with one call: no lock, no comparison and no sync stand before it. The
+next to redeem the same token finds it there. The file belongs to whoever holds the lock of a redemption, and every
+change of the store removes it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from appserver.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from appserver.auth.codec import Codec
+    from appserver.auth.private_file import PrivateFile
+
+SUFFIX = "redeemed"
+
+
+class Journal:
+    """One record beside a store's file, written as that file is."""
+
+    def __init__(self, file: PrivateFile, codec: Codec) -> None:
+        self._file = file
+        self._codec = codec
+
+    def read(self) -> dict[str, Any] | None:
+        """Return the record that a process left which has died, or None. What is cut off counts as nothing."""
+        try:
+            return self._codec.opened(self._file.beside(SUFFIX).read_bytes()) or None
+        except (OSError, ValueError, StoreError):
+            return None
+
+    @contextmanager
+    def opened(self) -> Iterator[Callable[[dict[str, Any]], None]]:
+        """Make room for a record and yield what writes it. A record that was written stays.
+
+        Where no file can be made, or written, nothing is kept: the store does what it can without.
+        """
+        self.remove()
+        written = False
+
+        def write(record: dict[str, Any]) -> None:
+            nonlocal written
+            if fd is not None:
+                with contextlib.suppress(OSError, ValueError, StoreError):
+                    written = os.write(fd, self._codec.sealed(record)) > 0
+
+        fd = self._create()
+        try:
+            yield write
+        finally:
+            if fd is not None:
+                os.close(fd)
+            if not written:
+                self.remove()
+
+    def remove(self) -> None:
+        """Remove the record, if there is one."""
+        with contextlib.suppress(OSError):
+            self._file.beside(SUFFIX).unlink()
+
+    def _create(self) -> int | None:
+        try:
+            return self._file.create(self._file.beside(SUFFIX))
+        except OSError:
+            return None
