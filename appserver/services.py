@@ -87,9 +87,9 @@ class Services:
     def sign_out(self, *, revoke: bool) -> None:
         """End the login. The issuer is told in the background: that it cannot be reached must not keep anybody in."""
         self.logins.cancel_pending()
-        credential = self.auth.sign_out()
-        if revoke and isinstance(credential, ManagedTokens):
-            self._tasks.start(self._revoke, credential)
+        for credential in self.auth.sign_out():
+            if revoke and isinstance(credential, ManagedTokens):
+                self._tasks.start(self._revoke, credential)
 
     async def finish_login(self, flow: LoginFlow) -> None:
         """Wait for a login flow and sign in with what it brings. Raises AuthError."""

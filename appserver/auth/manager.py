@@ -8,6 +8,7 @@ method never waits, so between two awaits the state is whole without a lock.
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -106,14 +107,21 @@ class AuthManager:
             self._dead.forget()
         self._hold(credential)
 
-    def sign_out(self) -> Credential | None:
-        """Forget the credential, here and in the store, and return it. A refresh under way will not bring it back."""
+    def sign_out(self) -> list[Credential]:
+        """Forget the credential in use and the stored one, and return them. A refresh under way brings neither back.
+
+        The parent's tokens may hide a login that is stored: it goes, too, or a restart would sign the user in again.
+        Raises StoreError; then nothing has changed.
+        """
         held = self.current()
-        if held is None or not isinstance(held.credential, ExternalTokens):
+        forgotten = [held.credential] if held else []
+        if self.external:
+            forgotten += self._forget_hidden()
+        else:
             self._store.delete()
             self._remember(None)
         self._hold(None)
-        return held.credential if held else None
+        return forgotten
 
     async def fresh(self) -> Held | None:
         """Return the credential to use now. One that is about to expire is renewed first."""
@@ -298,6 +306,19 @@ class AuthManager:
         The store is read once more at the next look: asking for its version only now could miss a change in between.
         """
         self._stored, self._stored_version, self.problem = stored, _LOOK_AGAIN, None
+
+    def _forget_hidden(self) -> list[Credential]:
+        """Delete what is stored while the parent's tokens are in use. That it stays must not keep those here."""
+        stored = None
+        try:
+            with suppress(StoreError):  # what makes no sense goes as well
+                stored = self._store.load()
+            self._store.delete()
+        except StoreError as exc:
+            warn(f"the login that is stored stays there: {exc.message}")
+            return []
+        self._remember(None)
+        return [stored] if stored else []
 
     def _store_again(self) -> None:
         """Store renewed tokens whose storing failed. What another process has stored meanwhile counts."""

@@ -74,9 +74,40 @@ async def test_external_tokens_never_touch_the_disk(rig: Rig, tmp_path: Path) ->
 
 async def test_external_tokens_leave_a_stored_login_as_it_is(rig: Rig, elsewhere: FileStore) -> None:
     stored = rig.sign_in_managed().credential
-    rig.sign_in_external()
-    rig.manager.sign_out()
+    held = rig.sign_in_external()
+    await rig.manager.renew(held.generation)
     assert elsewhere.load() == stored
+
+
+async def test_signing_out_of_external_tokens_forgets_the_login_behind_them(rig: Rig, elsewhere: FileStore) -> None:
+    rig.sign_in_managed()
+    external = rig.sign_in_external().credential
+    stored = managed(account="org-9")
+    elsewhere.save(stored)  # not looked at while the parent's tokens are in use
+    assert rig.manager.sign_out() == [external, stored]
+    assert rig.manager.current() is None
+    assert elsewhere.load() is None
+    assert rig.told == []
+
+
+async def test_a_login_that_cannot_be_deleted_keeps_no_external_tokens_here(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> None:
+        raise StoreError("Read-only file system")
+
+    rig.sign_in_managed()
+    external = rig.sign_in_external().credential
+    monkeypatch.setattr(rig.store, "delete", refuse)
+    assert rig.manager.sign_out() == [external]
+    assert rig.manager.current() is None
+
+
+async def test_a_stored_login_that_makes_no_sense_goes_with_the_external_tokens(rig: Rig, tmp_path: Path) -> None:
+    external = rig.sign_in_external().credential
+    (tmp_path / "auth.json").write_text("{ not json")
+    assert rig.manager.sign_out() == [external]
+    assert not (tmp_path / "auth.json").exists()
 
 
 async def test_a_login_that_cannot_be_stored_changes_nothing(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,7 +124,7 @@ async def test_a_login_that_cannot_be_stored_changes_nothing(rig: Rig, monkeypat
 
 async def test_signing_out_forgets_the_login_here_and_on_disk(rig: Rig, elsewhere: FileStore) -> None:
     held = rig.sign_in_managed()
-    assert rig.manager.sign_out() is held.credential
+    assert rig.manager.sign_out() == [held.credential]
     assert rig.manager.current() is None
     assert elsewhere.load() is None
 

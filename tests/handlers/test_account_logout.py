@@ -93,6 +93,20 @@ async def test_tokens_of_the_parent_and_api_keys_are_not_ours_to_revoke(
     assert backend.requests.to(REVOKE_PATH) == []
 
 
+async def test_a_logout_of_the_parents_tokens_ends_the_login_behind_them_too(
+    server: ServerFactory, backend: FakeBackend, home: Path
+) -> None:
+    grant = backend.grant()
+    store_login(home, grant)
+    async with server() as peer:
+        await peer.login_with_tokens(backend.grant().access_token)
+        assert await peer.result(LOGOUT) == {}
+        assert stored(home) is None
+    assert backend.tokens.refresh_state(grant.refresh_token) is RefreshState.INVALIDATED
+    async with server() as peer:
+        assert (await peer.result("account/read"))["account"] is None
+
+
 @pytest.mark.parametrize("fault", ["500", "cut"])
 async def test_a_failing_revocation_does_not_keep_anybody_in(
     server: ServerFactory, backend: FakeBackend, home: Path, fault: str
