@@ -35,17 +35,23 @@ if TYPE_CHECKING:
 LOOK_SECONDS = 2.0
 """How often to look, while idle, at what other processes have stored. They are told of within 5 s."""
 
+REFRESHER_SECONDS = 300.0
+"""What a refresher may take that has no bound of its own. Turns wait for it."""
+
 _NEVER_READ = object()
 _LOOK_AGAIN = object()
 
 
 @dataclass(slots=True)
 class _Flight:
-    """A refresh under way, and how it ended. Any number of callers wait for it."""
+    """A refresh under way, and why it failed if it did. Any number of callers wait for it."""
 
     held: Held
+    settled: Event
+    """There is something else to use than `held`, or there will not be."""
     landed: Event
-    outcome: Held | AuthError | None = None
+    """It is over."""
+    failure: AuthError | None = None
 
 
 class AuthManager:
@@ -180,64 +186,75 @@ class AuthManager:
 
         flight = self._flight
         if flight is None or flight.held.generation != held.generation:
-            flight = self._flight = _Flight(held, Event())
+            flight = self._flight = _Flight(held, Event(), Event())
             # In a task of its own: a refresh token is redeemed only once, so the answer must be taken even if the
             # turn that asked for it is interrupted.
             self._tasks.start(self._fly, flight)
-        await flight.landed.wait()
-        if isinstance(flight.outcome, Held):
-            return flight.outcome
-        if self._held is not None and self._held is not held:
-            return self._held  # a login, or a late answer, has come while this refresh failed
-        raise flight.outcome or RefreshError("The refresh was cut off by a shutdown")
+        await flight.settled.wait()
+        if self._held is held:
+            raise flight.failure or RefreshError("The refresh was cut off by a shutdown")
+        if self._held is None:
+            raise NotSignedIn(self.problem or "Signed out during the refresh")
+        return self._held
 
     async def _fly(self, flight: _Flight) -> None:
         try:
-            flight.outcome = await self._refreshed(flight.held)
+            await self._refresh(flight.held)
         except AuthError as exc:
-            flight.outcome = exc
+            flight.failure = exc
         except Exception as exc:  # noqa: BLE001 - a foreign refresher may raise anything, and turns wait for the end
             log_exception("a refresher failed unexpectedly", exc)
-            flight.outcome = RefreshError("The refresh failed unexpectedly")
+            flight.failure = RefreshError("The refresh failed unexpectedly")
         finally:
             # One that failed for good stays: whoever still has that credential joins it and is told at once.
-            if self._flight is flight and not _is_final(flight.outcome):
+            if self._flight is flight and not _is_final(flight.failure):
                 self._flight = None
+            flight.settled.set()
             flight.landed.set()
 
-    async def _refreshed(self, held: Held) -> Held:
+    async def _refresh(self, held: Held) -> None:
         old = held.credential
         assert not isinstance(old, ApiKey)  # noqa: S101 - renew() has refused it
         refresher = self._refresher_for(old)
         request = RefreshRequest(old, late=lambda tokens: self._take_late(held, tokens))
         if isinstance(old, ExternalTokens):
-            return self._take(held, checked(await refresher.refresh(request)))
+            self._take(held, await self._asked(refresher, request))
+            return
         redeemed = await self._redeemer.redeem(refresher, request, self._stored)
         self._remember(redeemed.stored)
         if redeemed.credential != redeemed.stored:
             warn("renewed credentials could not be stored; they are used, and storing them is tried again")
-        return self._replace(held, self._allowed(redeemed.credential))
+        self._replace(held, self._allowed(redeemed.credential))
 
-    def _take(self, held: Held, tokens: RefreshedTokens) -> Held:
+    async def _asked(self, refresher: Refresher, request: RefreshRequest) -> RefreshedTokens:
+        """Ask a refresher that may be anybody's. One that redeems is not cut off like this, or the answer were lost."""
+        from anyio import fail_after
+
+        patience = max(REFRESHER_SECONDS, self._settings.refresh_timeout)
+        try:
+            with fail_after(patience):
+                return checked(await refresher.refresh(request))
+        except TimeoutError:
+            raise RefreshError(f"The refresher did not answer within {patience:g}s") from None
+
+    def _take(self, held: Held, tokens: RefreshedTokens) -> None:
         """Put the parent's renewed tokens in place of the ones they are for. Raises AuthError if they are no good."""
         old = held.credential
         assert isinstance(old, ExternalTokens)  # noqa: S101 - the other kind goes through the redeemer
-        return self._replace(held, renewed(self._settings, old, tokens, refreshed_at=""))
+        self._replace(held, renewed(self._settings, old, tokens, refreshed_at=""))
 
     def _take_late(self, held: Held, tokens: RefreshedTokens) -> None:
-        """Keep an answer that nobody waits for any more: the next turn uses it."""
+        """Keep an answer that came too late for who asked; whoever has asked again meanwhile gets it, too."""
         if self._held is held and isinstance(held.credential, ExternalTokens):
             self._take(held, tokens)
 
-    def _replace(self, held: Held, credential: Credential | None) -> Held:
+    def _replace(self, held: Held, credential: Credential | None) -> None:
         """Hold a renewed credential, unless a login or logout has happened meanwhile: then that counts."""
-        if self._held is held:
-            self._hold(credential)
-            if credential is None or _face(held.credential) != _face(credential):
-                self.on_change()
-        if self._held is None:
-            raise NotSignedIn(self.problem or "Signed out during the refresh")
-        return self._held
+        if self._held is not held:
+            return
+        self._hold(credential)
+        if credential is None or _face(held.credential) != _face(credential):
+            self.on_change()
 
     async def _renew_ahead(self) -> None:
         held = self.current()
@@ -339,6 +356,8 @@ class AuthManager:
     def _hold(self, credential: Credential | None) -> None:
         self._generation += 1
         self._held = Held(credential, self._generation) if credential else None
+        if self._flight is not None:
+            self._flight.settled.set()  # it is not waited for any more, but runs to its end
 
     # Expiry
 
@@ -352,8 +371,8 @@ class AuthManager:
         return expires_at is not None and expires_at - self._clock() <= seconds
 
 
-def _is_final(outcome: Held | AuthError | None) -> bool:
-    return isinstance(outcome, RefreshError) and outcome.permanent
+def _is_final(failure: AuthError | None) -> bool:
+    return isinstance(failure, RefreshError) and failure.permanent
 
 
 def _face(credential: Credential) -> tuple[object, ...]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
+from appserver.auth import manager as manager_module
 from appserver.auth.credentials import ExternalTokens, ManagedTokens
 from appserver.auth.file_store import FileStore
 from appserver.errors import NotSignedIn, RefreshError
@@ -81,6 +82,7 @@ async def test_a_refresh_that_arrives_after_a_logout_does_not_bring_the_account_
     await rig.asked()
     rig.manager.sign_out()
     gate.set()
+    await rig.flight_over()
     with pytest.raises(NotSignedIn):
         await outcome.held()
     assert rig.manager.current() is None
@@ -95,9 +97,31 @@ async def test_a_refresh_that_arrives_after_another_login_does_not_replace_it(ri
     await rig.asked()
     login = rig.sign_in_managed("rt-login", account="org-2")
     gate.set()
+    await rig.flight_over()
     assert await outcome.held() is login
     assert rig.held is login
     assert rig.store.load() == login.credential
+
+
+@pytest.mark.parametrize("kind", ["managed", "external"])
+async def test_whoever_waits_for_a_refresh_goes_on_with_a_login_that_comes_meanwhile(rig: Rig, kind: str) -> None:
+    held = rig.sign_in_managed() if kind == "managed" else rig.sign_in_external()
+    rig.refresher.hold()
+    outcome = rig.start_renewal(held.generation)
+    await rig.asked()
+    login = rig.sign_in_external(account="org-2")
+    assert await outcome.held() is login
+
+
+@pytest.mark.parametrize("kind", ["managed", "external"])
+async def test_whoever_waits_for_a_refresh_is_told_of_a_logout_at_once(rig: Rig, kind: str) -> None:
+    held = rig.sign_in_managed() if kind == "managed" else rig.sign_in_external()
+    rig.refresher.hold()
+    outcome = rig.start_renewal(held.generation)
+    await rig.asked()
+    rig.manager.sign_out()
+    with pytest.raises(NotSignedIn, match="Signed out"):
+        await outcome.held()
 
 
 async def test_a_refresh_that_fails_after_another_login_lets_the_turn_go_on_with_that(rig: Rig) -> None:
@@ -118,6 +142,7 @@ async def test_a_managed_refresh_that_ends_after_an_external_login_is_stored_and
     await rig.asked()
     login = rig.sign_in_external()
     gate.set()
+    await rig.flight_over()
     assert await outcome.held() is login
     stored = rig.store.load()
     assert isinstance(stored, ManagedTokens)
@@ -236,6 +261,32 @@ async def test_a_late_answer_is_used_by_the_next_turn(rig: Rig) -> None:
     assert rig.held.generation > held.generation
     assert isinstance(rig.held.credential, ExternalTokens)
     assert rig.held.credential.claims.expires_at == NOW + 9000
+
+
+async def test_a_late_answer_serves_whoever_has_asked_again_meanwhile(rig: Rig) -> None:
+    held = rig.sign_in_external()
+    rig.refresher.answers = [RefreshError("timed out"), RefreshError("timed out again")]
+    with pytest.raises(RefreshError):
+        await rig.manager.renew(held.generation)
+    gate = rig.refresher.hold()
+    outcome = rig.start_renewal(held.generation)
+    await rig.asked()
+    rig.refresher.requests[0].late(new_tokens(expires_at=NOW + 9000))
+    assert await outcome.held() is rig.held
+    gate.set()
+    await rig.flight_over()
+    assert rig.held.credential.bearer == (await outcome.held()).credential.bearer
+
+
+async def test_a_refresher_that_never_answers_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(manager_module, "REFRESHER_SECONDS", 0.01)
+    async with running_manager(Settings(home=str(tmp_path), refresh_timeout=0.01)) as rig:
+        held = rig.sign_in_external()
+        rig.refresher.hold()
+        with pytest.raises(RefreshError, match=r"did not answer within 0\.01s"):
+            await rig.manager.renew(held.generation)
+        rig.refresher.gate = None
+        assert (await rig.manager.renew(held.generation)).generation > held.generation
 
 
 async def test_a_late_answer_after_a_logout_or_another_login_is_dropped(rig: Rig) -> None:
