@@ -8,7 +8,6 @@ method never waits, so between two awaits the state is whole without a lock.
 from __future__ import annotations
 
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -17,12 +16,12 @@ from appserver.auth.credentials import ApiKey, ExternalTokens, Held, ManagedToke
 from appserver.auth.dead_tokens import DeadTokens
 from appserver.auth.redemption import Redeemer
 from appserver.auth.refresher import RefreshRequest, checked, renewed
-from appserver.auth.restrictions import check_credential
-from appserver.errors import AuthError, NotSignedIn, RefreshError, StoreChangedError, StoreError
+from appserver.auth.stored import Stored
+from appserver.errors import AuthError, NotSignedIn, RefreshError
 from appserver.log import log_exception, warn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable
 
     from anyio import Event
 
@@ -37,9 +36,6 @@ LOOK_SECONDS = 2.0
 
 REFRESHER_SECONDS = 300.0
 """What a refresher may take that has no bound of its own. Turns wait for it."""
-
-_NEVER_READ = object()
-_LOOK_AGAIN = object()
 
 
 @dataclass(slots=True)
@@ -67,10 +63,8 @@ class AuthManager:
     ) -> None:
         self.on_change: Callable[[], None] = lambda: None
         """Called when the account changes without a request that asked for it."""
-        self.problem: str | None = None
-        """Why what is stored cannot be used, for a person to read."""
         self._settings = settings
-        self._store = store
+        self._stored = Stored(settings, store)
         self._tasks = tasks
         self._refresher_for = refresher_for
         self._clock = clock
@@ -78,8 +72,6 @@ class AuthManager:
         self._redeemer = Redeemer(settings, store, self._dead, self.timestamp)
         self._held: Held | None = None
         self._generation = 0
-        self._stored: Credential | None = None
-        self._stored_version: Hashable = _NEVER_READ
         self._flight: _Flight | None = None
         self._tried_early: Credential | None = None
 
@@ -92,6 +84,11 @@ class AuthManager:
     def external(self) -> bool:
         """Whether the parent's own tokens are in use."""
         return self._held is not None and isinstance(self._held.credential, ExternalTokens)
+
+    @property
+    def problem(self) -> str | None:
+        """Why what is stored cannot be used, for a person to read, or None."""
+        return self._stored.problem
 
     @property
     def needs_login(self) -> str | None:
@@ -108,8 +105,7 @@ class AuthManager:
         Raises StoreError; then nothing has changed.
         """
         if not isinstance(credential, ExternalTokens):
-            self._store.save(credential)
-            self._remember(credential)
+            self._stored.save(credential)
             self._dead.forget()
         self._hold(credential)
 
@@ -120,14 +116,13 @@ class AuthManager:
         Raises StoreError; then nothing has changed.
         """
         held = self.current()
-        forgotten = [held.credential] if held else []
+        hidden = None
         if self.external:
-            forgotten += self._forget_hidden()
+            hidden = self._stored.read_and_delete()
         else:
-            self._store.delete()
-            self._remember(None)
+            self._stored.delete()
         self._hold(None)
-        return forgotten
+        return [credential for credential in (held and held.credential, hidden) if credential]
 
     async def fresh(self) -> Held | None:
         """Return the credential to use now. One that is about to expire is renewed first."""
@@ -220,11 +215,11 @@ class AuthManager:
         if isinstance(old, ExternalTokens):
             self._take(held, await self._asked(refresher, request))
             return
-        redeemed = await self._redeemer.redeem(refresher, request, self._stored)
-        self._remember(redeemed.stored)
+        redeemed = await self._redeemer.redeem(refresher, request, self._stored.credential)
+        self._stored.remember(redeemed.stored)
         if redeemed.credential != redeemed.stored:
             warn("renewed credentials could not be stored; they are used, and storing them is tried again")
-        self._replace(held, self._allowed(redeemed.credential))
+        self._replace(held, self._stored.usable(redeemed.credential))
 
     async def _asked(self, refresher: Refresher, request: RefreshRequest) -> RefreshedTokens:
         """Ask a refresher that may be anybody's. One that redeems is not cut off like this, or the answer were lost."""
@@ -278,80 +273,21 @@ class AuthManager:
 
     def _look(self) -> None:
         """Take over what another process, or an earlier run, has stored. External tokens are not touched by it."""
-        if self.external or (version := self._store.version()) == self._stored_version:
+        if self.external:
             return
-        first = self._stored_version is _NEVER_READ
-        try:
-            stored = self._store.load()
-        except StoreError as exc:
-            # It may be half-written by a program that does not replace it in one step: keep what is held, look again.
-            self._note_problem(exc)
-            if first:
-                self._stored_version = version
-            return
-        self._stored_version, self.problem = version, None
-        if stored != self._stored:
-            self._stored = stored
-            self._adopt(stored, announce=not first)
-        elif self._held is None:
-            self._allowed(stored)  # for the problem: it is there still
-
-    def _adopt(self, stored: Credential | None, *, announce: bool) -> None:
-        old = self._held.credential if self._held else None
-        new = self._allowed(stored)
-        self._hold(new)
-        if announce and (old is None or new is None or _face(old) != _face(new)) and old != new:
-            self.on_change()
-
-    def _allowed(self, credential: Credential | None) -> Credential | None:
-        try:
-            if credential is not None:
-                check_credential(self._settings, credential)
-        except AuthError as exc:
-            self._note_problem(exc)
-            return None
-        return credential
-
-    def _note_problem(self, exc: AuthError) -> None:
-        if self.problem != exc.message:
-            self.problem = exc.message
-            warn(f"the stored credential is not used: {exc.message}")
-
-    def _remember(self, stored: Credential | None) -> None:
-        """Note what we have put into the store, so that it is not taken for another process's change.
-
-        The store is read once more at the next look: asking for its version only now could miss a change in between.
-        """
-        self._stored, self._stored_version, self.problem = stored, _LOOK_AGAIN, None
-
-    def _forget_hidden(self) -> list[Credential]:
-        """Delete what is stored while the parent's tokens are in use. That it stays must not keep those here."""
-        stored = None
-        try:
-            with suppress(StoreError):  # what makes no sense goes as well
-                stored = self._store.load()
-            self._store.delete()
-        except StoreError as exc:
-            warn(f"the login that is stored stays there: {exc.message}")
-            return []
-        self._remember(None)
-        return [stored] if stored else []
+        is_news = not self._stored.never_read
+        if self._stored.has_changed():
+            old = self._held.credential if self._held else None
+            new = self._stored.usable(self._stored.credential)
+            self._hold(new)
+            if is_news and old != new and (old is None or new is None or _face(old) != _face(new)):
+                self.on_change()
 
     def _store_again(self) -> None:
-        """Store renewed tokens whose storing failed. What another process has stored meanwhile counts."""
-        held = self._held
-        if held is None or not isinstance(held.credential, ManagedTokens) or held.credential == self._stored:
-            return
-        try:
-            if self._stored is None:
-                self._store.save(held.credential)
-            else:
-                self._store.swap(self._stored, held.credential)
-        except StoreChangedError:
-            return  # _look() will find it
-        except StoreError:
-            return  # told when it failed first
-        self._remember(held.credential)
+        """Store renewed tokens whose storing failed."""
+        credential = self._held.credential if self._held else None
+        if isinstance(credential, ManagedTokens) and credential != self._stored.credential:
+            self._stored.save_again(credential)
 
     def _hold(self, credential: Credential | None) -> None:
         self._generation += 1
