@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from appserver.auth.credentials import ChatgptTokens, Held
     from appserver.auth.login_browser import BrowserLogin
     from appserver.auth.login_device import DeviceLogin
-    from appserver.auth.oauth_client import LoginGrant, OAuthClient
+    from appserver.auth.oauth_http import IssuerHttp
+    from appserver.auth.oauth_tokens import LoginGrant, TokenClient
     from appserver.auth.refresher import Refresher
     from appserver.auth.store import CredentialStore
     from appserver.http import Http
@@ -111,13 +112,15 @@ class Services:
         """Make a browser login."""
         from appserver.auth.login_browser import BrowserLogin
 
-        return BrowserLogin(self.oauth, self.settings, self.session)
+        return BrowserLogin(self.token_client, self.settings, self.session)
 
     def device_login(self) -> DeviceLogin:
         """Make a device code login."""
         from appserver.auth.login_device import DeviceLogin
+        from appserver.auth.oauth_device import DeviceClient
 
-        return DeviceLogin(self.oauth, self.settings)
+        device_client = DeviceClient(self._issuer_http(), self.settings)
+        return DeviceLogin(device_client, self.token_client, self.settings)
 
     def tell_login(self, login_id: str | None, error: str | None) -> None:
         """Tell the parent how a login ended, and who is signed in now if that changed."""
@@ -191,11 +194,11 @@ class Services:
         return Http(self.settings)
 
     @cached_property
-    def oauth(self) -> OAuthClient:
-        """Requests to the issuer."""
-        from appserver.auth.oauth_client import OAuthClient
+    def token_client(self) -> TokenClient:
+        """Requests to the issuer about tokens."""
+        from appserver.auth.oauth_tokens import TokenClient
 
-        return OAuthClient(self.http, self.settings, self.session)
+        return TokenClient(self._issuer_http(), self.settings)
 
     @cached_property
     def model(self) -> ModelClient:
@@ -216,12 +219,17 @@ class Services:
         if "http" in self.__dict__:
             await self.http.close()
 
+    def _issuer_http(self) -> IssuerHttp:
+        from appserver.auth.oauth_http import IssuerHttp
+
+        return IssuerHttp(self.http, self.session)
+
     def _refresher_for(self, credential: ChatgptTokens) -> Refresher:
         """Choose the refresher: the issuer for managed logins, else the configured one, else the parent."""
         if isinstance(credential, ManagedTokens):
             from appserver.auth.refresh_oauth import OAuthRefresher
 
-            return OAuthRefresher(self.oauth)
+            return OAuthRefresher(self.token_client)
         if self._configured is not None:
             return self._configured
         from appserver.auth.refresh_parent import ParentRefresher
@@ -234,9 +242,9 @@ class Services:
         # Shielded: the process may be told to end right after a logout.
         with move_on_after(REVOKE_SECONDS, shield=True):
             if credential.refresh_token:
-                await self.oauth.revoke(credential.refresh_token, "refresh_token")
+                await self.token_client.revoke(credential.refresh_token, "refresh_token")
             else:
-                await self.oauth.revoke(credential.access_token, "access_token")
+                await self.token_client.revoke(credential.access_token, "access_token")
 
 
 class Authority:

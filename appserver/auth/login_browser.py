@@ -1,7 +1,7 @@
 """Browser login: authorization code with PKCE, caught on a loopback port (RFC 8252, section 7.3).
 
 Owns one attempt: the authorize URL, the callback's port and pages, and the check that an answer is ours. The
-requests to the issuer are oauth_client's; where the tokens go is the caller's. Nothing that arrives in a
+requests to the issuer are oauth_tokens'; where the tokens go is the caller's. Nothing that arrives in a
 query is logged or shown, but for the issuer's own description of an error.
 """
 
@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import anyio
 
 from appserver import loopback
-from appserver.auth.oauth_client import LoginGrant
+from appserver.auth.oauth_tokens import LoginGrant
 from appserver.auth.pkce import new_pkce, new_state
 from appserver.errors import LoginError
 from appserver.log import redacted
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import AsyncIterator, Mapping, Sequence
 
-    from appserver.auth.oauth_client import OAuthClient
+    from appserver.auth.oauth_tokens import TokenClient
     from appserver.loopback import Request
     from appserver.session import Session
     from appserver.settings import Settings
@@ -83,8 +83,10 @@ class BrowserLogin:
     `paste` helps where the browser runs on another machine. Where `finish` is never called, call `close`.
     """
 
-    def __init__(self, oauth: OAuthClient, settings: Settings, session: Session, ports: Sequence[int] = PORTS) -> None:
-        self._oauth = oauth
+    def __init__(
+        self, token_client: TokenClient, settings: Settings, session: Session, ports: Sequence[int] = PORTS
+    ) -> None:
+        self._token_client = token_client
         self._settings = settings
         self._session = session
         self._ports = ports
@@ -208,10 +210,12 @@ class BrowserLogin:
         if not isinstance(self._redirect, Secret):
             return _failed(self._redirect or LoginError(NOT_COMPLETED), 400)
         try:
-            tokens = await self._oauth.exchange_code(self._redirect.reveal(), self._pkce.verifier, self._redirect_uri)
+            tokens = await self._token_client.exchange_code(
+                self._redirect.reveal(), self._pkce.verifier, self._redirect_uri
+            )
         except LoginError as exc:
             return _failed(exc, 502)
-        key = await self._oauth.exchange_api_key(tokens.id_token) if tokens.id_token else None
+        key = await self._token_client.exchange_api_key(tokens.id_token) if tokens.id_token else None
         page = _page("Signed in", "You can close this window and go back to the application.")
         return _Outcome(LoginGrant(tokens, key), 200, page)
 

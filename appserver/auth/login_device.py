@@ -1,7 +1,7 @@
 """Device code login (RFC 8628), for machines without a browser: when to ask, how often, and when to stop.
 
-Owns the pace and the bounds of one attempt. The requests themselves are oauth_client's; where the tokens go
-is the caller's. It looks at no clock of its own: time and sleep are handed in.
+Owns the pace and the bounds of one attempt. The requests themselves are oauth_device's and oauth_tokens'; where the
+tokens go is the caller's. It looks at no clock of its own: time and sleep are handed in.
 """
 
 from __future__ import annotations
@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 
-from appserver.auth.oauth_client import DeviceGrant, LoginGrant, PollAgain, TransientLoginError
+from appserver.auth.oauth_device import DeviceGrant, PollAgain, TransientLoginError
+from appserver.auth.oauth_tokens import LoginGrant
 from appserver.auth.pkce import s256_challenge
 from appserver.errors import LoginError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from appserver.auth.oauth_client import DeviceAnswer, DeviceCode, OAuthClient
+    from appserver.auth.oauth_device import DeviceAnswer, DeviceClient, DeviceCode
+    from appserver.auth.oauth_tokens import TokenClient
     from appserver.settings import Settings
 
 LOGIN_SECONDS: Final = 15 * 60.0
@@ -41,13 +43,15 @@ class DeviceLogin:
 
     def __init__(
         self,
-        oauth: OAuthClient,
+        device_client: DeviceClient,
+        token_client: TokenClient,
         settings: Settings,
         *,
         sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
         clock: Callable[[], float] = anyio.current_time,
     ) -> None:
-        self._oauth = oauth
+        self._device_client = device_client
+        self._token_client = token_client
         self._settings = settings
         self._sleep = sleep
         self._clock = clock
@@ -58,7 +62,7 @@ class DeviceLogin:
 
     async def start(self) -> DeviceCode:
         """Ask the issuer for a code, for the user to type. Raises LoginError."""
-        self._device = await self._oauth.request_user_code()
+        self._device = await self._device_client.request_user_code()
         self._interval = max(MIN_INTERVAL_SECONDS, self._device.interval_seconds)
         self._deadline = self._clock() + LOGIN_SECONDS
         return self._device
@@ -73,7 +77,7 @@ class DeviceLogin:
         grant = await self._decision(self._device)
         _check(grant)
         redirect_uri = f"{self._settings.issuer}/deviceauth/callback"
-        return LoginGrant(await self._oauth.exchange_code(grant.code.reveal(), grant.verifier, redirect_uri))
+        return LoginGrant(await self._token_client.exchange_code(grant.code.reveal(), grant.verifier, redirect_uri))
 
     async def _decision(self, device: DeviceCode) -> DeviceGrant:
         while self._clock() < self._deadline:
@@ -88,7 +92,7 @@ class DeviceLogin:
     async def _ask(self, device: DeviceCode) -> DeviceAnswer:
         """Poll once. What may pass is an answer to ask again, until there was too much of it in a row."""
         try:
-            answer = await self._oauth.poll_device(device)
+            answer = await self._device_client.poll_device(device)
         except TransientLoginError as exc:
             if exc.status is None:
                 return PollAgain.PENDING

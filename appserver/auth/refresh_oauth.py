@@ -13,20 +13,20 @@ from appserver.auth.refresher import RefreshedTokens
 from appserver.errors import RefreshError
 
 if TYPE_CHECKING:
-    from appserver.auth.oauth_client import OAuthClient
+    from appserver.auth.oauth_tokens import TokenClient
     from appserver.auth.refresher import RefreshRequest
 
 
 class OAuthRefresher:
     """Asks the issuer."""
 
-    def __init__(self, oauth: OAuthClient) -> None:
-        self._oauth = oauth
+    def __init__(self, client: TokenClient) -> None:
+        self._client = client
 
     async def refresh(self, request: RefreshRequest) -> RefreshedTokens:
         """Return new tokens. Raises RefreshError."""
         credential = request.credential
         if not isinstance(credential, ManagedTokens) or credential.refresh_token is None:
             raise RefreshError("There is no refresh token. Please sign in again.", permanent=True)
-        issued = await self._oauth.refresh(credential.refresh_token)
+        issued = await self._client.refresh(credential.refresh_token)
         return RefreshedTokens(issued.access_token, issued.id_token, issued.refresh_token)

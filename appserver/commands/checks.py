@@ -154,7 +154,7 @@ def _check_ports(services: Services) -> Check:
 
     free = []
     for port in PORTS:
-        flow = BrowserLogin(services.oauth, services.settings, services.session, (port,))
+        flow = BrowserLogin(services.token_client, services.settings, services.session, (port,))
         try:
             flow.start()
             free.append(port)

@@ -16,7 +16,8 @@ import pytest
 
 from appserver.auth import login_browser
 from appserver.auth.login_browser import BrowserLogin
-from appserver.auth.oauth_client import LoginGrant, OAuthClient
+from appserver.auth.oauth_http import IssuerHttp
+from appserver.auth.oauth_tokens import LoginGrant, TokenClient
 from appserver.auth.pkce import s256_challenge
 from appserver.errors import LoginError
 from appserver.http import Http
@@ -119,8 +120,8 @@ class Lab:
         self._http = http
 
     def login(self, ports: Sequence[int] = (0,)) -> BrowserLogin:
-        oauth = OAuthClient(self._http, self.settings, self.session)
-        return BrowserLogin(oauth, self.settings, self.session, ports)
+        client = TokenClient(IssuerHttp(self._http, self.session), self.settings)
+        return BrowserLogin(client, self.settings, self.session, ports)
 
     @asynccontextmanager
     async def attempt(self) -> AsyncIterator[Attempt]:

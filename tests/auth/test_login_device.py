@@ -8,7 +8,9 @@ import anyio
 import pytest
 
 from appserver.auth.login_device import LOGIN_SECONDS, MAX_SERVER_ERRORS, MIN_INTERVAL_SECONDS, DeviceLogin
-from appserver.auth.oauth_client import OAuthClient
+from appserver.auth.oauth_device import DeviceClient
+from appserver.auth.oauth_http import IssuerHttp
+from appserver.auth.oauth_tokens import TokenClient
 from appserver.errors import LoginError
 from appserver.http import Http
 from appserver.session import Session
@@ -57,8 +59,9 @@ def time() -> Time:
 async def login(backend: FakeBackend, time: Time) -> AsyncIterator[DeviceLogin]:
     settings = Settings(home="unused", issuer=backend.url, token_url=f"{backend.url}{TOKEN_PATH}")
     http = Http(settings)
-    oauth = OAuthClient(http, settings, Session())
-    yield DeviceLogin(oauth, settings, sleep=time.sleep, clock=time.clock)
+    issuer = IssuerHttp(http, Session())
+    device_client, token_client = DeviceClient(issuer, settings), TokenClient(issuer, settings)
+    yield DeviceLogin(device_client, token_client, settings, sleep=time.sleep, clock=time.clock)
     await http.close()
 
 

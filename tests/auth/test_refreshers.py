@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from appserver.auth.credentials import ExternalTokens
-from appserver.auth.oauth_client import OAuthClient
+from appserver.auth.oauth_http import IssuerHttp
+from appserver.auth.oauth_tokens import TokenClient
 from appserver.auth.refresh_command import CommandRefresher, create
 from appserver.auth.refresh_oauth import OAuthRefresher
 from appserver.auth.refresh_parent import METHOD, ParentRefresher
@@ -103,7 +104,8 @@ async def test_a_late_answer_of_the_parent_is_passed_on() -> None:
 async def test_the_issuer_gets_the_refresh_token_and_its_answer_is_returned(backend: FakeBackend) -> None:
     settings = Settings(home="unused", issuer=backend.url, token_url=f"{backend.url}/oauth/token")
     http, token = Http(settings), backend.grant().refresh_token
-    new = await OAuthRefresher(OAuthClient(http, settings, Session())).refresh(request(managed(token)))
+    client = TokenClient(IssuerHttp(http, Session()), settings)
+    new = await OAuthRefresher(client).refresh(request(managed(token)))
     await http.close()
     assert new.access_token
     assert new.refresh_token != Secret(token)
@@ -111,9 +113,9 @@ async def test_the_issuer_gets_the_refresh_token_and_its_answer_is_returned(back
 
 
 async def test_a_login_without_a_refresh_token_cannot_be_renewed() -> None:
-    http = Http(SETTINGS)
+    client = TokenClient(IssuerHttp(Http(SETTINGS), Session()), SETTINGS)
     with pytest.raises(RefreshError, match="no refresh token") as caught:
-        await OAuthRefresher(OAuthClient(http, SETTINGS, Session())).refresh(request(managed(None)))
+        await OAuthRefresher(client).refresh(request(managed(None)))
     assert caught.value.permanent
 
 

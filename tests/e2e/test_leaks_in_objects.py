@@ -15,7 +15,8 @@ import appserver.auth
 from appserver.auth.credentials import ApiKey, ExternalTokens, Held, ManagedTokens, external_tokens
 from appserver.auth.dead_tokens import DeadTokens
 from appserver.auth.file_store import FileStore
-from appserver.auth.oauth_client import OAuthClient
+from appserver.auth.oauth_http import IssuerHttp
+from appserver.auth.oauth_tokens import TokenClient
 from appserver.auth.redemption import Redeemer
 from appserver.auth.refresher import RefreshedTokens, RefreshRequest, renewed
 from appserver.errors import AppServerError
@@ -181,10 +182,10 @@ async def test_a_refresh_that_fails_shows_no_token(tmp_path: Path) -> None:
 async def test_requests_to_the_issuer_that_fail_show_nothing_they_carried(backend: FakeBackend) -> None:
     settings = Settings(home="unused", issuer=backend.url, token_url=f"{backend.url}/oauth/token")
     http, told = Http(settings), Told(HIDDEN, with_locals=False)
-    oauth = OAuthClient(http, settings, Session())
+    client = TokenClient(IssuerHttp(http, Session()), settings)
     with told:
-        await oauth.refresh(Secret(HIDDEN))
+        await client.refresh(Secret(HIDDEN))
     with told:
-        await oauth.exchange_code(HIDDEN, Secret(HIDDEN), "http://localhost/")
+        await client.exchange_code(HIDDEN, Secret(HIDDEN), "http://localhost/")
     await http.close()
     assert told.count == 2

@@ -1,0 +1,115 @@
+"""One request to the issuer: posted, bounded in time, and its answer read with distrust.
+
+Knows no endpoint and no grant. It asks once; when to ask again is the caller's to know.
+Tokens, codes and verifiers travel in bodies only, never in a URL, an error text or a log record. Brings httpx with
+it, so import it late.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio
+import httpx
+
+from appserver.errors import ConfigError
+from appserver.http import describe, error_code
+from protocol.base import Secret
+
+if TYPE_CHECKING:
+    from appserver.http import Http
+    from appserver.session import Session
+
+REQUEST_SECONDS: Final = 45.0
+"""For one whole request. Http bounds the silence between two bytes; this, an answer that only trickles."""
+
+
+class Failure(Exception):
+    """There is no usable answer. `status` and `code` are those of a refusal, None where there was none."""
+
+    def __init__(self, text: str, status: int | None = None, code: str | None = None) -> None:
+        super().__init__(text)
+        self.status = status
+        self.code = code
+
+
+class Unusable(Failure):
+    """The answer is not what was agreed. The text names the field, and never its value."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"the issuer's answer cannot be used: {problem}")
+
+
+class IssuerHttp:
+    """Posts to the issuer, once for each call: no method retries."""
+
+    def __init__(self, http: Http, session: Session) -> None:
+        self._http = http
+        self._session = session
+
+    async def post_form(self, url: str, form: dict[str, str], seconds: float = REQUEST_SECONDS) -> object:
+        """Return the JSON of a 2xx answer, None if it is none. Raises Failure in all other cases."""
+        return await self._post(url, seconds, data=form)
+
+    async def post_json(self, url: str, params: dict[str, str], seconds: float = REQUEST_SECONDS) -> object:
+        """Return what post_form does, and raise what it raises. It names the client, too."""
+        headers = {"originator": self._session.originator, "User-Agent": self._session.user_agent}
+        return await self._post(url, seconds, json=params, headers=headers)
+
+    async def _post(self, url: str, seconds: float, **content: Any) -> object:  # noqa: ANN401 - httpx's arguments
+        try:
+            with anyio.fail_after(seconds):
+                response = await self._http.client(url).post(url, **content)
+        except httpx.HTTPError as exc:
+            raise Failure(describe(exc, url)) from None
+        except httpx.InvalidURL:
+            raise Failure("the configured URL is not valid") from None
+        except TimeoutError:
+            raise Failure(f"no complete answer within {seconds:g} s") from None
+        except ConfigError as exc:  # of the CA file
+            raise Failure(exc.message) from None
+        if response.is_success:
+            return _json(response)
+        code = _code(_json(response))
+        raise Failure(
+            f"the issuer answered HTTP {response.status_code}{f', {code}' if code else ''}",
+            response.status_code,
+            code,
+        )
+
+
+def required(body: object, *names: str) -> Secret:
+    """Return the first of these members that is there. Raises Unusable."""
+    for name in names:
+        if value := optional(body, name):
+            return value
+    raise Unusable(f"{names[0]} is missing")
+
+
+def optional(body: object, name: str) -> Secret | None:
+    """Return a string that may be missing (null and "" count as missing), and may be sent in a header.
+
+    Raises Unusable. RFC 6749, appendix A: tokens and codes are visible ASCII.
+    """
+    if not isinstance(body, dict):
+        raise Unusable("it is not a JSON object")
+    value = body.get(name)
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str) or not value.isascii() or not value.isprintable():
+        raise Unusable(f"{name} is not a string of visible ASCII")
+    return Secret(value)
+
+
+def _json(response: httpx.Response) -> object:
+    try:
+        return response.json()
+    except (ValueError, RecursionError):  # the latter from brackets nested thousands deep
+        return None
+
+
+def _code(body: object) -> str | None:
+    """Return the error code, if it looks like one: anything might stand there, what we sent included."""
+    code = error_code(body)
+    return code if code and re.fullmatch("[a-z_]{1,64}", code) else None
