@@ -210,9 +210,7 @@ class BrowserLogin:
         if not isinstance(self._redirect, Secret):
             return _failed(self._redirect or LoginError(NOT_COMPLETED), 400)
         try:
-            tokens = await self._token_client.exchange_code(
-                self._redirect.reveal(), self._pkce.verifier, self._redirect_uri
-            )
+            tokens = await self._token_client.exchange_code(self._redirect, self._pkce.verifier, self._redirect_uri)
         except LoginError as exc:
             return _failed(exc, 502)
         key = await self._token_client.exchange_api_key(tokens.id_token) if tokens.id_token else None

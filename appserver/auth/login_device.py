@@ -77,7 +77,7 @@ class DeviceLogin:
         grant = await self._decision(self._device)
         _check(grant)
         redirect_uri = f"{self._settings.issuer}/deviceauth/callback"
-        return LoginGrant(await self._token_client.exchange_code(grant.code.reveal(), grant.verifier, redirect_uri))
+        return LoginGrant(await self._token_client.exchange_code(grant.code, grant.verifier, redirect_uri))
 
     async def _decision(self, device: DeviceCode) -> DeviceGrant:
         while self._clock() < self._deadline:

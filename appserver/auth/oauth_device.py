@@ -6,13 +6,13 @@ Owns the shapes of these requests and what their answers mean. Knows no pace: it
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import httpx
 
-from appserver.auth.oauth_http import Failure, Unusable, optional, required
+from appserver.auth.oauth_http import Failure, Unusable
 from appserver.errors import LoginError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class DeviceCode:
     """A device login that has begun: the user types `user_code` at `verification_url`."""
 
     device_auth_id: Secret
-    user_code: str = field(repr=False)
+    user_code: Secret
     interval_seconds: float
     verification_url: str
 
@@ -79,24 +79,24 @@ class DeviceClient:
     async def request_user_code(self) -> DeviceCode:
         """Begin a device login (RFC 8628, section 3.1). Raises LoginError."""
         try:
-            body = await self._http.post_json(f"{self._url}/usercode", {"client_id": self._settings.client_id})
-            device_auth_id = required(body, "device_auth_id")
-            user_code = required(body, "user_code", "usercode")
+            answer = await self._http.post_json(f"{self._url}/usercode", {"client_id": self._settings.client_id})
+            device_auth_id = answer.required("device_auth_id")
+            user_code = answer.required("user_code", "usercode")
         except Failure as exc:
             raise self._refusal(exc) from None
         url = f"{self._settings.issuer}/codex/device"
-        return DeviceCode(device_auth_id, user_code.reveal(), _interval(body), url)
+        return DeviceCode(device_auth_id, user_code, _interval(answer.member("interval")), url)
 
     async def poll_device(self, device: DeviceCode) -> DeviceAnswer:
         """Ask once whether the user has agreed (RFC 8628, sections 3.4 and 3.5; 403 and 404 mean not yet).
 
         Raises TransientLoginError where asking again may help, and LoginError where the login is over.
         """
-        params = {"device_auth_id": device.device_auth_id.reveal(), "user_code": device.user_code}
+        params = {"device_auth_id": device.device_auth_id, "user_code": device.user_code}
         try:
-            body = await self._http.post_json(f"{self._url}/token", params)
-            code, verifier = required(body, "authorization_code"), required(body, "code_verifier")
-            challenge = optional(body, "code_challenge")
+            answer = await self._http.post_json(f"{self._url}/token", params)
+            code, verifier = answer.required("authorization_code"), answer.required("code_verifier")
+            challenge = answer.optional("code_challenge")
         except Failure as exc:
             return _poll_again(exc)
         return DeviceGrant(code, verifier, challenge.reveal() if challenge else None)
@@ -110,9 +110,8 @@ class DeviceClient:
         )
 
 
-def _interval(body: object) -> float:
+def _interval(raw: object) -> float:
     """Read the seconds between two polls, a string or a number. What is no duration counts as missing."""
-    raw = body.get("interval") if isinstance(body, dict) else None
     if isinstance(raw, str | int | float) and re.fullmatch(r"\d{1,6}(\.\d{1,3})?", str(raw).strip(), re.ASCII):
         return float(raw)
     return DEFAULT_INTERVAL_SECONDS

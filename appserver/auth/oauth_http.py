@@ -8,7 +8,7 @@ it, so import it late.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import anyio
 import httpx
@@ -18,8 +18,13 @@ from appserver.http import describe, error_code
 from protocol.base import Secret
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
     from appserver.http import Http
     from appserver.session import Session
+
+    Params: TypeAlias = Mapping[str, str | Secret]
+    Post: TypeAlias = Callable[[httpx.AsyncClient], Awaitable[httpx.Response]]
 
 REQUEST_SECONDS: Final = 45.0
 """For one whole request. Http bounds the silence between two bytes; this, an answer that only trickles."""
@@ -41,26 +46,63 @@ class Unusable(Failure):
         super().__init__(f"the issuer's answer cannot be used: {problem}")
 
 
+class Answer:
+    """The JSON of a 2xx answer, or None if it was none. Its repr shows none of it."""
+
+    __slots__ = ("_body",)
+
+    def __init__(self, body: object) -> None:
+        self._body = body
+
+    def member(self, name: str) -> object:
+        """Return a member of any type. Raises Unusable if there are no members."""
+        if not isinstance(self._body, dict):
+            raise Unusable("it is not a JSON object")
+        return self._body.get(name)
+
+    def required(self, *names: str) -> Secret:
+        """Return the first of these strings that is there. Raises Unusable."""
+        for name in names:
+            if value := self.optional(name):
+                return value
+        raise Unusable(f"{names[0]} is missing")
+
+    def optional(self, name: str) -> Secret | None:
+        """Return a string that may be missing (null and "" count as missing), and may be sent in a header.
+
+        Raises Unusable. RFC 6749, appendix A: tokens and codes are visible ASCII.
+        """
+        value = self.member(name)
+        if value is None or value == "":
+            return None
+        if not isinstance(value, str) or not value.isascii() or not value.isprintable():
+            raise Unusable(f"{name} is not a string of visible ASCII")
+        return Secret(value)
+
+
 class IssuerHttp:
-    """Posts to the issuer, once for each call: no method retries."""
+    """Posts to the issuer, once for each call: no method retries.
+
+    Secrets are revealed in the call of httpx and in no variable of ours: an error may be recorded with those.
+    """
 
     def __init__(self, http: Http, session: Session) -> None:
         self._http = http
         self._session = session
 
-    async def post_form(self, url: str, form: dict[str, str], seconds: float = REQUEST_SECONDS) -> object:
-        """Return the JSON of a 2xx answer, None if it is none. Raises Failure in all other cases."""
-        return await self._post(url, seconds, data=form)
+    async def post_form(self, url: str, form: Params, seconds: float = REQUEST_SECONDS) -> Answer:
+        """Post a form. Raises Failure unless the answer is 2xx."""
+        return await self._ask(url, seconds, lambda client: client.post(url, data=_revealed(form)))
 
-    async def post_json(self, url: str, params: dict[str, str], seconds: float = REQUEST_SECONDS) -> object:
-        """Return what post_form does, and raise what it raises. It names the client, too."""
+    async def post_json(self, url: str, params: Params, seconds: float = REQUEST_SECONDS) -> Answer:
+        """Post JSON, in the client's name. Raises Failure unless the answer is 2xx."""
         headers = {"originator": self._session.originator, "User-Agent": self._session.user_agent}
-        return await self._post(url, seconds, json=params, headers=headers)
+        return await self._ask(url, seconds, lambda client: client.post(url, json=_revealed(params), headers=headers))
 
-    async def _post(self, url: str, seconds: float, **content: Any) -> object:  # noqa: ANN401 - httpx's arguments
+    async def _ask(self, url: str, seconds: float, post: Post) -> Answer:
         try:
             with anyio.fail_after(seconds):
-                response = await self._http.client(url).post(url, **content)
+                response = await post(self._http.client(url))
         except httpx.HTTPError as exc:
             raise Failure(describe(exc, url)) from None
         except httpx.InvalidURL:
@@ -70,7 +112,7 @@ class IssuerHttp:
         except ConfigError as exc:  # of the CA file
             raise Failure(exc.message) from None
         if response.is_success:
-            return _json(response)
+            return Answer(_json(response))
         code = _code(_json(response))
         raise Failure(
             f"the issuer answered HTTP {response.status_code}{f', {code}' if code else ''}",
@@ -79,27 +121,8 @@ class IssuerHttp:
         )
 
 
-def required(body: object, *names: str) -> Secret:
-    """Return the first of these members that is there. Raises Unusable."""
-    for name in names:
-        if value := optional(body, name):
-            return value
-    raise Unusable(f"{names[0]} is missing")
-
-
-def optional(body: object, name: str) -> Secret | None:
-    """Return a string that may be missing (null and "" count as missing), and may be sent in a header.
-
-    Raises Unusable. RFC 6749, appendix A: tokens and codes are visible ASCII.
-    """
-    if not isinstance(body, dict):
-        raise Unusable("it is not a JSON object")
-    value = body.get(name)
-    if value is None or value == "":
-        return None
-    if not isinstance(value, str) or not value.isascii() or not value.isprintable():
-        raise Unusable(f"{name} is not a string of visible ASCII")
-    return Secret(value)
+def _revealed(params: Params) -> dict[str, str]:
+    return {name: value.reveal() if isinstance(value, Secret) else value for name, value in params.items()}
 
 
 def _json(response: httpx.Response) -> object:

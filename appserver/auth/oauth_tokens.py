@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Final
 
 import httpx
 
-from appserver.auth.oauth_http import Failure, Unusable, optional, required
+from appserver.auth.oauth_http import Failure, Unusable
 from appserver.errors import LoginError, RefreshError
 from appserver.log import warn
 
 if TYPE_CHECKING:
-    from appserver.auth.oauth_http import IssuerHttp
+    from appserver.auth.oauth_http import Answer, IssuerHttp, Params
     from appserver.settings import Settings
     from protocol.base import Secret
 
@@ -57,17 +57,17 @@ class TokenClient:
         self._settings = settings
         self._exchange_url = f"{settings.issuer}/oauth/token"  # token_url is for refreshes only
 
-    async def exchange_code(self, code: str, verifier: Secret, redirect_uri: str) -> IssuedTokens:
+    async def exchange_code(self, code: Secret, verifier: Secret, redirect_uri: str) -> IssuedTokens:
         """Exchange an authorization code for tokens (RFC 6749, section 4.1.3; RFC 7636, section 4.5).
 
         Raises LoginError. The id token and the access token are there in what is returned.
         """
-        form = {
+        form: Params = {
             "grant_type": "authorization_code",
             "client_id": self._settings.client_id,
             "code": code,
             "redirect_uri": redirect_uri,
-            "code_verifier": verifier.reveal(),
+            "code_verifier": verifier,
         }
         try:
             return _tokens(await self._http.post_form(self._exchange_url, form), "id_token", "access_token")
@@ -76,15 +76,16 @@ class TokenClient:
 
     async def exchange_api_key(self, id_token: Secret) -> Secret | None:
         """Ask for an API key in the user's name (RFC 8693). None: there is none to be had; it is optional."""
-        form = {
+        form: Params = {
             "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
             "client_id": self._settings.client_id,
             "requested_token": "openai-api-key",
-            "subject_token": id_token.reveal(),
+            "subject_token": id_token,
             "subject_token_type": "urn:ietf:params:oauth:token-type:id_token",
         }
         try:
-            return optional(await self._http.post_form(self._exchange_url, form, API_KEY_SECONDS), "access_token")
+            answer = await self._http.post_form(self._exchange_url, form, API_KEY_SECONDS)
+            return answer.optional("access_token")
         except Failure:
             return None
 
@@ -93,10 +94,10 @@ class TokenClient:
 
         Raises RefreshError: permanent where the issuer will never take this token again.
         """
-        params = {
+        params: Params = {
             "client_id": self._settings.client_id,
             "grant_type": "refresh_token",
-            "refresh_token": refresh_token.reveal(),
+            "refresh_token": refresh_token,
         }
         try:
             return _tokens(await self._http.post_json(self._settings.token_url, params))
@@ -105,18 +106,18 @@ class TokenClient:
 
     async def revoke(self, token: Secret, hint: str) -> None:
         """Ask the issuer to forget a token (RFC 7009). Best effort: what goes wrong is logged, not raised."""
-        params = {"token": token.reveal(), "token_type_hint": hint, "client_id": self._settings.client_id}
+        params: Params = {"token": token, "token_type_hint": hint, "client_id": self._settings.client_id}
         try:
             await self._http.post_json(self._settings.revoke_url, params, REVOKE_SECONDS)
         except Failure as exc:
             warn(f"a token was not revoked: {exc}")
 
 
-def _tokens(body: object, *names: str) -> IssuedTokens:
+def _tokens(answer: Answer, *names: str) -> IssuedTokens:
     """Read the tokens, of which those named must be there. Raises Unusable."""
     for name in names:
-        required(body, name)
-    tokens = IssuedTokens(*(optional(body, name) for name in ("id_token", "access_token", "refresh_token")))
+        answer.required(name)
+    tokens = IssuedTokens(*(answer.optional(name) for name in ("id_token", "access_token", "refresh_token")))
     if not (tokens.id_token or tokens.access_token or tokens.refresh_token):
         raise Unusable("it holds no token")
     return tokens

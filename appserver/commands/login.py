@@ -78,7 +78,7 @@ async def _with_device_code(environ: Mapping[str, str], services: Services) -> i
     device = await flow.start()
     say("Open this address in a browser, on this or any other device:", "", f"  {device.verification_url}", "")
     show_qr(device.verification_url, environ)
-    say("There, type this code, and give it to nobody else:", "", f"  {device.user_code}", "")
+    say("There, type this code, and give it to nobody else:", "", f"  {device.user_code.reveal()}", "")
     say("Waiting for you to sign in. Ctrl-C cancels.")
     await services.finish_login(flow)
     return _welcome(services)

@@ -167,7 +167,7 @@ async def _login_with_device(services: Services) -> DeviceCodeLoginResult:
         "type": "chatgptDeviceCode",
         "loginId": login_id,
         "verificationUrl": device.verification_url,
-        "userCode": device.user_code,
+        "userCode": device.user_code.reveal(),
     }
 
 

@@ -19,13 +19,13 @@ from protocol.base import Secret
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-CODE = "code-of-the-issuer-0123456789"
+CODE = Secret("code-of-the-issuer-0123456789")
 VERIFIER = Secret("verifier-of-this-login-0123456789")
 REFRESH = Secret("refresh-token-of-the-user-0123456789")
 ID_TOKEN = Secret("id-token-of-the-user-0123456789")
 TOKEN_PATH, REVOKE_PATH = "/oauth/token", "/oauth/revoke"
-DEVICE = DeviceCode(Secret("device-auth-id-0123456789"), "ABCD-1234", 5, "http://issuer.test/codex/device")
-SECRETS = (CODE, VERIFIER.reveal(), REFRESH.reveal(), ID_TOKEN.reveal(), DEVICE.device_auth_id.reveal())
+DEVICE = DeviceCode(Secret("device-auth-id-0123456789"), Secret("ABCD-1234"), 5, "http://issuer.test/codex/device")
+SECRETS = tuple(it.reveal() for it in (CODE, VERIFIER, REFRESH, ID_TOKEN, DEVICE.device_auth_id, DEVICE.user_code))
 
 MALFORMED = [
     pytest.param("no JSON at all", id="text"),

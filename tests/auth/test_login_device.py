@@ -16,6 +16,8 @@ from appserver.http import Http
 from appserver.session import Session
 from appserver.settings import Settings
 from appserver.testing import Decision, FakeBackend
+from protocol.base import Secret
+from tests.auth.told import assert_tells_none
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -68,7 +70,7 @@ async def login(backend: FakeBackend, time: Time) -> AsyncIterator[DeviceLogin]:
 async def test_a_confirmed_code_becomes_tokens_and_no_api_key(backend: FakeBackend, login: DeviceLogin) -> None:
     device = await login.start()
     grant = await login.finish()
-    assert device.user_code == "FAKE-0001"
+    assert device.user_code == Secret("FAKE-0001")
     assert grant.tokens.id_token
     assert grant.tokens.access_token
     assert grant.tokens.refresh_token
@@ -174,7 +176,7 @@ async def test_a_verifier_that_does_not_fit_its_challenge_is_not_used(backend: F
     with pytest.raises(LoginError, match="code_challenge") as caught:
         await login.finish()
     assert not backend.requests.to(TOKEN_PATH)
-    assert all(secret not in str(caught.value) for secret in grant.values())
+    assert_tells_none(caught.value, *grant.values())
 
 
 async def test_a_grant_without_a_challenge_is_used(backend: FakeBackend, login: DeviceLogin) -> None:
@@ -193,9 +195,9 @@ async def test_a_failed_exchange_ends_the_login_without_showing_the_code(
     await login.start()
     with pytest.raises(LoginError, match="invalid_grant") as caught:
         await login.finish()
-    for secret in (*grant.values(), *backend.issuer.device.attempts):
-        assert secret not in str(caught.value)
-        assert secret not in caplog.text
+    secrets = (*grant.values(), *backend.issuer.device.attempts)
+    assert_tells_none(caught.value, *secrets)
+    assert all(secret not in caplog.text for secret in secrets)
 
 
 async def test_finish_needs_a_start(login: DeviceLogin) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from appserver.auth.oauth_device import DeviceClient, DeviceGrant, PollAgain, TransientLoginError
 from appserver.errors import LoginError
+from protocol.base import Secret
 from tests.auth.oauth_rig import DEVICE, clients_for, settings_for
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ async def client(backend: FakeBackend) -> AsyncIterator[DeviceClient]:
 async def test_a_device_login_begins_with_a_code_and_a_place(backend: FakeBackend, client: DeviceClient) -> None:
     backend.issuer.device.interval = "7"
     device = await client.request_user_code()
-    assert device.user_code == "FAKE-0001"
+    assert device.user_code == Secret("FAKE-0001")
     assert device.interval_seconds == 7
     assert device.verification_url == f"{backend.url}/codex/device"
     [request] = backend.requests.to(USERCODE_PATH)
@@ -41,7 +42,7 @@ async def test_a_device_login_begins_with_a_code_and_a_place(backend: FakeBacken
 
 async def test_the_user_code_is_found_under_its_other_name(backend: FakeBackend, client: DeviceClient) -> None:
     backend.issuer.device.user_code_field = "usercode"
-    assert (await client.request_user_code()).user_code == "FAKE-0001"
+    assert (await client.request_user_code()).user_code == Secret("FAKE-0001")
 
 
 ODD_INTERVALS: tuple[object, ...] = (None, "", "soon", "-1", -1, "nan", "inf", "1e9", True, [], "9" * 400)
@@ -81,7 +82,7 @@ async def test_a_poll_gives_a_grant_once_the_user_has_agreed(backend: FakeBacken
     assert grant.challenge
     assert backend.requests.to(POLL_PATH)[0].json() == {
         "device_auth_id": device.device_auth_id.reveal(),
-        "user_code": device.user_code,
+        "user_code": device.user_code.reveal(),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,7 +10,6 @@ import pytest
 from appserver.auth.oauth_device import DeviceGrant
 from appserver.auth.oauth_tokens import IssuedTokens, LoginGrant
 from appserver.errors import LoginError, RefreshError
-from protocol.base import Secret
 from tests.auth.oauth_rig import (
     CODE,
     DEVICE,
@@ -19,13 +19,17 @@ from tests.auth.oauth_rig import (
     VERIFIER,
     assert_no_secret,
     clients_for,
+    closed_port_url,
     settings_for,
 )
+from tests.auth.told import assert_tells_none
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from appserver.testing import FakeBackend
+    from appserver.testing.issuer import Issuer
+    from appserver.testing.service import Body
     from tests.auth.oauth_rig import Clients
 
 pytestmark = pytest.mark.anyio
@@ -39,10 +43,8 @@ async def clients(backend: FakeBackend) -> AsyncIterator[Clients]:
 
 def test_no_repr_shows_a_secret() -> None:
     tokens = IssuedTokens(ID_TOKEN, VERIFIER, REFRESH)
-    grant = DeviceGrant(Secret(CODE), VERIFIER, "challenge")
-    shown = repr((tokens, LoginGrant(tokens, REFRESH), grant, DEVICE))
-    assert_no_secret(shown)
-    assert DEVICE.user_code not in shown
+    grant = DeviceGrant(CODE, VERIFIER, "challenge")
+    assert_no_secret(repr((tokens, LoginGrant(tokens, REFRESH), grant, DEVICE)))
 
 
 async def test_no_error_and_no_log_at_any_level_shows_a_secret(
@@ -66,3 +68,67 @@ async def test_no_error_and_no_log_at_any_level_shows_a_secret(
     await clients.tokens.revoke(REFRESH, "refresh_token")
     assert_no_secret(" ".join(texts))
     assert_no_secret(caplog.text)
+
+
+ISSUED = "a-secret-of-the-issuer-0123456789"
+HALF: Body = {"id_token": 7, "access_token": ISSUED, "authorization_code": ISSUED, "device_auth_id": ISSUED}
+"""What is missing or wrong in it makes it malformed, whichever request it answers."""
+
+CALLS: dict[str, Callable[[Clients], Awaitable[object]]] = {
+    "exchange_code": lambda clients: clients.tokens.exchange_code(CODE, VERIFIER, "http://localhost/"),
+    "refresh": lambda clients: clients.tokens.refresh(REFRESH),
+    "request_user_code": lambda clients: clients.devices.request_user_code(),
+    "poll_device": lambda clients: clients.devices.poll_device(DEVICE),
+}
+FAULTS: dict[str, Callable[[Issuer], None]] = {
+    "400": lambda issuer: issuer.fail_next(400, {"error": "invalid_grant", "error_description": " ".join(SECRETS)}),
+    "401": lambda issuer: issuer.fail_next(401, {"error": {"code": "refresh_token_reused", "message": ISSUED}}),
+    "500": lambda issuer: issuer.fail_next(500, " ".join(SECRETS)),
+    "expired": lambda issuer: issuer.fail_next(400, {"error": "expired_token", "echo": ISSUED}),
+    "text": lambda issuer: issuer.fail_next(200, ISSUED),
+    "list": lambda issuer: issuer.fail_next(200, f'["{ISSUED}"]'),
+    "half": lambda issuer: issuer.fail_next(200, HALF),
+    "not ASCII": lambda issuer: issuer.fail_next(200, dict.fromkeys(HALF, f"{ISSUED}\n")),
+    "cut": lambda issuer: issuer.cut_next(),
+}
+both = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+
+
+@both
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+async def test_no_frame_of_a_failed_request_holds_a_secret(
+    backend: FakeBackend,
+    clients: Clients,
+    call: Callable[[Clients], Awaitable[object]],
+    fault: Callable[[Issuer], None],
+) -> None:
+    fault(backend.issuer)
+    with pytest.raises((LoginError, RefreshError)) as caught:
+        await call(clients)
+    assert_tells_none(caught.value, *SECRETS, ISSUED)
+
+
+@both
+async def test_no_frame_holds_a_secret_where_the_issuer_cannot_be_reached(
+    call: Callable[[Clients], Awaitable[object]],
+) -> None:
+    async with clients_for(settings_for(closed_port_url())) as clients:
+        with pytest.raises((LoginError, RefreshError)) as caught:
+            await call(clients)
+    assert_tells_none(caught.value, *SECRETS)
+
+
+@both
+async def test_a_fault_of_the_http_stack_meets_no_secret_in_our_frames(
+    clients: Clients, call: Callable[[Clients], Awaitable[object]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def break_down(*_: object, **__: object) -> None:
+        raise RuntimeError("a fault of a library")
+
+    monkeypatch.setattr("httpx.AsyncClient.post", break_down)
+    with pytest.raises(RuntimeError) as caught:
+        await call(clients)
+    frames = [frame for frame, _ in traceback.walk_tb(caught.value.__traceback__)]
+    ours = [repr(frame.f_locals) for frame in frames if frame.f_globals["__name__"].startswith("appserver.")]
+    assert len(ours) > 1
+    assert_no_secret("".join(ours))

@@ -52,7 +52,7 @@ async def test_code_exchange_is_the_form_of_the_rfc(backend: FakeBackend, client
     assert request.form() == {
         "grant_type": "authorization_code",
         "client_id": "app_EMoamEEZ73f0CkXaXp7hrann",
-        "code": CODE,
+        "code": CODE.reveal(),
         "redirect_uri": "http://localhost:1455/auth/callback",
         "code_verifier": VERIFIER.reveal(),
     }

@@ -6,7 +6,6 @@ import dataclasses
 import importlib
 import pickle
 import pkgutil
-import traceback
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,15 +18,14 @@ from appserver.auth.oauth_http import IssuerHttp
 from appserver.auth.oauth_tokens import TokenClient
 from appserver.auth.redemption import Redeemer
 from appserver.auth.refresher import RefreshedTokens, RefreshRequest, renewed
-from appserver.errors import AppServerError
 from appserver.http import Http
 from appserver.session import Session
 from appserver.settings import Settings
 from protocol.base import Secret
 from tests.auth.manager_rig import ScriptedRefresher, external, jwt, managed, running_manager
+from tests.auth.told import Told, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from appserver.testing import FakeBackend
@@ -77,14 +75,6 @@ def _value(annotation: str) -> object:
     return None
 
 
-def shown(value: object) -> Iterator[str]:
-    """Every way in which a value becomes text."""
-    yield repr(value)
-    yield str(value)
-    yield f"{value!r:.2000}"
-    yield "%s %r" % (value, value)  # noqa: UP031 - as logging does it
-
-
 @pytest.mark.parametrize("kind", auth_dataclasses(), ids=lambda kind: kind.__qualname__)
 def test_a_dataclass_of_the_auth_package_does_not_show_its_secrets(kind: type[Any]) -> None:
     for text in shown(filled(kind)):
@@ -108,33 +98,6 @@ def test_settings_do_not_show_what_may_hold_secrets() -> None:
 def test_a_credential_is_not_pickled(credential: ManagedTokens | ExternalTokens | ApiKey) -> None:
     with pytest.raises(TypeError):
         pickle.dumps(credential)
-
-
-class Told:
-    """Catches what was raised on purpose and renders it with the locals of every frame of ours.
-
-    Without them at the seams where a file or an answer is raw: there, a local is what was read or is to be sent.
-    """
-
-    def __init__(self, *secrets: str, with_locals: bool = True) -> None:
-        self._with_locals = with_locals
-        self._secrets = [part for one in secrets for part in (one.split(".")[1:2] if one.count(".") == 2 else [one])]
-        self.count = 0
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, trace: object) -> bool:
-        assert isinstance(exc, AppServerError), "nothing was raised"
-        assert exc.__traceback__ is not None
-        within = exc.with_traceback(exc.__traceback__.tb_next)  # without the test's own frame, which knows them all
-        text = "".join(traceback.TracebackException.from_exception(within, capture_locals=self._with_locals).format())
-        text += "".join(shown(exc)) + repr(exc.args) + repr(vars(exc))
-        for secret in self._secrets:
-            at = text.find(secret)
-            assert at < 0, f"a secret stands in {text[max(0, at - 300) : at]!r}"
-        self.count += 1
-        return True
 
 
 def test_refusing_external_tokens_shows_none_of_them() -> None:
@@ -181,11 +144,11 @@ async def test_a_refresh_that_fails_shows_no_token(tmp_path: Path) -> None:
 
 async def test_requests_to_the_issuer_that_fail_show_nothing_they_carried(backend: FakeBackend) -> None:
     settings = Settings(home="unused", issuer=backend.url, token_url=f"{backend.url}/oauth/token")
-    http, told = Http(settings), Told(HIDDEN, with_locals=False)
+    http, told = Http(settings), Told(HIDDEN)
     client = TokenClient(IssuerHttp(http, Session()), settings)
     with told:
         await client.refresh(Secret(HIDDEN))
     with told:
-        await client.exchange_code(HIDDEN, Secret(HIDDEN), "http://localhost/")
+        await client.exchange_code(Secret(HIDDEN), Secret(HIDDEN), "http://localhost/")
     await http.close()
     assert told.count == 2
