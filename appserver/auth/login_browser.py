@@ -12,22 +12,23 @@ import html
 import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import urlencode
 
 import anyio
 
 from appserver import loopback
+from appserver.auth.login_redirect import read_pasted, read_redirect
 from appserver.auth.oauth_tokens import LoginGrant
 from appserver.auth.pkce import new_pkce, new_state
 from appserver.errors import LoginError
-from appserver.log import redacted
 from appserver.loopback import Response, bind, serve
 from protocol.base import Secret
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Sequence
 
+    from appserver.auth.login_redirect import Redirect
     from appserver.auth.oauth_tokens import TokenClient
     from appserver.loopback import Request
     from appserver.session import Session
@@ -47,9 +48,6 @@ NOT_COMPLETED: Final = "Login was not completed"
 
 PAGE_SECONDS: Final = 5.0
 """For the browser to take its last page, once the login is decided."""
-
-MAX_DESCRIPTION: Final = 200
-"""Characters shown of the issuer's description of an error."""
 
 _HEADERS: Final = {
     "Content-Type": "text/html; charset=utf-8",
@@ -125,17 +123,13 @@ class BrowserLogin:
             self.close()
         return self._result()
 
-    async def paste(self, redirect_url: str) -> LoginGrant:
+    async def paste(self, redirect_url: Secret) -> LoginGrant:
         """Complete the login with the URL that the browser was sent to, where it could not be reached.
 
         `finish` must be running; it ends with the same result. Raises LoginError. A URL that does not belong
         to this login changes nothing.
         """
-        try:
-            query = dict(parse_qsl(urlsplit(redirect_url.strip()).query, keep_blank_values=True))
-        except ValueError:
-            raise LoginError("That is not a URL") from None
-        self._receive(query)
+        self._receive(read_pasted(redirect_url))
         with anyio.move_on_after(LOGIN_SECONDS):
             await self._decided.wait()
         return self._result()
@@ -170,7 +164,7 @@ class BrowserLogin:
         if request.method != "GET":
             return Response(405, _HEADERS | {"Allow": "GET"}, _page("Not allowed", "Only GET is answered here."))
         try:
-            self._receive(request.query)
+            self._receive(read_redirect(request.query))
         except LoginError as exc:
             return Response(400, _HEADERS, _page("Sign-in not accepted", exc.message))
         self._pages_due += 1
@@ -179,16 +173,14 @@ class BrowserLogin:
         headers = _HEADERS | {"Content-Length": str(len(outcome.page))}
         return Response(outcome.status, headers, self._last_page(outcome.page))
 
-    def _receive(self, query: Mapping[str, str]) -> None:
+    def _receive(self, redirect: Redirect) -> None:
         """Take what came back from the issuer; only the first counts. Raises LoginError if it is not ours."""
-        state = query.get("state", "").encode("utf-8", "surrogatepass")
-        if not secrets.compare_digest(state, self._state.encode()):
+        if not secrets.compare_digest(redirect.state.reveal().encode("utf-8", "surrogatepass"), self._state.encode()):
             raise LoginError("This address belongs to another sign-in. Use the link that was opened last")
-        code = query.get("code", "")
-        if "error" not in query and not (code and code.isascii() and code.isprintable()):  # RFC 6749, A.11
+        if redirect.result is None:
             raise LoginError("The address holds no authorization code. Sign in again")
         if self._redirect is None:
-            self._redirect = _issuer_error(query) if "error" in query else Secret(code)
+            self._redirect = redirect.result
             self._redirected.set()
 
     async def _serve(self) -> None:
@@ -226,7 +218,7 @@ class BrowserLogin:
     def _result(self) -> LoginGrant:
         result = self._outcome.result if self._outcome else LoginError(NOT_COMPLETED)
         if isinstance(result, LoginError):
-            raise result
+            raise LoginError(result.message)  # anew: finish and paste each raise it, with a traceback of their own
         return result
 
     async def _last_page(self, page: bytes) -> AsyncIterator[bytes]:
@@ -268,13 +260,6 @@ def _bind_both(port: int) -> list[socket.socket]:
 
 def _bind_ipv6(port: int) -> socket.socket:
     return loopback.bind(port, "::1")
-
-
-def _issuer_error(query: Mapping[str, str]) -> LoginError:
-    """Put the issuer's refusal (RFC 6749, section 4.1.2.1) into words; its own are cut to one short line."""
-    said = " ".join((query.get("error_description") or query["error"]).split())
-    shown = "".join(char for char in redacted(said) if char.isprintable())
-    return LoginError(f"The issuer ended the sign-in: {shown[:MAX_DESCRIPTION] or 'it does not say why'}")
 
 
 def _failed(error: LoginError, status: int = 400) -> _Outcome:

@@ -123,7 +123,7 @@ class _Pasted:
         """What the person was told last."""
         self._flow = flow
 
-    async def take(self, line: str) -> None:
+    async def take(self, line: Secret) -> None:
         """Try a line."""
         try:
             await self._flow.paste(line)

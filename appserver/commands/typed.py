@@ -31,8 +31,8 @@ MAX_WAITING_LINES = 16
 """Lines that were typed ahead; the reader waits beyond that."""
 
 
-async def each_line(take: Callable[[str], Awaitable[None]]) -> None:
-    """Hand every line of stdin to `take`, until its end or until cancelled."""
+async def each_line(take: Callable[[Secret], Awaitable[None]]) -> None:
+    """Hand every line of stdin to `take`, until its end or until cancelled. What is pasted may hold a code."""
     if sys.stdin is None:  # closed at start: its number may stand for something else by now
         return
     send, receive = create_memory_object_stream[str](MAX_WAITING_LINES)
@@ -41,7 +41,7 @@ async def each_line(take: Callable[[str], Awaitable[None]]) -> None:
         Thread(target=_pump, args=(sys.stdin.fileno(), portal, send), daemon=True).start()
         async for line in receive:
             if line.strip():
-                await take(line.strip())
+                await take(Secret(line.strip()))
 
 
 def read_key() -> Secret:

@@ -25,10 +25,14 @@ from appserver.loopback import bind
 from appserver.session import Session
 from appserver.settings import Settings
 from appserver.testing import FakeBackend
+from protocol.base import Secret
+from tests.auth.told import assert_tells_none
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
     from email.message import Message
+
+    from appserver.auth.login_redirect import Redirect
 
 pytestmark = pytest.mark.anyio
 
@@ -339,11 +343,11 @@ async def test_a_callback_that_comes_twice_is_exchanged_once_and_answered_twice(
         asked_again = anyio.Event()
         answer = attempt.login._receive
 
-        def receive(query: dict[str, str]) -> None:
-            answer(query)
+        def receive(redirect: Redirect) -> None:
+            answer(redirect)
             asked_again.set()
 
-        attempt.login._receive = receive  # type: ignore[assignment, method-assign] # to see it come in
+        attempt.login._receive = receive  # type: ignore[method-assign] # to see it come in
         tasks.start_soon(load, url)
         with anyio.fail_after(WAIT_SECONDS):
             await asked_again.wait()
@@ -513,7 +517,7 @@ async def test_finish_needs_a_start(lab: Lab) -> None:
 
 async def test_a_pasted_redirect_url_completes_the_login(backend: FakeBackend, lab: Lab) -> None:
     async with lab.attempt() as attempt:
-        pasted = await attempt.login.paste(f"  {await attempt.sign_in()}\n")
+        pasted = await attempt.login.paste(Secret(f"  {await attempt.sign_in()}\n"))
         assert await attempt.granted() == pasted
     assert pasted.tokens.access_token
     assert pasted.api_key
@@ -523,8 +527,8 @@ async def test_a_pasted_redirect_url_completes_the_login(backend: FakeBackend, l
 async def test_what_is_no_redirect_url_is_refused_and_the_login_goes_on(lab: Lab, url: str) -> None:
     async with lab.attempt() as attempt:
         with pytest.raises(LoginError):
-            await attempt.login.paste(url)
-        assert (await attempt.login.paste(await attempt.sign_in())).tokens.access_token
+            await attempt.login.paste(Secret(url))
+        assert (await attempt.login.paste(Secret(await attempt.sign_in()))).tokens.access_token
 
 
 @pytest.mark.parametrize("query", [{"code": "c", "state": "wrong"}, {"code": "c", "state": "\ud800"}])
@@ -533,7 +537,7 @@ async def test_a_pasted_url_with_a_wrong_state_changes_nothing(
 ) -> None:
     async with lab.attempt() as attempt:
         with pytest.raises(LoginError, match="another sign-in"):
-            await attempt.login.paste(f"http://localhost/auth/callback?code=c&state={query['state']}")
+            await attempt.login.paste(Secret(f"http://localhost/auth/callback?code=c&state={query['state']}"))
         assert not attempt.ended.is_set()
     assert not backend.requests.to(TOKEN_PATH)
 
@@ -542,7 +546,7 @@ async def test_a_pasted_refusal_ends_the_login(backend: FakeBackend, lab: Lab) -
     backend.issuer.deny_next()
     async with lab.attempt() as attempt:
         with pytest.raises(LoginError, match="The fake user said no"):
-            await attempt.login.paste(await attempt.sign_in())
+            await attempt.login.paste(Secret(await attempt.sign_in()))
         await attempt.failed()
 
 
@@ -551,7 +555,7 @@ async def test_a_paste_that_is_given_up_does_not_end_the_login(backend: FakeBack
     async with lab.attempt() as attempt:
         url = await attempt.sign_in()
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(attempt.login.paste, url)
+            tasks.start_soon(attempt.login.paste, Secret(url))
             await gate.reached.wait()
             tasks.cancel_scope.cancel()
         gate.release()
@@ -562,7 +566,7 @@ async def test_a_paste_into_a_cancelled_login_is_told_so(backend: FakeBackend, l
     async with lab.attempt() as attempt:
         url = await attempt.sign_in()
     with anyio.fail_after(WAIT_SECONDS), pytest.raises(LoginError, match="not completed"):
-        await attempt.login.paste(url)
+        await attempt.login.paste(Secret(url))
     assert not backend.requests.to(TOKEN_PATH)
 
 
@@ -589,3 +593,17 @@ async def test_no_page_no_error_and_no_log_shows_a_secret(
     told = f"{page.text}{page.headers}{attempt.error!r}{attempt.grant!r}{attempt.login!r}{caplog.text}"
     assert len(secrets) == (7 if status == 200 else 3)
     assert not [secret for secret in secrets if secret in told]
+    if attempt.error:
+        assert_tells_none(attempt.error, *secrets)
+
+
+async def test_no_frame_of_a_paste_that_fails_holds_a_secret(backend: FakeBackend, lab: Lab) -> None:
+    backend.issuer.fail_next(500, path=TOKEN_PATH)
+    async with lab.attempt() as attempt:
+        url, state = await attempt.sign_in(), attempt.query["state"]
+        code = dict(parse_qsl(urlsplit(url).query))["code"]
+        for pasted in (url.replace("state=", "state=another"), url.replace(code, f"{code}%0A"), f"http://[{url}", url):
+            with pytest.raises(LoginError) as caught:
+                await attempt.login.paste(Secret(pasted))
+            assert_tells_none(caught.value, code, state)
+        assert_tells_none(await attempt.failed(), code, state)
