@@ -1,7 +1,7 @@
 """What the handlers work with: accounts, logins, threads and turns, joined to each other and to the parent.
 
 The heavy ones (HTTP, the model client, the login flows) are made when first asked for, so that answering the
-handshake does not import them. `auth` and `llm` do not know each other; the two small adapters here join them.
+handshake does not import them.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from appserver.auth.refresh_parent import ParentCalls
 from appserver.auth.refresher import load_refresher
 from appserver.auth.restrictions import check_credential
 from appserver.auth.stores import open_store
-from appserver.errors import LoginError, NotSignedIn, RequestError
+from appserver.errors import LoginError, RequestError
 from protocol.account import plan_type
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from appserver.auth.credentials import ChatgptTokens, Held
+    from appserver.auth.credentials import ChatgptTokens
     from appserver.auth.login_browser import BrowserLogin
     from appserver.auth.login_device import DeviceLogin
     from appserver.auth.oauth_http import IssuerHttp
     from appserver.auth.oauth_tokens import LoginGrant, TokenClient
     from appserver.auth.refresher import Refresher
     from appserver.auth.store import CredentialStore
+    from appserver.backend import Authority, Backend
     from appserver.http import Http
-    from appserver.llm.authorized import Access
-    from appserver.llm.client import EventStream, ModelClient, ModelRequest
+    from appserver.llm.client import ModelClient
     from appserver.session import Session
     from appserver.settings import Provider, Settings
     from appserver.tasks import Tasks
@@ -39,10 +39,6 @@ if TYPE_CHECKING:
     from appserver.turns.manager import TurnManager
     from appserver.turns.threads import Threads
     from protocol.account import AccountUpdatedNotification, LoginCompletedNotification
-
-
-REVOKE_SECONDS = 3.0
-"""What telling the issuer of a logout may take, also while the process ends."""
 
 
 class LoginFlow(Protocol):
@@ -170,14 +166,14 @@ class Services:
 
         emit = self.parent.notify
         desk = ToolDesk(self.parent, self.settings.tool_timeout)
-        return TurnManager(TurnRunner(_Backend(self), emit, self._room, desk), self._tasks, emit)
+        return TurnManager(TurnRunner(self.backend, emit, self._room, desk), self._tasks, emit)
 
     @cached_property
     def compactor(self) -> Compactor:
         """What makes long conversations short."""
         from appserver.turns.compaction import Compactor
 
-        return Compactor(_Backend(self), self.parent.notify)
+        return Compactor(self.backend, self.parent.notify)
 
     @property
     def has_turns(self) -> bool:
@@ -210,7 +206,16 @@ class Services:
     @cached_property
     def authority(self) -> Authority:
         """Credentials for the model backend."""
+        from appserver.backend import Authority
+
         return Authority(self.auth)
+
+    @cached_property
+    def backend(self) -> Backend:
+        """The model backend, credentials taken care of."""
+        from appserver.backend import Backend
+
+        return Backend(self.authority, lambda: self.model)
 
     async def close(self) -> None:
         """Close what was opened."""
@@ -237,57 +242,11 @@ class Services:
         return ParentRefresher(self.parent, self.settings.refresh_timeout)
 
     async def _revoke(self, credential: ManagedTokens) -> None:
-        from anyio import move_on_after
+        from anyio import CancelScope
 
-        # Shielded: the process may be told to end right after a logout.
-        with move_on_after(REVOKE_SECONDS, shield=True):
+        # Shielded, because the process may be told to end right after a logout. The request has a bound of its own.
+        with CancelScope(shield=True):
             if credential.refresh_token:
                 await self.token_client.revoke(credential.refresh_token, "refresh_token")
             else:
                 await self.token_client.revoke(credential.access_token, "access_token")
-
-
-class Authority:
-    """The credential manager as the model client sees it (`llm.authorized.Authority`)."""
-
-    def __init__(self, auth: AuthManager) -> None:
-        self._auth = auth
-
-    async def access(self) -> Access:
-        """Return what to send. Raises AuthError, NotSignedIn if there is nothing."""
-        held = await self._auth.fresh()
-        if held is None:
-            raise NotSignedIn("Not signed in: use account/login/start first")
-        return _access(held)
-
-    async def renewed(self, refused: Access) -> Access:
-        """Return what to send in place of what was refused. Raises AuthError."""
-        return _access(await self._auth.renew(refused.generation))
-
-
-class _Backend:
-    """The model backend as a turn sees it (`turns.runner.Backend`): credentials are taken care of."""
-
-    def __init__(self, services: Services) -> None:
-        self._services = services
-
-    async def open(self, request: ModelRequest) -> EventStream:
-        """Send a request and return its running answer. Raises BackendError or AuthError."""
-        from appserver.llm.authorized import Access, authorized
-
-        model, provider = self._services.model, request.provider
-        if provider.api_key is not None:
-            own_key = Access(provider.api_key, None, is_chatgpt=False, generation=0)
-            return await model.open(request, own_key)
-        if not provider.requires_openai_auth:
-            return await model.open(request, None)
-        return await authorized(self._services.authority, lambda access: model.open(request, access))
-
-
-def _access(held: Held) -> Access:
-    from appserver.llm.authorized import Access
-
-    credential = held.credential
-    if isinstance(credential, ApiKey):
-        return Access(credential.bearer, None, is_chatgpt=False, generation=held.generation)
-    return Access(credential.bearer, credential.account_id, is_chatgpt=True, generation=held.generation)

@@ -32,6 +32,7 @@ ORDER = (
     ("appserver.auth",),
     ("appserver.llm",),
     ("appserver.turns",),  # consumes the model's events, so it knows llm's types
+    ("appserver.backend",),
     ("appserver.services",),
     ("appserver.handlers", "appserver.commands"),  # for a parent, and for a person at a terminal
     ("appserver.wiring",),
@@ -43,7 +44,7 @@ ORDER = (
 )
 
 SIBLINGS = ("appserver.rpc", "appserver.auth", "appserver.llm")
-"""They declare what they need as Protocols; services joins them."""
+"""They declare what they need as Protocols; services and backend join them."""
 
 ONLY = {
     # What stands beside the server rather than in it, and all that it may know of it.

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 API_KEY_SECONDS: Final = 10.0
 """For the optional API key: the user is looking at a browser that waits for it."""
 
-REVOKE_SECONDS: Final = 5.0
-"""For revoking a token: a logout must not feel broken because the issuer is slow."""
+REVOKE_SECONDS: Final = 3.0
+"""For revoking a token, also while the process ends: a logout must not feel broken because the issuer is slow."""
 
 _ENDED: Final = {
     "refresh_token_expired": "its refresh token has expired",

@@ -1,0 +1,60 @@
+"""The model backend, credentials taken care of: joins `auth` and `llm`, which do not know each other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from appserver.auth.credentials import ApiKey
+from appserver.errors import NotSignedIn
+from appserver.llm.authorized import Access, authorized
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from appserver.auth.credentials import Held
+    from appserver.auth.manager import AuthManager
+    from appserver.llm.client import EventStream, ModelClient, ModelRequest
+
+
+class Authority:
+    """The credential manager as the model client sees it (`llm.authorized.Authority`)."""
+
+    def __init__(self, auth: AuthManager) -> None:
+        self._auth = auth
+
+    async def access(self) -> Access:
+        """Return what to send. Raises AuthError, NotSignedIn if there is nothing."""
+        held = await self._auth.fresh()
+        if held is None:
+            raise NotSignedIn("Not signed in: use account/login/start first")
+        return _access(held)
+
+    async def renewed(self, refused: Access) -> Access:
+        """Return what to send in place of what was refused. Raises AuthError."""
+        return _access(await self._auth.renew(refused.generation))
+
+
+class Backend:
+    """The model client as a turn sees it (`turns.runner.Backend`)."""
+
+    def __init__(self, authority: Authority, model: Callable[[], ModelClient]) -> None:
+        """`model`: makes the client, or returns it; its import takes longer than the start of a turn should."""
+        self._authority = authority
+        self._model = model
+
+    async def open(self, request: ModelRequest) -> EventStream:
+        """Send a request and return its running answer. Raises BackendError or AuthError."""
+        model, provider = self._model(), request.provider
+        if provider.api_key is not None:
+            own_key = Access(provider.api_key, None, is_chatgpt=False, generation=0)
+            return await model.open(request, own_key)
+        if not provider.requires_openai_auth:
+            return await model.open(request, None)
+        return await authorized(self._authority, lambda access: model.open(request, access))
+
+
+def _access(held: Held) -> Access:
+    credential = held.credential
+    if isinstance(credential, ApiKey):
+        return Access(credential.bearer, None, is_chatgpt=False, generation=held.generation)
+    return Access(credential.bearer, credential.account_id, is_chatgpt=True, generation=held.generation)
