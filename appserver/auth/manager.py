@@ -8,7 +8,6 @@ method never waits, so between two awaits the state is whole without a lock.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -16,14 +15,13 @@ from appserver.auth.credentials import ApiKey, ExternalTokens, Held, ManagedToke
 from appserver.auth.dead_tokens import DeadTokens
 from appserver.auth.redemption import Redeemer
 from appserver.auth.refresher import RefreshRequest, checked, renewed
+from appserver.auth.single_flight import SingleFlight
 from appserver.auth.stored import Stored
 from appserver.errors import AuthError, NotSignedIn, RefreshError
-from appserver.log import log_exception, warn
+from appserver.log import warn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from anyio import Event
 
     from appserver.auth.credentials import ChatgptTokens, Credential
     from appserver.auth.refresher import RefreshedTokens, Refresher
@@ -36,18 +34,6 @@ LOOK_SECONDS = 2.0
 
 REFRESHER_SECONDS = 300.0
 """What a refresher may take that has no bound of its own. Turns wait for it."""
-
-
-@dataclass(slots=True)
-class _Flight:
-    """A refresh under way, and why it failed if it did. Any number of callers wait for it."""
-
-    held: Held
-    settled: Event
-    """There is something else to use than `held`, or there will not be."""
-    landed: Event
-    """It is over."""
-    failure: AuthError | None = None
 
 
 class AuthManager:
@@ -65,14 +51,13 @@ class AuthManager:
         """Called when the account changes without a request that asked for it."""
         self._settings = settings
         self._stored = Stored(settings, store)
-        self._tasks = tasks
         self._refresher_for = refresher_for
         self._clock = clock
         self._dead = DeadTokens(None if settings.credentials_store == "ephemeral" else settings.home)
         self._redeemer = Redeemer(settings, store, self._dead, self.timestamp)
         self._held: Held | None = None
         self._generation = 0
-        self._flight: _Flight | None = None
+        self._flight = SingleFlight(tasks, self._refresh)
         self._tried_early: Credential | None = None
 
     def current(self) -> Held | None:
@@ -149,12 +134,14 @@ class AuthManager:
             return held
         if isinstance(held.credential, ApiKey):
             raise RefreshError("The API key is not accepted", permanent=True)
-        return await self._join_flight(held)
+        await self._flight.join(held)
+        if self._held is None:
+            raise NotSignedIn(self.problem or "Signed out during the refresh")
+        return self._held
 
     async def settle(self) -> None:
         """Wait until no refresh is under way, and try once more to store what could not be stored."""
-        if self._flight is not None:
-            await self._flight.landed.wait()
+        await self._flight.landed()
         self._store_again()
 
     async def keep_current(self) -> None:
@@ -175,37 +162,6 @@ class AuthManager:
         return datetime.fromtimestamp(self._clock(), UTC).isoformat().replace("+00:00", "Z")
 
     # Refreshing
-
-    async def _join_flight(self, held: Held) -> Held:
-        from anyio import Event  # late: the porch needs this module before there is a loop
-
-        flight = self._flight
-        if flight is None or flight.held.generation != held.generation:
-            flight = self._flight = _Flight(held, Event(), Event())
-            # In a task of its own: a refresh token is redeemed only once, so the answer must be taken even if the
-            # turn that asked for it is interrupted.
-            self._tasks.start(self._fly, flight)
-        await flight.settled.wait()
-        if self._held is held:
-            raise flight.failure or RefreshError("The refresh was cut off by a shutdown")
-        if self._held is None:
-            raise NotSignedIn(self.problem or "Signed out during the refresh")
-        return self._held
-
-    async def _fly(self, flight: _Flight) -> None:
-        try:
-            await self._refresh(flight.held)
-        except AuthError as exc:
-            flight.failure = exc
-        except Exception as exc:  # noqa: BLE001 - a foreign refresher may raise anything, and turns wait for the end
-            log_exception("a refresher failed unexpectedly", exc)
-            flight.failure = RefreshError("The refresh failed unexpectedly")
-        finally:
-            # One that failed for good stays: whoever still has that credential joins it and is told at once.
-            if self._flight is flight and not _is_final(flight.failure):
-                self._flight = None
-            flight.settled.set()
-            flight.landed.set()
 
     async def _refresh(self, held: Held) -> None:
         old = held.credential
@@ -292,8 +248,7 @@ class AuthManager:
     def _hold(self, credential: Credential | None) -> None:
         self._generation += 1
         self._held = Held(credential, self._generation) if credential else None
-        if self._flight is not None:
-            self._flight.settled.set()  # it is not waited for any more, but runs to its end
+        self._flight.overtake()
 
     # Expiry
 
@@ -305,10 +260,6 @@ class AuthManager:
     def _expires_within(self, credential: Credential, seconds: float) -> bool:
         expires_at = None if isinstance(credential, ApiKey) else credential.claims.expires_at
         return expires_at is not None and expires_at - self._clock() <= seconds
-
-
-def _is_final(failure: AuthError | None) -> bool:
-    return isinstance(failure, RefreshError) and failure.permanent
 
 
 def _face(credential: Credential) -> tuple[object, ...]:
