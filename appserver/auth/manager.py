@@ -1,4 +1,4 @@
-"""The sole owner of the credential in use: who is signed in, since when, and its one refresh at a time.
+"""The sole owner of the credential in use: who is signed in, since when, and when that is renewed.
 
 Each credential it hands out carries a generation. A caller whose request was refused reports the one it used; if that
 is not the current one any more, somebody else has already got a new one. Knows neither HTTP nor JSON-RPC. A plain
@@ -179,14 +179,12 @@ class AuthManager:
 
     async def _asked(self, refresher: Refresher, request: RefreshRequest) -> RefreshedTokens:
         """Ask a refresher that may be anybody's. One that redeems is not cut off like this, or the answer were lost."""
-        from anyio import fail_after
+        from anyio import move_on_after
 
         patience = max(REFRESHER_SECONDS, self._settings.refresh_timeout)
-        try:
-            with fail_after(patience):
-                return checked(await refresher.refresh(request))
-        except TimeoutError:
-            raise RefreshError(f"The refresher did not answer within {patience:g}s") from None
+        with move_on_after(patience):
+            return checked(await refresher.refresh(request))
+        raise RefreshError(f"The refresher did not answer within {patience:g}s")
 
     def _take(self, held: Held, tokens: RefreshedTokens) -> None:
         """Put the parent's renewed tokens in place of the ones they are for. Raises AuthError if they are no good."""
