@@ -63,14 +63,19 @@ class Thread(TypedDict):
     turns: list[Turn]
 
 
-class ThreadStartParams(TypedDict):
-    """Start a thread. What is left out comes from config.toml."""
+class ThreadOptions(TypedDict):
+    """What can be chosen for a thread when it is started, loaded or forked."""
 
     model: NotRequired[str | None]
     modelProvider: NotRequired[str | None]
     cwd: NotRequired[str | None]
     baseInstructions: NotRequired[str | None]
     developerInstructions: NotRequired[str | None]
+
+
+class ThreadStartParams(ThreadOptions):
+    """Start a thread. What is left out comes from config.toml."""
+
     ephemeral: NotRequired[bool | None]
     dynamicTools: NotRequired[list[DynamicTool] | None]
 

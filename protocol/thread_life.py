@@ -4,20 +4,15 @@ from typing import Literal, NotRequired
 
 from typing_extensions import TypedDict
 
-from protocol.thread import Thread, ThreadStartResult
+from protocol.thread import Thread, ThreadOptions, ThreadStartResult
 from protocol.thread_list import InitialTurnsPageParams, TurnsPage
 
 
-class ThreadResumeParams(TypedDict):
+class ThreadResumeParams(ThreadOptions):
     """Load a thread, so that turns can be started in it. The overrides hold from now on; excludeTurns: answer without
     the transcript."""
 
     threadId: str
-    model: NotRequired[str | None]
-    modelProvider: NotRequired[str | None]
-    cwd: NotRequired[str | None]
-    baseInstructions: NotRequired[str | None]
-    developerInstructions: NotRequired[str | None]
     excludeTurns: NotRequired[bool | None]
     initialTurnsPage: NotRequired[InitialTurnsPageParams | None]
 
@@ -30,18 +25,13 @@ class ThreadResumeResult(ThreadStartResult):
     itemsBackwardsCursor: str | None
 
 
-class ThreadForkParams(TypedDict):
+class ThreadForkParams(ThreadOptions):
     """Make a new thread of a thread's turns: all of them, those up to lastTurnId, or those before beforeTurnId."""
 
     threadId: str
     lastTurnId: NotRequired[str | None]
     beforeTurnId: NotRequired[str | None]
     ephemeral: NotRequired[bool | None]
-    model: NotRequired[str | None]
-    modelProvider: NotRequired[str | None]
-    cwd: NotRequired[str | None]
-    baseInstructions: NotRequired[str | None]
-    developerInstructions: NotRequired[str | None]
     excludeTurns: NotRequired[bool | None]
 
 

@@ -1,6 +1,6 @@
 """Browser login: authorization code with PKCE, caught on a loopback port (RFC 8252, section 7.3).
 
-Owns one attempt: the authorize URL, the callback's port and pages, and the check that an answer is ours. The
+Owns one attempt: the authorize URL, the callback's port, and the check that an answer is ours. The
 requests to the issuer are oauth_tokens'; where the tokens go is the caller's. Nothing that arrives in a
 query is logged or shown, but for the issuer's own description of an error.
 """
@@ -8,7 +8,6 @@ query is logged or shown, but for the issuer's own description of an error.
 from __future__ import annotations
 
 import errno
-import html
 import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -17,6 +16,7 @@ from urllib.parse import urlencode
 import anyio
 
 from appserver import loopback
+from appserver.auth.login_page import HEADERS, page
 from appserver.auth.login_redirect import read_pasted, read_redirect
 from appserver.auth.oauth_tokens import LoginGrant
 from appserver.auth.pkce import new_pkce, new_state
@@ -48,22 +48,6 @@ NOT_COMPLETED: Final = "Login was not completed"
 
 PAGE_SECONDS: Final = 5.0
 """For the browser to take its last page, once the login is decided."""
-
-_HEADERS: Final = {
-    "Content-Type": "text/html; charset=utf-8",
-    "Cache-Control": "no-store",
-    "Referrer-Policy": "no-referrer",  # the page's own URL holds the code
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
-    "X-Content-Type-Options": "nosniff",
-    "Connection": "close",
-}
-_PAGE: Final = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>{title}</title>
-<style>:root {{ color-scheme: light dark }} body {{ font: 1.1rem/1.5 system-ui, sans-serif; \
-max-width: 34rem; margin: 20vh auto 0; padding: 0 1rem }}</style>
-<h1>{title}</h1><p>{text}</p></html>
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,17 +144,17 @@ class BrowserLogin:
 
     async def _answer(self, request: Request) -> Response:
         if request.path != CALLBACK_PATH:
-            return Response(404, _HEADERS, _page("Not found", "There is nothing here."))
+            return Response(404, HEADERS, page("Not found", "There is nothing here."))
         if request.method != "GET":
-            return Response(405, _HEADERS | {"Allow": "GET"}, _page("Not allowed", "Only GET is answered here."))
+            return Response(405, HEADERS | {"Allow": "GET"}, page("Not allowed", "Only GET is answered here."))
         try:
             self._receive(read_redirect(request.query))
         except LoginError as exc:
-            return Response(400, _HEADERS, _page("Sign-in not accepted", exc.message))
+            return Response(400, HEADERS, page("Sign-in not accepted", exc.message))
         self._pages_due += 1
         await self._decided.wait()  # also a second request for the same redirect: one exchange serves both
         outcome = self._outcome or _failed(LoginError(NOT_COMPLETED))
-        headers = _HEADERS | {"Content-Length": str(len(outcome.page))}
+        headers = HEADERS | {"Content-Length": str(len(outcome.page))}
         return Response(outcome.status, headers, self._last_page(outcome.page))
 
     def _receive(self, redirect: Redirect) -> None:
@@ -206,8 +190,8 @@ class BrowserLogin:
         except LoginError as exc:
             return _failed(exc, 502)
         key = await self._token_client.exchange_api_key(tokens.id_token) if tokens.id_token else None
-        page = _page("Signed in", "You can close this window and go back to the application.")
-        return _Outcome(LoginGrant(tokens, key), 200, page)
+        farewell = page("Signed in", "You can close this window and go back to the application.")
+        return _Outcome(LoginGrant(tokens, key), 200, farewell)
 
     def _settle(self, outcome: _Outcome) -> None:
         """Decide the login, once; a later outcome changes nothing."""
@@ -221,10 +205,10 @@ class BrowserLogin:
             raise LoginError(result.message)  # anew: finish and paste each raise it, with a traceback of their own
         return result
 
-    async def _last_page(self, page: bytes) -> AsyncIterator[bytes]:
+    async def _last_page(self, content: bytes) -> AsyncIterator[bytes]:
         """Send the page as a stream: that resumes once the page is sent, and tells when the server may go."""
         try:
-            yield page
+            yield content
         finally:
             self._pages_due -= 1
             if not self._pages_due:
@@ -263,8 +247,4 @@ def _bind_ipv6(port: int) -> socket.socket:
 
 
 def _failed(error: LoginError, status: int = 400) -> _Outcome:
-    return _Outcome(error, status, _page("Sign-in failed", error.message))
-
-
-def _page(title: str, text: str) -> bytes:
-    return _PAGE.format(title=html.escape(title), text=html.escape(text)).encode("utf-8", "replace")
+    return _Outcome(error, status, page("Sign-in failed", error.message))

@@ -50,15 +50,15 @@ def decode_event(data: str) -> Event | None:
 
 def token_usage(event: Event) -> TokenUsage | None:
     """Return the usage that a final event tells, or None."""
-    usage = _object(_object(event, "response"), "usage")
+    usage = object_in(object_in(event, "response"), "usage")
     if not usage:
         return None
     return {
         "totalTokens": _number(usage, "total_tokens"),
         "inputTokens": _number(usage, "input_tokens"),
-        "cachedInputTokens": _number(_object(usage, "input_tokens_details"), "cached_tokens"),
+        "cachedInputTokens": _number(object_in(usage, "input_tokens_details"), "cached_tokens"),
         "outputTokens": _number(usage, "output_tokens"),
-        "reasoningOutputTokens": _number(_object(usage, "output_tokens_details"), "reasoning_tokens"),
+        "reasoningOutputTokens": _number(object_in(usage, "output_tokens_details"), "reasoning_tokens"),
     }
 
 
@@ -70,9 +70,9 @@ def for_history(item: Event) -> dict[str, Any]:
 def failure_in_stream(event: Event) -> BackendError:
     """Translate a `response.failed`, `response.incomplete` or `error` event."""
     if event["type"] == "response.incomplete":
-        reason = _object(_object(event, "response"), "incomplete_details").get("reason")
+        reason = object_in(object_in(event, "response"), "incomplete_details").get("reason")
         return BackendError(f"The model's answer is incomplete: {reason or 'no reason given'}")
-    error = _object(_object(event, "response"), "error") or _object(event, "error") or event
+    error = object_in(object_in(event, "response"), "error") or object_in(event, "error") or event
     return _coded(error) or BackendError(_message(error) or "The model backend failed", "other", retryable=True)
 
 
@@ -106,6 +106,12 @@ def not_connected(detail: str) -> BackendError:
     """Return the error for a backend that could not be reached."""
     info = {"responseStreamConnectionFailed": {"httpStatusCode": None}}
     return BackendError(f"The model backend could not be reached: {detail}", info, retryable=True)
+
+
+def object_in(members: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return a member that is an object, or an empty one: a backend may send anything."""
+    value = members.get(name)
+    return value if isinstance(value, dict) else {}
 
 
 def _coded(error: dict[str, Any], status: int | None = None) -> BackendError | None:
@@ -165,11 +171,6 @@ def _phrase(status: int) -> str:
         return HTTPStatus(status).phrase
     except ValueError:
         return "Unknown"
-
-
-def _object(members: dict[str, Any], name: str) -> dict[str, Any]:
-    value = members.get(name)
-    return value if isinstance(value, dict) else {}
 
 
 def _number(members: dict[str, Any], name: str) -> int:

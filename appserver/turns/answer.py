@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from appserver.llm.events import failure_in_stream, for_history, token_usage
+from appserver.llm.events import failure_in_stream, for_history, object_in, token_usage
 from appserver.turns.past import said
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class Answer:
         )
 
     def _item_added(self, event: Event) -> None:
-        item = _object(event, "item")
+        item = object_in(event, "item")
         item_id = item.get("id")
         if not isinstance(item_id, str):
             return
@@ -88,7 +88,7 @@ class Answer:
             self._texts[item_id] = []
 
     def _item_done(self, event: Event) -> None:
-        item = _object(event, "item")
+        item = object_in(event, "item")
         found_id = item.get("id")
         item_id = found_id if isinstance(found_id, str) else f"item-{len(self._turn.items)}"
         if item.get("type") == "message":
@@ -182,11 +182,6 @@ def _texts_in(parts: object) -> list[str]:
     if not isinstance(parts, list):
         return []
     return [part["text"] for part in parts if isinstance(part, dict) and isinstance(part.get("text"), str)]
-
-
-def _object(members: dict[str, Any], name: str) -> dict[str, Any]:
-    value = members.get(name)
-    return value if isinstance(value, dict) else {}
 
 
 def _now_ms() -> int:
