@@ -5,18 +5,22 @@ Runs as a turn of its own. What clients see of the thread stays as it was; only 
 
 from __future__ import annotations
 
+import random
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import anyio
+
 from appserver.errors import BackendError
 from appserver.llm.client import ModelRequest
 from appserver.llm.events import failure_in_stream, stream_cut, token_usage
-from appserver.llm.limits import limits_in_headers
+from appserver.llm.retry import Retries
+from appserver.turns.notices import Notices
 from appserver.turns.state import new_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from appserver.llm.client import EventStream
     from appserver.llm.events import Event
@@ -42,6 +46,8 @@ class Compactor:
 
     backend: Backend
     emit: Callable[[str, object], None]
+    sleep: Callable[[float], Awaitable[None]] = anyio.sleep
+    dice: Callable[[], float] = random.random
 
     async def run(self, thread: ThreadRecord, turn: TurnRecord) -> None:
         """Run a turn that compacts. Raises BackendError or AuthError, and the history is as it was."""
@@ -55,21 +61,33 @@ class Compactor:
         self.emit("item/completed", {**place, "completedAtMs": int(time.time() * 1000)})
 
     async def _summary(self, thread: ThreadRecord, turn: TurnRecord) -> str:
-        stream = await self.backend.open(_request(thread))
-        try:
-            text, usage = await _read(stream)
-        finally:
-            await stream.close()
-        limits = limits_in_headers(stream.headers)
-        if limits is not None:
-            self.emit("account/rateLimits/updated", {"rateLimits": limits})
-        if usage is not None:
-            thread.add_usage(usage)
-            told = {"total": thread.usage, "last": usage, "modelContextWindow": None}
-            self.emit("thread/tokenUsage/updated", {"threadId": thread.id, "turnId": turn.id, "tokenUsage": told})
-        if not text.strip():
-            raise BackendError("The model returned no summary")
-        return text
+        """Ask for a summary, as often as the provider's settings allow."""
+        notices, provider = Notices(thread, turn, self.emit), thread.provider
+        requests = Retries(provider.request_max_retries, self.dice)
+        streams = Retries(provider.stream_max_retries, self.dice)
+        while True:
+            retries = requests
+            try:
+                stream = await self.backend.open(_request(thread))
+                retries = streams
+                return await _taken(stream, notices)
+            except BackendError as exc:
+                notices.limits(exc.headers)
+                wait = retries.wait(exc)
+                notices.reconnecting(exc, retries)
+                await self.sleep(wait)
+
+
+async def _taken(stream: EventStream, notices: Notices) -> str:
+    try:
+        text, usage = await _read(stream)
+    finally:
+        await stream.close()
+    notices.limits(stream.headers)
+    notices.usage(usage)
+    if not text.strip():
+        raise BackendError("The model returned no summary")
+    return text
 
 
 async def _read(stream: EventStream) -> tuple[str, TokenUsage | None]:

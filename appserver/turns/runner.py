@@ -18,23 +18,18 @@ import anyio
 from appserver.errors import BackendError
 from appserver.llm.client import ModelRequest
 from appserver.llm.events import stream_cut
-from appserver.llm.limits import limits_in_headers
 from appserver.llm.retry import Retries
 from appserver.turns.answer import Answer
+from appserver.turns.notices import Notices
 from appserver.turns.tools import ToolCalls, answered, definitions
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable
 
     from appserver.llm.client import EventStream
     from appserver.turns.inbox import Inbox
     from appserver.turns.state import ThreadRecord, TurnRecord
     from appserver.turns.tools import ToolDesk
-    from protocol.thread import TokenUsage
-    from protocol.turn import TurnError
-
-CONTEXT_WINDOW: int | None = None
-"""Unknown: the backend does not tell it, and a wrong number misleads more than none."""
 
 MAX_ROUNDS = 500
 """Answers in one turn. Long work takes a hundred; a model that goes round in circles would never end."""
@@ -61,7 +56,7 @@ class TurnRunner:
 
     async def run(self, thread: ThreadRecord, turn: TurnRecord, inbox: Inbox) -> None:
         """Run a turn to its end. Raises BackendError or AuthError if it fails."""
-        running = _Running(self, thread, turn, inbox)
+        running = _Running(self, thread, turn, inbox, Notices(thread, turn, self.emit))
         try:
             await running.to_the_end()
         finally:
@@ -76,6 +71,7 @@ class _Running:
     thread: ThreadRecord
     turn: TurnRecord
     inbox: Inbox
+    notices: Notices
 
     async def to_the_end(self) -> None:
         """Take answer after answer until the model has no more to do and the user nothing more to say."""
@@ -91,7 +87,7 @@ class _Running:
         for message in self.inbox.take():
             item = message.item()
             self.thread.keep(self.turn, item, message.remembered)
-            place, now = {"item": item, **self._place()}, int(time.time() * 1000)
+            place, now = {"item": item, **self.notices.place}, int(time.time() * 1000)
             self.by.emit("item/started", {**place, "startedAtMs": now})
             self.by.emit("item/completed", {**place, "completedAtMs": now})
 
@@ -105,7 +101,7 @@ class _Running:
             try:
                 stream = await self.by.backend.open(_request(self.thread, self.turn))
             except BackendError as exc:
-                self._tell_limits(exc.headers)
+                self.notices.limits(exc.headers)
                 await self._pause(exc, requests)
                 continue
             try:
@@ -132,8 +128,8 @@ class _Running:
                         group.cancel_scope.cancel()
         finally:
             calls.abandon()
-            self._tell_usage(answer.usage)
-            self._tell_limits(stream.headers)
+            self.notices.usage(answer.usage)
+            self.notices.limits(stream.headers)
         if failure is not None:
             raise failure
         return calls.any
@@ -161,33 +157,10 @@ class _Running:
         raise stream_cut("the connection was closed")
 
     async def _pause(self, failure: BackendError, retries: Retries) -> None:
-        """Tell of a failure and wait before the next try. Raises the failure if there is to be none.
-
-        An item that has been started and not completed by now will not be: the next answer starts its own.
-        """
+        """Wait before the next try. Raises the failure if there is to be none."""
         wait = retries.wait(failure)
-        error: TurnError = {
-            "message": f"Reconnecting... {retries.made}/{retries.limit}",
-            "codexErrorInfo": {"responseStreamDisconnected": {"httpStatusCode": failure.status}},
-            "additionalDetails": failure.message,
-        }
-        self.by.emit("error", {"error": error, "willRetry": True, **self._place()})
+        self.notices.reconnecting(failure, retries)
         await self.by.sleep(wait)
-
-    def _tell_usage(self, usage: TokenUsage | None) -> None:
-        if usage is None:
-            return
-        self.thread.add_usage(usage)
-        told = {"total": self.thread.usage, "last": usage, "modelContextWindow": CONTEXT_WINDOW}
-        self.by.emit("thread/tokenUsage/updated", {**self._place(), "tokenUsage": told})
-
-    def _tell_limits(self, headers: Mapping[str, str]) -> None:
-        limits = limits_in_headers(headers)
-        if limits is not None:
-            self.by.emit("account/rateLimits/updated", {"rateLimits": limits})
-
-    def _place(self) -> dict[str, object]:
-        return {"threadId": self.thread.id, "turnId": self.turn.id}
 
 
 def _request(thread: ThreadRecord, turn: TurnRecord) -> ModelRequest:

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from appserver.testing import Gate, cut, failed, stalled, text
+from appserver.testing import Gate, cut, failed, http_error, stalled, text
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from appserver.testing import FakeBackend, Stream
+    from appserver.testing import FakeBackend, Reply, Stream
     from tests.conftest import ServerFactory
     from tests.peer import Peer
 
@@ -336,6 +336,22 @@ async def test_compaction_lets_a_summary_take_the_place_of_the_history(
         assert texts_sent(backend) == [summary, "on", "You said: on", "and on"]
 
 
+@pytest.mark.parametrize("reply", [http_error(503), failed("server_is_overloaded"), cut("It")])
+async def test_a_compaction_that_a_retry_can_help_is_tried_again(
+    server: ServerFactory, backend: FakeBackend, home: Path, reply: Reply
+) -> None:
+    backend.write_config(home, provider={"request_max_retries": 1, "stream_max_retries": 1})
+    async with server() as peer:
+        thread_id = await thread_with_turn(peer, backend, "a long story")
+        backend.model.script(reply, text("It was a story."))
+        await peer.result("thread/compact/start", {"threadId": thread_id})
+        error = await peer.notification("error", willRetry=True)
+        assert error["error"]["message"].startswith("Reconnecting... 1/1")
+        assert (await peer.finished_turn(error["turnId"]))["status"] == "completed"
+        await peer.turn(thread_id, "on")
+        assert texts_sent(backend)[0].endswith("It was a story.")
+
+
 @pytest.mark.parametrize("reply", [text(), failed("server_is_overloaded"), cut("It")])
 async def test_a_compaction_that_fails_leaves_the_history(
     server: ServerFactory, backend: FakeBackend, reply: Stream
@@ -344,7 +360,7 @@ async def test_a_compaction_that_fails_leaves_the_history(
         thread_id = await thread_with_turn(peer, backend, "a long story")
         backend.model.script(reply)
         await peer.result("thread/compact/start", {"threadId": thread_id})
-        error = await peer.notification("error")
+        error = await peer.notification("error", willRetry=False)
         assert (await peer.finished_turn(error["turnId"]))["status"] == "failed"
         await peer.turn(thread_id, "on")
         assert texts_sent(backend) == ["a long story", "You said: a long story", "on"]
