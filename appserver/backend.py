@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from appserver.auth.credentials import ApiKey
 from appserver.errors import NotSignedIn
 from appserver.llm.authorized import Access, authorized
+from appserver.log import hide
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,6 +47,7 @@ class Backend:
         """Send a request and return its running answer. Raises BackendError or AuthError."""
         model, provider = self._model(), request.provider
         if provider.api_key is not None:
+            hide(provider.api_key)
             own_key = Access(provider.api_key, None, is_chatgpt=False, generation=0)
             return await model.open(request, own_key)
         if not provider.requires_openai_auth:

@@ -1,4 +1,4 @@
-"""Logging to stderr, with what looks like a credential taken out.
+"""Logging to stderr, with credentials taken out: those that are in use, and what looks like one.
 
 Redaction works on the finished text, traceback included, so a library's careless record is covered too. Secrets
 that we know are kept out at the source (`protocol.base.Secret`); this is the second net.
@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from logging import Logger, LogRecord
 
+    from protocol.base import Secret
+
 _CREDENTIALS = (
     r"eyJ[\w-]{8,}\.[\w-]{4,}(?:\.[\w-]*)?"  # a JWT
     r"|\b(?:sk|rt|ac|sess)[-_][\w-]{6,}"  # API keys, refresh tokens, authorization codes
@@ -22,9 +24,29 @@ _CREDENTIALS = (
     r"|(?<=_token=)[^&\s'\"]+|(?<=_token\": \")[^\"]+|(?<=_token\":\")[^\"]+|(?<=_token': ')[^']+"
 )
 
+MAX_HIDDEN = 64
+"""How many secrets are remembered, for error messages of others that repeat one: more than are in use at a time."""
+
+MIN_HIDDEN = 8
+"""Characters. Nothing shorter is a secret worth the name, and it could be part of a word."""
+
+_hidden: dict[Secret, None] = {}  # in the order in which they came
+
+
+def hide(*secrets: Secret | None) -> None:
+    """Take these secrets out of whatever is logged or told from now on, whatever they look like."""
+    for secret in secrets:
+        if secret is not None and len(secret.reveal()) >= MIN_HIDDEN:
+            _hidden.pop(secret, None)
+            _hidden[secret] = None
+    while len(_hidden) > MAX_HIDDEN:
+        del _hidden[next(iter(_hidden))]
+
 
 def redacted(text: str) -> str:
-    """Return text with everything that looks like a credential replaced."""
+    """Return text with every credential replaced: those that are in use, and what looks like one."""
+    for secret in tuple(_hidden):
+        text = text.replace(secret.reveal(), "***")
     return _credentials().sub("***", text)
 
 

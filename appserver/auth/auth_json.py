@@ -86,4 +86,8 @@ def _managed(tokens: dict[str, Any], last_refresh: object, key: Secret | None) -
 
 def _secret(members: dict[str, Any], name: str) -> Secret | None:
     value = members.get(name)
-    return Secret(value) if isinstance(value, str) and value else None
+    if not isinstance(value, str) or not value:
+        return None
+    if not value.isascii():  # RFC 6749, appendix A; half a surrogate pair could not even be hashed
+        raise AuthError(f"{name} has characters that no token has")
+    return Secret(value)

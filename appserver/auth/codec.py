@@ -25,6 +25,9 @@ class Codec(Protocol):
     def sealed(self, document: dict[str, Any]) -> bytes:
         """Return a document as bytes, in place of what was opened last. Raises ValueError or StoreError."""
 
+    def opened_beside(self, data: bytes) -> dict[str, Any]:
+        """Return the document in bytes that were sealed beside what was opened last. Raises ValueError."""
+
 
 class Plain:
     """A document as JSON that a person can read."""
@@ -38,3 +41,7 @@ class Plain:
     def sealed(self, document: dict[str, Any]) -> bytes:
         """Return a document as bytes. Raises ValueError."""
         return document_bytes(document)
+
+    def opened_beside(self, data: bytes) -> dict[str, Any]:
+        """Return the document in these bytes. Raises ValueError."""
+        return parse_document(data)

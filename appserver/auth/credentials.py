@@ -67,6 +67,15 @@ Credential: TypeAlias = ApiKey | ManagedTokens | ExternalTokens
 ChatgptTokens: TypeAlias = ManagedTokens | ExternalTokens
 
 
+def secrets_of(credential: Credential) -> tuple[Secret | None, ...]:
+    """Return everything in a credential that nobody else must see."""
+    if isinstance(credential, ApiKey):
+        return (credential.key,)
+    if isinstance(credential, ExternalTokens):
+        return (credential.access_token,)
+    return (credential.access_token, credential.refresh_token, credential.id_token, credential.api_key)
+
+
 @dataclass(frozen=True, slots=True)
 class Held:
     """A credential in use. A call that fails reports the generation it used, so that one refresh serves all."""
@@ -119,6 +128,15 @@ def managed_tokens(
     claims = replace(identity, expires_at=expires_at)
     account = account_id or identity.account_id
     return ManagedTokens(id_token, access_token, refresh_token, claims, account, last_refresh, api_key)
+
+
+def is_jwt(token: Secret) -> bool:
+    """Whether claims can be read from a token."""
+    try:
+        read_claims(token.reveal())
+    except ValueError:
+        return False
+    return True
 
 
 def _claims(token: Secret, name: str) -> Claims:

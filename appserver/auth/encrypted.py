@@ -68,6 +68,13 @@ class Encrypted:
         nonce = os.urandom(NONCE_BYTES)
         return FORMAT + nonce + bytes(aes_gcm(self._key).encrypt(nonce, plain, FORMAT))
 
+    def opened_beside(self, data: bytes) -> dict[str, Any]:
+        """Return the document in bytes under the key of what was opened last, and keep to that. Raises ValueError."""
+        plain = _decrypted(data, self._key) if self._key and data.startswith(FORMAT) else None
+        if plain is None:
+            raise ValueError("it is cut off, or was encrypted with another key")
+        return parse_document(plain)
+
     def _with_stored_key(self, data: bytes) -> tuple[bytes, bytes]:
         key = self._keys.get()
         if key is None:

@@ -31,10 +31,17 @@ class Journal:
         self._file = file
         self._codec = codec
 
+    def exists(self) -> bool:
+        """Whether there is a record. An empty file is none: somebody waits for an answer, or has died waiting."""
+        try:
+            return os.stat(self._file.beside(SUFFIX)).st_size > 0
+        except OSError:
+            return False
+
     def read(self) -> dict[str, Any] | None:
         """Return the record that a process left which has died, or None. What is cut off counts as nothing."""
         try:
-            return self._codec.opened(self._file.beside(SUFFIX).read_bytes()) or None
+            return self._codec.opened_beside(self._file.beside(SUFFIX).read_bytes())
         except (OSError, ValueError, StoreError):
             return None
 

@@ -11,17 +11,17 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from appserver.auth.credentials import ApiKey, ExternalTokens, Held, ManagedTokens
+from appserver.auth.credentials import ApiKey, ExternalTokens, Held, ManagedTokens, secrets_of
 from appserver.auth.dead_tokens import DeadTokens
 from appserver.auth.redemption import Redeemer
-from appserver.auth.refresher import RefreshRequest, checked, renewed
+from appserver.auth.refresher import NO_REFRESH_TOKEN, RefreshRequest, checked, renewed
 from appserver.auth.single_flight import SingleFlight
 from appserver.auth.stored import Stored
 from appserver.errors import AuthError, NotSignedIn, RefreshError
-from appserver.log import warn
+from appserver.log import hide, log_exception, warn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from appserver.auth.credentials import ChatgptTokens, Credential
     from appserver.auth.refresher import RefreshedTokens, Refresher
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS = 2.0
 """How often to look, while idle, at what other processes have stored. They are told of within 5 s."""
+
+MAKE_UP_SECONDS = 10.0
+"""How often to try again to store what is not stored. A lock that is stuck holds up everything for two of them."""
 
 REFRESHER_SECONDS = 300.0
 """What a refresher may take that has no bound of its own. Turns wait for it."""
@@ -49,16 +52,20 @@ class AuthManager:
     ) -> None:
         self.on_change: Callable[[], None] = lambda: None
         """Called when the account changes without a request that asked for it."""
+        self.on_drop: Callable[[ManagedTokens], None] = lambda _: None
+        """Called with what was redeemed for a login that has ended meanwhile: nobody uses it."""
         self._settings = settings
         self._stored = Stored(settings, store)
         self._refresher_for = refresher_for
         self._clock = clock
-        self._dead = DeadTokens(None if settings.credentials_store == "ephemeral" else settings.home)
+        home = None if settings.credentials_store == "ephemeral" else settings.home
+        self._dead = DeadTokens(home, store.version)
         self._redeemer = Redeemer(settings, store, self._dead, self.timestamp)
         self._held: Held | None = None
         self._generation = 0
         self._flight = SingleFlight(tasks, self._refresh)
         self._tried_early: Credential | None = None
+        self._beyond_our_clock: Credential | None = None
 
     def current(self) -> Held | None:
         """Return the credential in use, after a look at the store, or None when nobody is signed in."""
@@ -81,8 +88,12 @@ class AuthManager:
         held = self.current()
         if held is None:
             return self.problem
-        token = held.credential.refresh_token if isinstance(held.credential, ManagedTokens) else None
-        return self._dead.reason(token) if token else None
+        if not isinstance(held.credential, ManagedTokens):
+            return None
+        token = held.credential.refresh_token
+        if token is None:
+            return NO_REFRESH_TOKEN if self._expires_within(held.credential, 0) else None
+        return self._dead.reason(token)
 
     def sign_in(self, credential: Credential) -> None:
         """Use a credential from now on, and store it unless it is the parent's.
@@ -100,14 +111,14 @@ class AuthManager:
         The parent's tokens may hide a login that is stored: it goes, too, or a restart would sign the user in again.
         Raises StoreError; then nothing has changed.
         """
-        held = self.current()
-        hidden = None
+        held, hidden = self.current(), None
+        successor = self._redeemer.unfinished()
         if self.external:
             hidden = self._stored.read_and_delete()
         else:
             self._stored.delete()
         self._hold(None)
-        return [credential for credential in (held and held.credential, hidden) if credential]
+        return [credential for credential in (held and held.credential, hidden, successor) if credential]
 
     async def fresh(self) -> Held | None:
         """Return the credential to use now. One that is about to expire is renewed first."""
@@ -116,11 +127,14 @@ class AuthManager:
             return held
         self._tried_early = held.credential
         try:
-            return await self.renew(held.generation)
+            fresh = await self.renew(held.generation)
         except AuthError:
             if self._held is not held or self._expires_within(held.credential, 0):
                 raise
             return held
+        if self._expires_within(fresh.credential, 0):
+            self._beyond_our_clock = fresh.credential
+        return fresh
 
     async def renew(self, refused: int) -> Held:
         """Return a credential in place of the refused generation. Any number of callers cause one refresh.
@@ -145,17 +159,17 @@ class AuthManager:
         self._store_again()
 
     async def keep_current(self) -> None:
-        """Notice what other processes store, and renew ahead of time what will expire. Runs until cancelled."""
-        from anyio import current_time, sleep
+        """Notice what other processes store, store what is not stored yet, and renew ahead of time what will expire.
 
-        due = current_time() + self._until_next_renewal()
-        while True:
-            self._look()  # also at once: what changes from now on is told
-            self._store_again()
-            if self._settings.background_interval and current_time() >= due:
-                await self._renew_ahead()
-                due = current_time() + self._until_next_renewal()
-            await sleep(LOOK_SECONDS)
+        Runs until cancelled.
+        """
+        from anyio import create_task_group
+
+        async with create_task_group() as group:  # three of them, because none may keep the others waiting
+            group.start_soon(_repeat, self._notice, lambda: LOOK_SECONDS)
+            group.start_soon(_repeat, self._make_up, lambda: MAKE_UP_SECONDS)
+            if self._settings.background_interval:
+                group.start_soon(_repeat, self._renew_later, lambda: 0.0)
 
     def timestamp(self) -> str:
         """Return the time as auth.json's last_refresh has it (RFC 3339)."""
@@ -173,6 +187,8 @@ class AuthManager:
             return
         redeemed = await self._redeemer.redeem(refresher, request, self._stored.credential)
         self._stored.remember(redeemed.stored)
+        if redeemed.dropped is not None:
+            self.on_drop(redeemed.dropped)
         if redeemed.credential != redeemed.stored:
             warn("renewed credentials could not be stored; they are used, and storing them is tried again")
         self._replace(held, self._stored.usable(redeemed.credential))
@@ -204,6 +220,21 @@ class AuthManager:
         self._hold(credential)
         if credential is None or _face(held.credential) != _face(credential):
             self.on_change()
+
+    async def _notice(self) -> None:
+        self._look()
+
+    async def _make_up(self) -> None:
+        """Store what could not be stored, by us or by a process that has died before it could."""
+        self._store_again()
+        if self._redeemer.has_left_over:
+            await self._redeemer.finish()
+
+    async def _renew_later(self) -> None:
+        from anyio import sleep
+
+        await sleep(self._until_next_renewal())
+        await self._renew_ahead()
 
     async def _renew_ahead(self) -> None:
         held = self.current()
@@ -245,19 +276,38 @@ class AuthManager:
 
     def _hold(self, credential: Credential | None) -> None:
         self._generation += 1
+        if credential is not None:
+            hide(*secrets_of(credential))
         self._held = Held(credential, self._generation) if credential else None
         self._flight.overtake()
 
     # Expiry
 
     def _due(self, credential: Credential) -> bool:
-        """Whether to renew before use: tried once per credential, so that a failure does not delay every turn."""
+        """Whether to renew before use: tried once per credential, so that a failure does not delay every turn.
+
+        What comes expired from a renewal shows that our clock is wrong; only the backend can tell when it is over.
+        """
+        if credential is self._beyond_our_clock:
+            return False
         skew = 0 if credential is self._tried_early else self._settings.refresh_skew
         return self._expires_within(credential, skew)
 
     def _expires_within(self, credential: Credential, seconds: float) -> bool:
         expires_at = None if isinstance(credential, ApiKey) else credential.claims.expires_at
         return expires_at is not None and expires_at - self._clock() <= seconds
+
+
+async def _repeat(act: Callable[[], Awaitable[None]], pause: Callable[[], float]) -> None:
+    """Act at once and after every pause. What goes wrong is logged: it must not end the server."""
+    from anyio import sleep
+
+    while True:
+        try:
+            await act()
+        except Exception as exc:  # noqa: BLE001 - as the docstring says
+            log_exception("looking after the credential failed unexpectedly", exc)
+        await sleep(pause())
 
 
 def _face(credential: Credential) -> tuple[object, ...]:

@@ -117,10 +117,18 @@ def _tokens(answer: Answer, *names: str) -> IssuedTokens:
     """Read the tokens, of which those named must be there. Raises Unusable."""
     for name in names:
         answer.required(name)
-    tokens = IssuedTokens(*(answer.optional(name) for name in ("id_token", "access_token", "refresh_token")))
+    tokens = IssuedTokens(_id_token(answer), answer.optional("access_token"), answer.optional("refresh_token"))
     if not (tokens.id_token or tokens.access_token or tokens.refresh_token):
         raise Unusable("it holds no token")
     return tokens
+
+
+def _id_token(answer: Answer) -> Secret | None:
+    """Read what a refresh can do without: it must not cost the tokens beside it, which come only once."""
+    try:
+        return answer.optional("id_token")
+    except Unusable:
+        return None
 
 
 def _refresh_error(failure: Failure) -> RefreshError:

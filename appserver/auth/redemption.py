@@ -21,9 +21,12 @@ if TYPE_CHECKING:
     from appserver.auth.credentials import Credential
     from appserver.auth.dead_tokens import DeadTokens
     from appserver.auth.refresher import Refresher, RefreshRequest
-    from appserver.auth.store import CredentialStore
+    from appserver.auth.store import CredentialStore, RedemptionJournal
     from appserver.settings import Settings
 
+
+REDEMPTION_SECONDS = 60.0
+"""What a redemption may take that has begun, also while the process ends. The requests' own bound is shorter."""
 
 _TOKENS = ("access_token", "id_token", "refresh_token")
 
@@ -33,6 +36,8 @@ class Redeemed(NamedTuple):
 
     credential: Credential | None
     stored: Credential | None
+    dropped: ManagedTokens | None = None
+    """What was redeemed for a login that somebody has ended meanwhile."""
 
 
 class Redeemer:
@@ -51,20 +56,63 @@ class Redeemer:
 
         Raises RefreshError; if the new tokens could not be stored, they are returned all the same.
         """
+        old = request.credential
+        assert isinstance(old, ManagedTokens)  # noqa: S101 - no other kind is redeemed
         try:
             async with self._store.redeeming():
                 stored = self._store.load()
                 if stored != expected:
                     return Redeemed(stored, stored)
-                tokens = await self._tokens(refresher, request)
-                return self._stored(self._credential(request, tokens), expected)
+                if old != stored:  # renewed before, and not stored yet: one answer can be made up for, not two
+                    self._put(old, stored)
+                journal = self._store.journal  # of here and now: a login may go to another place meanwhile
+                tokens = await self._tokens(refresher, request, old, journal)
+                return self._stored(self._credential(old, tokens, journal), old, journal)
+        except StoreChangedError:
+            stored = self._store.load()
+            return Redeemed(stored, stored)
         except StoreError as exc:
             raise RefreshError(f"The tokens were not refreshed: {exc.message}") from None
 
-    async def _tokens(self, refresher: Refresher, request: RefreshRequest) -> RefreshedTokens:
-        spent = _refresh_token(request)
+    @property
+    def has_left_over(self) -> bool:
+        """Whether there may be something to finish; cheap to ask for."""
+        return self._store.journal.exists()
+
+    def unfinished(self) -> ManagedTokens | None:
+        """Return what a process has redeemed in place of what is stored, and died; None also if it cannot be read."""
+        if not self.has_left_over:
+            return None
+        try:
+            return self._unfinished()
+        except (StoreError, RefreshError):
+            return None
+
+    def _unfinished(self) -> ManagedTokens | None:
+        stored, journal = self._store.load(), self._store.journal
+        spent = stored.refresh_token if isinstance(stored, ManagedTokens) else None
+        tokens = _tokens_for(spent, journal.read()) if spent else None
+        if tokens is None or not isinstance(stored, ManagedTokens):
+            return None
+        return self._credential(stored, tokens, journal)
+
+    async def finish(self) -> None:
+        """Store what a process has redeemed and died, or remove it if nobody can use it any more."""
+        try:
+            async with self._store.redeeming():
+                new = self._unfinished()
+                if new is not None:
+                    self._put(new, self._store.load())
+                self._store.journal.remove()
+        except (StoreError, RefreshError):
+            return  # the next redemption finds it, or it is of no use and gone
+
+    async def _tokens(
+        self, refresher: Refresher, request: RefreshRequest, old: ManagedTokens, journal: RedemptionJournal
+    ) -> RefreshedTokens:
+        spent = old.refresh_token
         if spent is not None:
-            if tokens := _tokens_for(spent, self._store.journal.read()):
+            if tokens := _tokens_for(spent, journal.read()):
                 return tokens
             if reason := self._dead.reason(spent):
                 raise RefreshError(reason, permanent=True)
@@ -74,9 +122,9 @@ class Redeemer:
             raise RefreshError(
                 f"The tokens were not refreshed, because new ones could not be stored: {exc.message}"
             ) from None
-        with self._store.journal.opened() as write:
+        with journal.opened() as write:
             try:
-                tokens = checked(await refresher.refresh(request))
+                tokens = await _answer_of(refresher, request)
             except RefreshError as exc:
                 if exc.permanent and spent is not None:
                     self._dead.remember(spent, exc.message)
@@ -84,38 +132,44 @@ class Redeemer:
             write(_record(spent, tokens))  # first of all: until it is written, a death loses the login
         return tokens
 
-    def _credential(self, request: RefreshRequest, tokens: RefreshedTokens) -> ManagedTokens:
+    def _credential(self, old: ManagedTokens, tokens: RefreshedTokens, journal: RedemptionJournal) -> ManagedTokens:
         try:
-            new = renewed(self._settings, request.credential, tokens, refreshed_at=self._timestamp())
+            new = renewed(self._settings, old, tokens, refreshed_at=self._timestamp())
         except RefreshError as exc:
-            self._store.journal.remove()
-            spent = _refresh_token(request)
-            if tokens.refresh_token is None or spent is None:
+            journal.remove()
+            if tokens.refresh_token is None or old.refresh_token is None:
                 raise
-            self._dead.remember(spent, exc.message)  # its successor is no good, and it is good only once
+            self._dead.remember(old.refresh_token, exc.message)  # its successor is no good, and it is good only once
             raise RefreshError(exc.message, permanent=True) from None
         assert isinstance(new, ManagedTokens)  # noqa: S101 - renewed() keeps the kind
         return new
 
-    def _stored(self, new: ManagedTokens, expected: Credential | None) -> Redeemed:
+    def _stored(self, new: ManagedTokens, old: ManagedTokens, journal: RedemptionJournal) -> Redeemed:
         try:
-            if expected is None:
-                self._store.save(new)
-            else:
-                self._store.swap(expected, new)
+            self._put(new, old)
         except StoreChangedError:
             # Somebody signed in, or out, while the issuer answered. That counts; these tokens are of the old login.
-            self._store.journal.remove()
+            journal.remove()
             stored = self._store.load()
-            return Redeemed(stored, stored)
+            return Redeemed(stored, stored, dropped=new)
         except StoreError:
-            return Redeemed(new, expected)
+            return Redeemed(new, old)
         return Redeemed(new, new)
 
+    def _put(self, new: ManagedTokens, expected: Credential | None) -> None:
+        if expected is None:
+            self._store.save(new)
+        else:
+            self._store.swap(expected, new)
 
-def _refresh_token(request: RefreshRequest) -> Secret | None:
-    credential = request.credential
-    return credential.refresh_token if isinstance(credential, ManagedTokens) else None
+
+async def _answer_of(refresher: Refresher, request: RefreshRequest) -> RefreshedTokens:
+    """Ask, and take the answer even if the process is told to end: it comes only once."""
+    from anyio import move_on_after  # late: the porch needs this module before there is a loop
+
+    with move_on_after(REDEMPTION_SECONDS, shield=True):
+        return checked(await refresher.refresh(request))
+    raise RefreshError(f"The issuer did not answer within {REDEMPTION_SECONDS:g}s")
 
 
 def _record(spent: Secret | None, tokens: RefreshedTokens) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from appserver.auth.credentials import ManagedTokens
-from appserver.auth.refresher import RefreshedTokens
+from appserver.auth.refresher import NO_REFRESH_TOKEN, RefreshedTokens
 from appserver.errors import RefreshError
 
 if TYPE_CHECKING:
@@ -27,6 +27,6 @@ class OAuthRefresher:
         """Return new tokens. Raises RefreshError."""
         credential = request.credential
         if not isinstance(credential, ManagedTokens) or credential.refresh_token is None:
-            raise RefreshError("There is no refresh token. Please sign in again.", permanent=True)
+            raise RefreshError(NO_REFRESH_TOKEN, permanent=True)
         issued = await self._client.refresh(credential.refresh_token)
         return RefreshedTokens(issued.access_token, issued.id_token, issued.refresh_token)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from appserver.auth.credentials import ExternalTokens, ManagedTokens, external_tokens, managed_tokens
+from appserver.auth.credentials import ExternalTokens, ManagedTokens, external_tokens, is_jwt, managed_tokens
 from appserver.auth.restrictions import check_credential
 from appserver.errors import AuthError, ConfigError, RefreshError
 from protocol.base import Secret
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from appserver.settings import Settings
 
 ENTRY_POINT_GROUP = "appserver.refreshers"
+
+NO_REFRESH_TOKEN = "There is no refresh token. Please sign in again."  # noqa: S105 - the lack of one
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ def _renewed_external(old: ExternalTokens, new: RefreshedTokens) -> ExternalToke
 
 def _renewed_managed(old: ManagedTokens, new: RefreshedTokens, refreshed_at: str) -> ManagedTokens:
     credential = managed_tokens(
-        new.id_token or old.id_token,
+        new.id_token if new.id_token and is_jwt(new.id_token) else old.id_token,
         new.access_token or old.access_token,
         new.refresh_token or old.refresh_token,
         last_refresh=refreshed_at,

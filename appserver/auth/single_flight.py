@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from appserver.auth.credentials import ManagedTokens
 from appserver.errors import AuthError, RefreshError
 from appserver.log import log_exception
 
@@ -73,9 +74,11 @@ class SingleFlight:
             log_exception("a refresher failed unexpectedly", exc)
             flight.failure = RefreshError("The refresh failed unexpectedly")
         finally:
-            # One that failed for good stays: whoever still has that credential joins it and is told at once.
+            # One that failed for good stays: whoever still has that credential joins it and is told at once. Not that
+            # of a managed login: DeadTokens knows when that may be tried again.
             is_final = isinstance(flight.failure, RefreshError) and flight.failure.permanent
-            if self._flight is flight and not is_final:
+            is_managed = isinstance(flight.held.credential, ManagedTokens)
+            if self._flight is flight and (is_managed or not is_final):
                 self._flight = None
             flight.settled.set()
             flight.landed.set()

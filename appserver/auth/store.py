@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 class RedemptionJournal(Protocol):
     """Keeps the issuer's answer until the store has it. For whoever holds the lock of a redemption; never raises."""
 
+    def exists(self) -> bool:
+        """Whether there is a record; cheap to ask for."""
+
     def read(self) -> dict[str, Any] | None:
         """Return the record that a process left which has died, or None."""
 
@@ -116,6 +119,9 @@ class MemoryStore:
 
 class _NoJournal:
     """For a store that a death takes along."""
+
+    def exists(self) -> bool:
+        return False
 
     def read(self) -> dict[str, Any] | None:
         return None

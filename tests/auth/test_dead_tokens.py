@@ -50,6 +50,18 @@ def test_a_login_makes_it_forgotten_also_for_the_next_process(tokens: DeadTokens
     assert DeadTokens(str(tmp_path)).reason(DEAD) is None
 
 
+def test_a_change_of_the_stores_file_makes_it_forgotten(tmp_path: Path) -> None:
+    version = [1]
+    tokens, next_process = (DeadTokens(str(tmp_path), lambda: version[0]) for _ in range(2))
+    tokens.remember(DEAD, "a proxy said 401")
+    assert next_process.reason(DEAD) == "a proxy said 401"
+    version[0] = 2
+    assert tokens.reason(DEAD) is None
+    assert next_process.reason(DEAD) is None
+    tokens.remember(DEAD, "expired")
+    assert next_process.reason(DEAD) == "expired"
+
+
 def test_forgetting_nothing_is_no_error(tokens: DeadTokens) -> None:
     tokens.forget()
 

@@ -106,22 +106,24 @@ async def test_a_refresh_that_arrives_after_another_login_does_not_replace_it(ri
 @pytest.mark.parametrize("kind", ["managed", "external"])
 async def test_whoever_waits_for_a_refresh_goes_on_with_a_login_that_comes_meanwhile(rig: Rig, kind: str) -> None:
     held = rig.sign_in_managed() if kind == "managed" else rig.sign_in_external()
-    rig.refresher.hold()
+    gate = rig.refresher.hold()
     outcome = rig.start_renewal(held.generation)
     await rig.asked()
     login = rig.sign_in_external(account="org-2")
     assert await outcome.held() is login
+    gate.set()
 
 
 @pytest.mark.parametrize("kind", ["managed", "external"])
 async def test_whoever_waits_for_a_refresh_is_told_of_a_logout_at_once(rig: Rig, kind: str) -> None:
     held = rig.sign_in_managed() if kind == "managed" else rig.sign_in_external()
-    rig.refresher.hold()
+    gate = rig.refresher.hold()
     outcome = rig.start_renewal(held.generation)
     await rig.asked()
     rig.manager.sign_out()
     with pytest.raises(NotSignedIn, match="Signed out"):
         await outcome.held()
+    gate.set()
 
 
 async def test_a_refresh_that_fails_after_another_login_lets_the_turn_go_on_with_that(rig: Rig) -> None:

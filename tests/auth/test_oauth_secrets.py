@@ -71,7 +71,13 @@ async def test_no_error_and_no_log_at_any_level_shows_a_secret(
 
 
 ISSUED = "a-secret-of-the-issuer-0123456789"
-HALF: Body = {"id_token": 7, "access_token": ISSUED, "authorization_code": ISSUED, "device_auth_id": ISSUED}
+HALF: Body = {
+    "id_token": 7,
+    "access_token": ISSUED,
+    "refresh_token": 7,
+    "authorization_code": ISSUED,
+    "device_auth_id": ISSUED,
+}
 """What is missing or wrong in it makes it malformed, whichever request it answers."""
 
 CALLS: dict[str, Callable[[Clients], Awaitable[object]]] = {

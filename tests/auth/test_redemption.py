@@ -11,7 +11,7 @@ import pytest
 from appserver.auth.credentials import ManagedTokens
 from appserver.auth.dead_tokens import DeadTokens
 from appserver.auth.file_store import FileStore
-from appserver.auth.redemption import Redeemer
+from appserver.auth.redemption import Redeemed, Redeemer
 from appserver.auth.refresher import RefreshedTokens, RefreshRequest
 from appserver.errors import RefreshError, StoreError
 from appserver.settings import Settings
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from appserver.auth.credentials import Credential
-    from appserver.auth.redemption import Redeemed
 
 pytestmark = pytest.mark.anyio
 
@@ -86,7 +85,7 @@ async def test_what_another_process_has_stored_is_taken_over_instead(
     if sibling is not None:
         home.store.save(sibling)
     redeemed = await home.redeem(old, old)
-    assert redeemed == (sibling, sibling)
+    assert redeemed == Redeemed(sibling, sibling)
     assert home.redemptions == 0
 
 
@@ -102,7 +101,7 @@ async def test_the_store_is_looked_at_again_after_waiting_for_the_lock(home: Hom
             group.start_soon(redeem)
             await anyio.wait_all_tasks_blocked()
             FileStore(str(home.path)).save(sibling)
-    assert found == [(sibling, sibling)]
+    assert found == [Redeemed(sibling, sibling)]
     assert home.redemptions == 0
 
 
@@ -178,7 +177,10 @@ async def test_a_login_or_logout_while_the_issuer_answers_is_not_overwritten(
             if after is not None:
                 home.store.save(after)
             gate.set()
-    assert found == [(after, after)]
+    [redeemed] = found
+    assert redeemed[:2] == (after, after)
+    assert redeemed.dropped is not None
+    assert redeemed.dropped.refresh_token == Secret("rt-two")
     assert home.store.load() == after
     assert not (home.path / ".auth.json.redeemed").exists()
 

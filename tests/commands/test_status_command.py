@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from appserver.auth.dead_tokens import DeadTokens
+from appserver.auth.file_store import FileStore
 from protocol.base import Secret
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ async def test_an_api_key_is_a_login(appserver: CommandLine) -> None:
 
 
 async def test_a_login_whose_refresh_token_is_dead_needs_another(signed_in: CommandLine) -> None:
-    dead = DeadTokens(str(signed_in.home))
+    dead = DeadTokens(str(signed_in.home), FileStore(str(signed_in.home)).version)
     dead.remember(Secret(signed_in.stored["tokens"]["refresh_token"]), "The login has ended")
     done = await signed_in("status", "--json")
     assert done.code == 1
