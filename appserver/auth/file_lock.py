@@ -105,7 +105,9 @@ class FileLock:
 
 def _sign(fd: int) -> None:
     """Say who holds the lock, for a person to read."""
-    text = f"{os.getpid()} {os.path.basename(sys.argv[0]) or 'python'}\n".encode()
+    program = Path(sys.argv[0])
+    name = program.parent.name if program.name == "__main__.py" else program.name  # as python -m has it
+    text = f"{os.getpid()} {name or 'python'}\n".encode()
     with contextlib.suppress(OSError):
         os.ftruncate(fd, 0)
         os.lseek(fd, 0, os.SEEK_SET)

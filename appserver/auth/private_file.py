@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,6 +59,8 @@ class PrivateFile:
     def read(self) -> bytes | None:
         """Return what is there, or None without a file. Raises UnreadableError."""
         try:
+            if stat.S_ISFIFO(os.stat(self.path).st_mode):
+                raise UnreadableError(f"{self.path}: is no file")  # and would be waited for
             return self.path.read_bytes()
         except FileNotFoundError:
             return None
@@ -166,14 +169,17 @@ class PrivateFile:
                     _remove(real.with_name(name))
 
     def _overwrite(self, data: bytes) -> None:
-        """Write over the old bytes before cutting off what is left of them: the file is never empty."""
+        """Write over the old bytes before cutting off what is left of them: the file is never empty.
+
+        What is left is spaces, so that JSON is whole also if the process dies between the two.
+        """
         with open(self.path, "r+b", buffering=0) as file:
             before = file.read()
             try:
-                _write_all(file, data)
+                _write_all(file, data, len(before))
             except OSError:
                 with contextlib.suppress(OSError):
-                    _write_all(file, before)
+                    _write_all(file, before, len(before))
                 raise
 
     def _can_write_in_place(self) -> bool:
@@ -192,6 +198,26 @@ class PrivateFile:
             self._prove_in_place()
         else:
             _remove(temporary)
+            self._prove_not_pinned()
+
+    def _prove_not_pinned(self) -> None:
+        """Raise OSError if the file can neither be replaced nor written, although its directory can be.
+
+        So it is with an immutable file, and with somebody else's in a directory with the sticky bit (as /tmp is).
+        """
+        try:
+            with open(self.path, "r+b"):
+                return
+        except FileNotFoundError:
+            return
+        except PermissionError as exc:
+            if exc.errno == errno.EPERM or os.name == "nt" or self._is_kept_by_sticky_bit():
+                raise
+
+    def _is_kept_by_sticky_bit(self) -> bool:
+        directory, file = os.stat(self._real.parent), os.stat(self._real)
+        owners = {directory.st_uid, file.st_uid, 0}
+        return bool(directory.st_mode & stat.S_ISVTX) and os.geteuid() not in owners
 
     def _prove_in_place(self) -> None:
         from shutil import disk_usage  # late: only for files that cannot be replaced
@@ -201,12 +227,12 @@ class PrivateFile:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def _write_all(file: FileIO, data: bytes) -> None:
+def _write_all(file: FileIO, data: bytes, over: int) -> None:
     file.seek(0)
-    rest = memoryview(data)
+    rest = memoryview(data.ljust(over))
     while rest:
         rest = rest[file.write(rest) :]
-    file.truncate()
+    file.truncate(len(data))
     os.fsync(file.fileno())
 
 

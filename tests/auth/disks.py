@@ -6,6 +6,7 @@ They are real mounts, because root, which tests in containers run as, is not sto
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from contextlib import ExitStack, contextmanager
@@ -50,6 +51,20 @@ def read_only(directory: Path) -> Iterator[None]:
             directory.chmod(0o500)
             stack.callback(directory.chmod, 0o700)
         yield
+
+
+@contextmanager
+def immutable(file: Path) -> Iterator[None]:
+    """Let nobody change a file, root included."""
+    if sys.platform != "linux" or os.geteuid() != 0 or shutil.which("chattr") is None:
+        pytest.skip("making a file immutable takes Linux, root and chattr(1)")
+    done = subprocess.run(["chattr", "+i", str(file)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"files cannot be made immutable here: {done.stderr.strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run(["chattr", "-i", str(file)], check=True)
 
 
 @contextmanager

@@ -185,22 +185,30 @@ def test_many_processes_in_both_forms_lose_no_change(guarded: Path) -> None:
 
 
 @pytest.mark.anyio
-async def test_the_lock_file_stays_private_and_says_who_had_it_last(guarded: Path, take: Take) -> None:
+@pytest.mark.parametrize(
+    ("started", "name"),
+    [("/usr/bin/appserver", "appserver"), ("/site-packages/appserver/__main__.py", "appserver"), ("", "python")],
+)
+async def test_the_lock_file_stays_private_and_says_who_had_it_last(
+    guarded: Path, take: Take, monkeypatch: pytest.MonkeyPatch, started: str, name: str
+) -> None:
+    monkeypatch.setattr(sys, "argv", [started])
     path = guarded.with_name("auth.json.change.lock")
     await take(lock_on(guarded))
     inode = path.stat().st_ino
     await take(lock_on(guarded))
     assert path.stat().st_ino == inode
-    assert path.read_text() == f"{os.getpid()} {os.path.basename(sys.argv[0])}\n"
+    assert path.read_text() == f"{os.getpid()} {name}\n"
     if os.name != "nt":
         assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_longer_name_of_an_earlier_holder_is_not_left(guarded: Path) -> None:
+def test_a_longer_name_of_an_earlier_holder_is_not_left(guarded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["appserver"])
     path = guarded.with_name("auth.json.change.lock")
     path.write_text("4194304 a-program-with-a-very-long-name-indeed-and-more-after-it\n")
     with lock_on(guarded).held():
-        assert path.read_text() == f"{os.getpid()} {os.path.basename(sys.argv[0])}\n"
+        assert path.read_text() == f"{os.getpid()} appserver\n"
 
 
 @pytest.mark.anyio

@@ -6,17 +6,21 @@ import errno
 import json
 import os
 import stat
-from typing import TYPE_CHECKING
+import subprocess
+import sys
+import tempfile
+from io import FileIO
+from pathlib import Path
 
 import pytest
 
+from appserver.auth import private_file
 from appserver.auth.file_store import FileStore
 from appserver.errors import StoreError
-from tests.auth.disks import fail, fill, mounted, names, read_only, remount_read_only, small_disk
+from tests.auth.disks import fail, fill, immutable, mounted, names, read_only, remount_read_only, small_disk
 from tests.auth.store_kit import api_key, login
 
-if TYPE_CHECKING:
-    from pathlib import Path
+SOMEBODY = 65534
 
 
 @pytest.fixture
@@ -176,3 +180,86 @@ def test_a_file_that_is_mounted_from_a_full_disk_is_found_out_and_kept(
                 with pytest.raises(StoreError, match="cannot be written: No space left"):
                     act()
             assert store.load() == old
+
+
+# Files that stay although their directory can be written
+
+
+def test_a_file_that_cannot_be_changed_at_all_is_found_out(store: FileStore, home: Path) -> None:
+    old = login("rt-one")
+    store.save(old)
+    with immutable(home / "auth.json"):
+        for act in (store.prove_writable, lambda: store.swap(old, login("rt-two"))):
+            with pytest.raises(StoreError, match=r"auth\.json: cannot be written: Operation not permitted"):
+                act()
+    store.prove_writable()
+    assert names(home) == {"auth.json"}
+
+
+PROOF_OF_SOMEBODY = """
+import os, sys
+from appserver.auth.file_store import FileStore
+from appserver.errors import StoreError
+home, us = sys.argv[1], int(sys.argv[2])
+os.setgroups([]), os.setgid(us), os.setuid(us)
+try:
+    FileStore(home).prove_writable()
+except StoreError as exc:
+    sys.exit(exc.message)
+"""
+
+
+@pytest.mark.parametrize(
+    ("mode", "directory", "file", "found_out"),
+    [
+        (0o1777, 0, 0, True),
+        (0o1777, SOMEBODY, 0, False),
+        (0o1777, 0, SOMEBODY, False),
+        (0o777, 0, 0, False),
+    ],
+    ids=["in somebody else's", "in one's own", "one's own file", "without the bit"],
+)
+def test_a_file_of_somebody_else_in_a_directory_with_the_sticky_bit_is_found_out(
+    mode: int, directory: int, file: int, found_out: bool
+) -> None:
+    if sys.platform == "win32" or os.geteuid() != 0:
+        pytest.skip("only root can give files away")
+    with tempfile.TemporaryDirectory() as path:  # not below tmp_path, which nobody else may enter
+        home = Path(path)
+        FileStore(path).save(login())
+        (home / "auth.json").chmod(0o400)
+        os.chown(home / "auth.json", file, file)
+        os.chown(home, directory, directory)
+        home.chmod(mode)
+        command = [sys.executable, "-c", PROOF_OF_SOMEBODY, path, str(SOMEBODY)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert (done.returncode, "cannot be written: Permission denied" in done.stderr) == (int(found_out), found_out)
+
+
+def test_a_pipe_in_place_of_the_file_is_reported_and_a_login_takes_its_place(store: FileStore, home: Path) -> None:
+    if sys.platform == "win32":
+        pytest.skip("there are no such files")
+    os.mkfifo(home / "auth.json")
+    with pytest.raises(StoreError, match=r"auth\.json: is no file"):
+        store.load()
+    store.save(api_key())
+    assert store.load() == api_key()
+
+
+def test_a_shorter_credential_in_place_of_a_longer_one_is_whole_at_every_moment(
+    store: FileStore, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.save(login("rt-" + "long" * 1000))
+    seen = []
+
+    class Watched(FileIO):
+        def truncate(self, size: int | None = None, /) -> int:
+            seen.append((home / "auth.json").read_bytes())
+            return super().truncate(size)
+
+    with monkeypatch.context() as patch:
+        fail(patch, "replace", errno.EBUSY)
+        patch.setattr(private_file, "open", lambda path, *_, **__: Watched(path, "r+"), raising=False)
+        patch.setattr(store._file, "_new_file", lambda _: home / "unused")
+        store.save(api_key())
+    assert [json.loads(data)["OPENAI_API_KEY"] for data in seen] == ["sk-test"]
