@@ -133,7 +133,7 @@ class AuthManager:
                 raise
             return held
         if self._expires_within(fresh.credential, 0):
-            self._beyond_our_clock = fresh.credential
+            self._tried_early = self._beyond_our_clock = fresh.credential
         return fresh
 
     async def renew(self, refused: int) -> Held:
@@ -144,7 +144,7 @@ class AuthManager:
         held = self.current()
         if held is None:
             raise NotSignedIn("Signed out")
-        if held.generation != refused:
+        if held.generation != refused and not self._is_over(held.credential):
             return held
         if isinstance(held.credential, ApiKey):
             raise RefreshError("The API key is not accepted", permanent=True)
@@ -226,8 +226,7 @@ class AuthManager:
 
     async def _make_up(self) -> None:
         """Store what could not be stored, by us or by a process that has died before it could."""
-        self._store_again()
-        if self._redeemer.has_left_over:
+        if self._store_again() and self._redeemer.has_left_over:
             await self._redeemer.finish()
 
     async def _renew_later(self) -> None:
@@ -268,11 +267,12 @@ class AuthManager:
             if is_news and old != new and (old is None or new is None or _face(old) != _face(new)):
                 self.on_change()
 
-    def _store_again(self) -> None:
-        """Store renewed tokens whose storing failed."""
+    def _store_again(self) -> bool:
+        """Store renewed tokens whose storing failed, and say whether there is nothing more to store."""
         credential = self._held.credential if self._held else None
-        if isinstance(credential, ManagedTokens) and credential != self._stored.credential:
-            self._stored.save_again(credential)
+        if not isinstance(credential, ManagedTokens) or credential == self._stored.credential:
+            return True
+        return self._stored.save_again(credential)
 
     def _hold(self, credential: Credential | None) -> None:
         self._generation += 1
@@ -284,14 +284,16 @@ class AuthManager:
     # Expiry
 
     def _due(self, credential: Credential) -> bool:
-        """Whether to renew before use: tried once per credential, so that a failure does not delay every turn.
+        """Whether to renew before use: tried once per credential, so that a failure does not delay every turn."""
+        tried = credential is self._tried_early
+        return self._is_over(credential) if tried else self._expires_within(credential, self._settings.refresh_skew)
 
-        What comes expired from a renewal shows that our clock is wrong; only the backend can tell when it is over.
+    def _is_over(self, credential: Credential) -> bool:
+        """Whether the time of a credential is over.
+
+        What comes expired from a renewal shows that our clock is wrong; only the backend can tell then.
         """
-        if credential is self._beyond_our_clock:
-            return False
-        skew = 0 if credential is self._tried_early else self._settings.refresh_skew
-        return self._expires_within(credential, skew)
+        return credential is not self._beyond_our_clock and self._expires_within(credential, 0)
 
     def _expires_within(self, credential: Credential, seconds: float) -> bool:
         expires_at = None if isinstance(credential, ApiKey) else credential.claims.expires_at

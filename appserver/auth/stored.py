@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from appserver.auth.restrictions import check_credential
-from appserver.errors import AuthError, StoreChangedError, StoreError
+from appserver.errors import AuthError, StoreError
 from appserver.log import warn
 
 if TYPE_CHECKING:
@@ -73,18 +73,17 @@ class Stored:
         self._store.save(credential)
         self.remember(credential)
 
-    def save_again(self, credential: Credential) -> None:
-        """Store a credential whose storing failed. What another process has stored meanwhile counts."""
+    def save_again(self, credential: Credential) -> bool:
+        """Store a credential whose storing failed, and say whether it is there. Another process's change counts."""
         try:
             if self.credential is None:
                 self._store.save(credential)
             else:
                 self._store.swap(self.credential, credential)
-        except StoreChangedError:
-            return  # the next look will find it
         except StoreError:
-            return  # told when it failed first
+            return False  # told when it failed first; a change is found by the next look
         self.remember(credential)
+        return True
 
     def delete(self) -> None:
         """Forget what is stored. Raises StoreError."""

@@ -8,15 +8,19 @@ import anyio
 import pytest
 
 from appserver.auth import manager as manager_module
-from appserver.auth.credentials import ApiKey
+from appserver.auth.credentials import ApiKey, ManagedTokens
+from appserver.auth.dead_tokens import fingerprint
+from appserver.auth.file_store import FileStore
 from appserver.errors import NotSignedIn, RefreshError
 from appserver.settings import Settings
 from protocol.base import Secret
-from tests.auth.manager_rig import NOW, WAIT_SECONDS, Rig, new_tokens, running_manager
+from tests.auth.manager_rig import NOW, WAIT_SECONDS, Rig, managed, new_tokens, running_manager
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Hashable
     from pathlib import Path
+
+    from appserver.auth.credentials import Credential
 
 pytestmark = pytest.mark.anyio
 
@@ -86,6 +90,32 @@ async def test_new_tokens_that_expire_at_once_do_not_make_every_turn_refresh_twi
     fresh = await rig.manager.fresh()
     assert rig.refreshes == 1
     assert fresh is rig.held
+
+
+async def test_a_clock_that_is_ahead_does_not_make_every_turn_refresh(rig: Rig) -> None:
+    rig.sign_in_managed(expires_at=NOW - 60)
+    rig.refresher.answers = [new_tokens(expires_at=NOW - 10)]
+    for _ in range(3):
+        assert await rig.manager.fresh() is rig.held
+    assert rig.refreshes == 1
+    await rig.manager.renew(rig.held.generation)  # a 401 asks all the same
+    assert rig.refreshes == 2
+
+
+async def test_what_another_process_has_stored_is_no_answer_to_a_refusal_if_it_has_expired(tmp_path: Path) -> None:
+    async with running_manager(Settings(home=str(tmp_path)), FileStore(str(tmp_path))) as rig:
+        refused = rig.sign_in_managed("rt-one")
+        FileStore(str(tmp_path)).save(managed("rt-sibling", expires_at=NOW - 60))
+        renewed = await rig.manager.renew(refused.generation)
+        assert rig.refreshes == 1
+        assert isinstance(renewed.credential, ManagedTokens)
+        assert renewed.credential.refresh_token == Secret("rt-two")
+
+
+@pytest.mark.parametrize(("left", "needs"), [(-1, True), (60, False)])
+async def test_an_expired_login_without_a_refresh_token_needs_another(rig: Rig, left: float, needs: bool) -> None:
+    rig.sign_in_managed(None, expires_at=NOW + left)
+    assert (rig.manager.needs_login is not None) is needs
 
 
 async def test_a_logout_during_an_early_refresh_does_not_fall_back_to_the_old_token(rig: Rig) -> None:
@@ -185,3 +215,81 @@ async def test_a_failure_in_the_background_is_survived(tmp_path: Path, monkeypat
         rig.refresher.answers = [RefreshError("HTTP 503"), ValueError("a fault"), RefreshError("HTTP 503")]
         await looked(rig, monkeypatch, times=4)
         assert rig.refreshes == 4
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_change_elsewhere_is_told_while_a_renewal_is_under_way(tmp_path: Path) -> None:
+    async with running_manager(eager(tmp_path), FileStore(str(tmp_path))) as rig:
+        told = anyio.Event()
+        rig.sign_in_managed(expires_at=NOW + 10)
+        gate = rig.refresher.hold()
+        rig.manager.on_change = told.set
+        await watched(rig)
+        await rig.asked()
+        FileStore(str(tmp_path)).save(managed("rt-login", account="org-2"))
+        with anyio.fail_after(WAIT_SECONDS):
+            await told.wait()
+        gate.set()
+        await rig.flight_over()
+
+
+@pytest.mark.usefixtures("quick")
+async def test_what_a_dead_process_has_left_is_stored_in_the_background(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = FileStore(str(tmp_path))
+    old, next_one = managed("rt-one"), managed("rt-two")
+    store.save(old)
+    with store.journal.opened() as write:
+        write(record_of(old, next_one))
+    async with running_manager(Settings(home=str(tmp_path)), store) as rig:
+        told = anyio.Event()
+        put = store.swap
+
+        def tell(before: Credential, after: Credential) -> None:
+            put(before, after)
+            told.set()
+
+        monkeypatch.setattr(store, "swap", tell)
+        await watched(rig)
+        with anyio.fail_after(WAIT_SECONDS):
+            await told.wait()
+        assert isinstance(rig.held.credential, ManagedTokens)
+        assert rig.held.credential.refresh_token == Secret("rt-two")
+        assert rig.refreshes == 0
+        assert rig.told == []
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_fault_while_looking_is_logged_and_survived(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = FileStore(str(tmp_path))
+    async with running_manager(Settings(home=str(tmp_path)), store) as rig:
+        assert rig.manager.current() is None
+        told, version, faults = anyio.Event(), store.version, [ValueError("a fault"), ValueError("another")]
+        rig.manager.on_change = told.set
+
+        def failing() -> Hashable:
+            if faults:
+                raise faults.pop()
+            return version()
+
+        monkeypatch.setattr(store, "version", failing)
+        FileStore(str(tmp_path)).save(managed())
+        await watched(rig)
+        with anyio.fail_after(WAIT_SECONDS):
+            await told.wait()
+        assert faults == []
+    assert "failed unexpectedly" in caplog.text
+
+
+def record_of(old: ManagedTokens, new: ManagedTokens) -> dict[str, object]:
+    """What a process writes down that has redeemed the old login's refresh token."""
+    assert old.refresh_token is not None
+    assert new.refresh_token is not None
+    return {
+        "redeemed_sha256": fingerprint(old.refresh_token),
+        "access_token": new.access_token.reveal(),
+        "refresh_token": new.refresh_token.reveal(),
+    }

@@ -59,6 +59,10 @@ def old(home: Home) -> ManagedTokens:
     return credential
 
 
+def refuse(*_: object) -> None:
+    raise StoreError("No space left on device")
+
+
 async def test_new_tokens_are_stored_with_the_time_of_the_refresh(home: Home, old: ManagedTokens) -> None:
     redeemed = await home.redeem(old, old)
     assert redeemed.credential == redeemed.stored == home.store.load()
@@ -150,9 +154,6 @@ async def test_nothing_is_redeemed_that_could_not_be_stored(
 async def test_tokens_whose_storing_fails_are_returned_all_the_same(
     home: Home, old: ManagedTokens, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: object) -> None:
-        raise StoreError("No space left on device")
-
     monkeypatch.setattr(home.store, "swap", refuse)
     redeemed = await home.redeem(old, old)
     assert redeemed.stored == old
@@ -305,7 +306,7 @@ async def test_a_login_or_logout_removes_such_an_answer(
     assert not (home.path / ".auth.json.redeemed").exists()
 
 
-async def test_a_refused_redemption_leaves_no_journal(home: Home, old: ManagedTokens) -> None:
+async def test_arefused_redemption_leaves_no_journal(home: Home, old: ManagedTokens) -> None:
     home.refresher.answers = [RefreshError("HTTP 503")]
     with pytest.raises(RefreshError):
         await home.redeem(old, old)
@@ -315,12 +316,108 @@ async def test_a_refused_redemption_leaves_no_journal(home: Home, old: ManagedTo
 async def test_tokens_that_could_not_be_stored_are_found_by_the_next_process(
     home: Home, old: ManagedTokens, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: object) -> None:
-        raise StoreError("No space left on device")
-
     with monkeypatch.context() as patch:
         patch.setattr(home.store, "swap", refuse)
         redeemed = await home.redeem(old, old)
     other = Home(home.path)
     assert (await other.redeem(old, old)).credential == redeemed.credential
     assert other.redemptions == 0
+
+
+async def test_tokens_that_are_not_stored_yet_are_stored_before_theirs_is_redeemed(
+    home: Home, old: ManagedTokens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.refresher.answers = [new_tokens("rt-two"), new_tokens("rt-three")]
+    with monkeypatch.context() as patch:
+        patch.setattr(home.store, "swap", refuse)
+        second = (await home.redeem(old, old)).credential
+        assert isinstance(second, ManagedTokens)
+        with pytest.raises(RefreshError, match="not refreshed: No space left"):
+            await home.redeem(second, old)
+    assert home.redemptions == 1  # rt-two is in the journal; rt-three would be nobody's
+    third = await home.redeem(second, old)
+    assert isinstance(third.credential, ManagedTokens)
+    assert third.credential.refresh_token == Secret("rt-three")
+    assert third.stored == third.credential == home.store.load()
+
+
+async def test_a_redemption_that_has_begun_is_finished_also_when_it_is_cancelled(
+    home: Home, old: ManagedTokens
+) -> None:
+    gate = home.refresher.hold()
+    with anyio.fail_after(WAIT_SECONDS):
+        async with anyio.create_task_group() as group:
+            group.start_soon(home.redeem, old, old)
+            await home.refresher.asked.wait()
+            group.cancel_scope.cancel()
+            gate.set()
+    stored = home.store.load()
+    assert isinstance(stored, ManagedTokens)
+    assert stored.refresh_token == Secret("rt-two")
+
+
+async def test_a_redemption_that_waits_for_its_turn_can_be_cancelled(home: Home, old: ManagedTokens) -> None:
+    with anyio.fail_after(WAIT_SECONDS):
+        async with FileStore(str(home.path)).redeeming(), anyio.create_task_group() as group:
+            group.start_soon(home.redeem, old, old)
+            await anyio.wait_all_tasks_blocked()
+            group.cancel_scope.cancel()
+    assert home.redemptions == 0
+
+
+async def test_an_answer_with_an_id_token_that_makes_no_sense_is_worth_the_rest(home: Home, old: ManagedTokens) -> None:
+    given = dataclasses.replace(new_tokens(), id_token=Secret("no-jwt"))
+    home.refresher.answers = [given]
+    new = (await home.redeem(old, old)).credential
+    assert isinstance(new, ManagedTokens)
+    assert (new.id_token, new.access_token, new.refresh_token) == (
+        old.id_token,
+        given.access_token,
+        given.refresh_token,
+    )
+
+
+# What a process that has died has left
+
+
+async def test_what_was_left_over_can_be_stored_without_a_refresh(
+    home: Home, old: ManagedTokens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await die_before_storing(home, old, monkeypatch)
+    other = Home(home.path)
+    assert other.redeemer.has_left_over
+    found = other.redeemer.unfinished()
+    assert found is not None
+    await other.redeemer.finish()
+    assert other.store.load() == found
+    assert found.refresh_token == Secret("rt-two")
+    assert other.redemptions == 0
+    assert not other.redeemer.has_left_over
+    assert other.redeemer.unfinished() is None
+
+
+@pytest.mark.parametrize("after", [managed("rt-login"), None])
+async def test_what_was_left_over_of_another_login_is_removed(
+    home: Home, old: ManagedTokens, monkeypatch: pytest.MonkeyPatch, after: ManagedTokens | None
+) -> None:
+    await die_before_storing(home, old, monkeypatch)
+    left = (home.path / ".auth.json.redeemed").read_bytes()
+    (home.path / "auth.json").unlink()  # as another program signs out
+    if after is not None:
+        home.store.save(after)
+        (home.path / ".auth.json.redeemed").write_bytes(left)
+    assert home.redeemer.unfinished() is None
+    await home.redeemer.finish()
+    assert home.store.load() == after
+    assert not home.redeemer.has_left_over
+
+
+async def test_what_was_left_over_stays_while_it_cannot_be_stored(
+    home: Home, old: ManagedTokens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await die_before_storing(home, old, monkeypatch)
+    with monkeypatch.context() as patch:
+        for failing in ("swap", "load"):
+            patch.setattr(home.store, failing, refuse)
+            await home.redeemer.finish()
+    assert home.redeemer.unfinished() is not None
