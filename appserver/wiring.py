@@ -2,6 +2,7 @@
 
 Builds everything and opens the one task group. On every way out (end of input, a signal, a parent that has gone)
 running turns get their last notification, what is queued is written, and the process ends within SHUTDOWN_SECONDS.
+Only a redemption that has begun is waited for until the issuer has answered (`auth/redemption.py`).
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ DRAIN_SECONDS = 1.5
 """What requests in flight get to be answered after the end of input."""
 
 SETTLE_SECONDS = 1.5
-"""What a refresh under way gets: the refresh token may be spent already."""
+"""What a refresh under way gets, and a last try to store what is not stored yet."""
 
 FLUSH_SECONDS = 1.0
 """What the parent gets to read the last lines."""

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appserver.log import log_exception, redacted, set_up_logging, warn
+from appserver import log
+from appserver.log import hide, log_exception, redacted, set_up_logging, warn
+from protocol.base import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,10 +49,36 @@ def stderr_logging() -> Iterator[None]:
     root.setLevel(level)
 
 
+@pytest.fixture
+def no_secrets_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log, "_hidden", {})
+
+
 @pytest.mark.parametrize(("text", "secret"), SECRETS)
 def test_what_looks_like_a_credential_is_taken_out(text: str, secret: str) -> None:
     assert secret not in redacted(text)
     assert "***" in redacted(text)
+
+
+@pytest.mark.usefixtures("no_secrets_known")
+def test_what_is_in_use_is_taken_out_whatever_it_looks_like() -> None:
+    text = "Incorrect API key provided: gsk5f0a9c3d. And opaque+token= was refused"
+    assert redacted(text) == text
+    hide(Secret("gsk5f0a9c3d"), None, Secret("opaque+token="))
+    assert redacted(text) == "Incorrect API key provided: ***. And *** was refused"
+
+
+@pytest.mark.usefixtures("no_secrets_known")
+def test_what_could_be_part_of_a_word_is_no_secret() -> None:
+    hide(Secret(""), Secret("token"))
+    assert redacted("the token was refused") == "the token was refused"
+
+
+@pytest.mark.usefixtures("no_secrets_known")
+def test_no_more_secrets_are_remembered_than_can_be_in_use() -> None:
+    for number in range(1000):
+        hide(Secret(f"opaque-{number:04}"), Secret("used-again"))
+    assert redacted("opaque-0000 opaque-0999 used-again") == "opaque-0000 *** ***"
 
 
 @pytest.mark.parametrize(

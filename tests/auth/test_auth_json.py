@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appserver.auth.auth_json import credential_in, document_bytes, document_with, parse_document
-from appserver.auth.credentials import ApiKey, Credential, ManagedTokens, external_tokens
+from appserver.auth.credentials import ApiKey, Credential, ManagedTokens, external_tokens, secrets_of
 from appserver.errors import AuthError, StoreError
 from appserver.testing import make_jwt
 from protocol.base import Secret
@@ -49,6 +49,16 @@ def test_any_object_is_a_credential_or_none_or_an_auth_error(document: dict[str,
     problem, credential = outcome(AuthError, lambda: credential_in(document))
     assert JWT not in problem
     assert credential is None or isinstance(credential, ApiKey | ManagedTokens)
+    for secret in secrets_of(credential) if credential else ():
+        assert secret is None or secret.reveal().isascii()
+
+
+@pytest.mark.parametrize("name", ["id_token", "access_token", "refresh_token"])
+def test_a_token_with_characters_that_no_token_has_is_an_error_that_names_it(name: str) -> None:
+    tokens = {"id_token": JWT, "access_token": JWT, "refresh_token": "rt-one", name: "\ud800very-secret"}
+    with pytest.raises(AuthError, match=f"{name} has characters that no token has") as caught:
+        credential_in({"auth_mode": "chatgpt", "tokens": tokens})
+    assert "very-secret" not in caught.value.message
 
 
 @given(st.binary() | values.map(lambda value: json.dumps(value).encode()))

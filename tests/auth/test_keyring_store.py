@@ -198,6 +198,23 @@ def test_renewed_tokens_can_be_stored_while_the_keyring_is_locked(
     assert reopen().load() == new
 
 
+@pytest.mark.parametrize("left", [b"", FORMAT, FORMAT + b"cut off", b"{}"])
+def test_a_journal_that_makes_no_sense_does_not_cost_the_key(
+    tmp_path: Path, store: CredentialStore, ring: FakeKeyring, reopen: Reopen, left: bytes
+) -> None:
+    old, new = login("rt-one"), login("rt-two")
+    store.save(old)
+    (tmp_path / ".auth.enc.redeemed").write_bytes(left)
+    ring.locked = True
+    assert store.journal.read() is None
+    with store.journal.opened() as write:
+        write({"refresh_token": "rt-two"})
+    assert store.journal.read() == {"refresh_token": "rt-two"}
+    store.swap(old, new)
+    ring.locked = False
+    assert reopen().load() == new
+
+
 def test_a_keyring_that_keeps_nothing_is_found_out(tmp_path: Path, store: CredentialStore, ring: FakeKeyring) -> None:
     ring.forgetful = True
     with pytest.raises(StoreError, match=r"FakeKeyring\) does not keep what is put into it"):

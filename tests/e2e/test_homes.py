@@ -16,6 +16,7 @@ from appserver.auth.file_store import FileStore
 from appserver.errors import StoreError
 from appserver.settings import Settings
 from appserver.testing.ledger import RefreshState
+from appserver.wiring import SHUTDOWN_SECONDS
 from tests.auth.manager_rig import WAIT_SECONDS, Rig, managed, new_tokens, running_manager
 from tests.handlers.accounts import store_login, stored
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from tests.conftest import ServerFactory
 
 pytestmark = pytest.mark.anyio
+
+LONGER_THAN_A_SHUTDOWN = SHUTDOWN_SECONDS + 0.5
 
 TOKEN_PATH, RESPONSES = "/oauth/token", "/v1/responses"
 
@@ -141,6 +144,28 @@ async def test_a_write_that_fails_after_the_redemption_is_made_up_for_before_the
         assert stored(home)["tokens"]["refresh_token"] == grant.refresh_token
         obstacle.rmdir()
     assert len(backend.requests.to(TOKEN_PATH)) == 1
+    assert backend.tokens.refresh_state(stored(home)["tokens"]["refresh_token"]) is RefreshState.LIVE
+
+
+async def test_a_process_that_is_told_to_end_waits_for_the_issuers_answer(
+    process: ServerFactory, backend: FakeBackend, home: Path
+) -> None:
+    store_login(home, backend.grant())
+    backend.expire_access_tokens()
+    gate = backend.issuer.hold_next(path=TOKEN_PATH)
+    async with process() as peer:
+        turn = await peer.start_turn(await peer.start_thread())
+        await gate.reached.wait(WAIT_SECONDS)
+        assert peer.process is not None
+        assert peer.process.stdin is not None
+        await peer.process.stdin.aclose()
+        assert (await peer.finished_turn(turn))["status"] == "interrupted"
+        with anyio.move_on_after(LONGER_THAN_A_SHUTDOWN) as waited:
+            await peer.process.wait()
+        assert waited.cancelled_caught
+        gate.release()
+        with anyio.fail_after(WAIT_SECONDS):
+            assert await peer.process.wait() == 0
     assert backend.tokens.refresh_state(stored(home)["tokens"]["refresh_token"]) is RefreshState.LIVE
 
 

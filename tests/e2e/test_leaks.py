@@ -31,7 +31,7 @@ pytestmark = pytest.mark.anyio
 START, REFRESH = "account/login/start", "account/chatgptAuthTokens/refresh"
 TOKEN_PATH, REVOKE_PATH, RESPONSES = "/oauth/token", "/oauth/revoke", "/v1/responses"
 SECRET_PARAMS = ("code", "code_verifier", "refresh_token", "subject_token", "token", "device_auth_id")
-API_KEY = "sk-a-key-that-nobody-may-see"
+API_KEY = "a1b2c3d4.a/key+that=nobody.may.see"  # looks like nothing in particular
 NO_JWT = "eyJ-no-jwt-and-yet-a-secret"
 
 
@@ -160,19 +160,25 @@ async def test_an_api_key_leaves_no_trace(backend: FakeBackend, home: Path) -> N
         await peer.wait(lambda message: message.get("error", {}).get("code") == -32700)
 
 
+@pytest.mark.parametrize("login", ["tokens", "a key of no known shape"])
 async def test_a_backend_that_repeats_what_it_was_sent_does_not_make_us_repeat_it(
-    backend: FakeBackend, home: Path
+    backend: FakeBackend, home: Path, login: str
 ) -> None:
-    token = backend.grant().access_token
+    token = backend.grant().access_token if login == "tokens" else API_KEY
     backend.script(
         http_error(400, {"error": {"message": f"Incorrect API key provided: {token}", "code": "invalid_api_key"}}),
         http_error(500, f"what is {token}?"),
     )
     async with watched(backend, home) as peer:
-        await peer.login_with_tokens(token)
+        if login == "tokens":
+            await peer.login_with_tokens(token)
+        else:
+            await peer.result(START, {"type": "apiKey", "apiKey": token})
         thread = await peer.start_thread()
         for _ in range(2):
-            assert (await peer.turn(thread))["status"] == "failed"
+            turn = await peer.turn(thread)
+            assert turn["status"] == "failed"
+            assert "***" in turn["error"]["message"]
 
 
 async def test_a_corrupt_file_is_not_quoted(backend: FakeBackend, home: Path) -> None:

@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from appserver.auth.dead_tokens import fingerprint
+from appserver.auth.file_store import FileStore
 from appserver.testing.ledger import RefreshState
+from protocol.base import Secret
 from tests.handlers.accounts import said, store_login, stored, write_auth
 
 if TYPE_CHECKING:
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 
-LOGOUT, REVOKE_PATH = "account/logout", "/oauth/revoke"
+LOGOUT, REVOKE_PATH, TOKEN_PATH = "account/logout", "/oauth/revoke", "/oauth/token"
 IN_ORDER = ["result", "account/updated"]
 
 
@@ -105,6 +108,59 @@ async def test_a_logout_of_the_parents_tokens_ends_the_login_behind_them_too(
     assert backend.tokens.refresh_state(grant.refresh_token) is RefreshState.INVALIDATED
     async with server() as peer:
         assert (await peer.result("account/read"))["account"] is None
+
+
+async def test_a_logout_revokes_what_a_refresh_under_way_brings(
+    server: ServerFactory, backend: FakeBackend, home: Path
+) -> None:
+    store_login(home, backend.grant())
+    backend.expire_access_tokens()
+    gate = backend.issuer.hold_next(path=TOKEN_PATH)
+    async with server() as peer:
+        turn = await peer.start_turn(await peer.start_thread())
+        await gate.reached.wait()
+        assert await peer.result(LOGOUT) == {}
+        assert (await peer.finished_turn(turn))["status"] == "failed"
+        gate.release()
+        await backend.requests.wait_for(REVOKE_PATH, 2)
+    revoked = [request.json()["token"] for request in backend.requests.to(REVOKE_PATH)]
+    assert len(set(revoked)) == 2
+    assert backend.tokens.refresh_state(revoked[1]) is RefreshState.INVALIDATED
+    assert not (home / ".auth.json.redeemed").exists()
+
+
+async def test_a_local_logout_does_not_revoke_it(server: ServerFactory, backend: FakeBackend, home: Path) -> None:
+    store_login(home, backend.grant())
+    backend.expire_access_tokens()
+    gate = backend.issuer.hold_next(path=TOKEN_PATH)
+    async with server() as peer:
+        turn = await peer.start_turn(await peer.start_thread())
+        await gate.reached.wait()
+        await peer.result(LOGOUT, {"scope": "local"})
+        await peer.finished_turn(turn)
+        gate.release()
+    assert stored(home) is None
+    assert backend.requests.to(REVOKE_PATH) == []
+
+
+async def test_a_logout_revokes_what_a_dead_process_had_redeemed(
+    server: ServerFactory, backend: FakeBackend, home: Path
+) -> None:
+    old, successor = backend.grant(), backend.grant()
+    store_login(home, old)
+    with FileStore(str(home)).journal.opened() as write:
+        write(
+            {
+                "redeemed_sha256": fingerprint(Secret(old.refresh_token)),
+                "access_token": successor.access_token,
+                "refresh_token": successor.refresh_token,
+            }
+        )
+    async with server() as peer:
+        await peer.post(LOGOUT)
+    assert backend.tokens.refresh_state(successor.refresh_token) is RefreshState.INVALIDATED
+    assert stored(home) is None
+    assert not (home / ".auth.json.redeemed").exists()
 
 
 @pytest.mark.parametrize("fault", ["500", "cut"])
