@@ -186,4 +186,6 @@ class SharedStoreKit(StoreKit):
             write({"refresh_token": "rt-two"})
         with pytest.raises(StoreChangedError):
             store.swap(login("rt-other"), login("rt-new"))
-        assert reopen().journal.read() == {"refresh_token": "rt-two"}
+        other = reopen()
+        other.load()
+        assert other.journal.read() == {"refresh_token": "rt-two"}
