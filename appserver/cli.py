@@ -109,6 +109,9 @@ def _serve(words: list[str]) -> int:
 
 def serve_stdio(settings: Settings) -> int:
     """Serve the parent on stdin and stdout and return the exit code."""
+    from appserver.heap import collect_rarely
+
+    collect_rarely()  # first, for the imports that follow
     from appserver.porch import answer_first_lines
     from appserver.transport.stdio import Stdio, TransportClosed
     from appserver.wiring import Connection

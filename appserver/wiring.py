@@ -14,6 +14,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Protocol
 
 from appserver.handlers.handshake import initialize
+from appserver.heap import collect_as_usual
 from appserver.log import warn
 from appserver.rpc.dispatcher import Dispatcher
 from appserver.rpc.outbox import BRIM_BYTES, Outbox
@@ -105,6 +106,7 @@ class Connection:
                 self.tasks.open(work)
                 watched = _Process(reading, self._parent_pid)
                 if owns_process:
+                    work.start_soon(collect_as_usual)
                     work.start_soon(watched.parent, transport)
                     if sys.platform != "win32":  # there, SIGTERM ends a process without asking it
                         work.start_soon(watched.signals)
