@@ -82,7 +82,9 @@ class DocumentStore:
 
     def prove_writable(self) -> None:
         """Raise StoreError if a credential could not be stored now: a read-only home, a full disk."""
-        self._file.prove_writable()
+        from appserver.auth.proof import prove_writable  # late: only before a redemption
+
+        prove_writable(self._file)
 
     def redeeming(self) -> AbstractAsyncContextManager[None]:
         """Hold the lock of a redemption. Raises StoreError if another process keeps it too long."""

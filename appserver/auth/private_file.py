@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 PRIVATE_FILE = 0o600
 PRIVATE_DIRECTORY = 0o700
 
-PROBE_BYTES = 16 * 1024
-"""What a probe writes: more than a credential takes."""
-
 RENAME_IS_NO_WAY = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY, errno.EXDEV}
 """The file may be writable all the same: it is a mount point, or the only writable thing in its directory. Not so
 when the disk is full: writing in place would destroy what is there."""
@@ -74,39 +71,29 @@ class PrivateFile:
             try:
                 self._replace(data)
             except OSError as exc:
-                if exc.errno not in RENAME_IS_NO_WAY or not self._can_write_in_place():
+                if exc.errno not in RENAME_IS_NO_WAY or not self.can_write_in_place():
                     raise
                 self._overwrite(data)
         except OSError as exc:
-            raise self._unwritable(exc) from None
-
-    def prove_writable(self) -> None:
-        """Raise StoreError if `write` would fail now: a read-only home, a full disk. Changes nothing."""
-        try:
-            if _is_mount_point(self._real):
-                self._prove_in_place()
-            else:
-                self._prove_replaceable()
-        except OSError as exc:
-            raise self._unwritable(exc) from None
+            raise self.unwritable(exc) from None
 
     def remove(self) -> bool:
         """Remove the file, through a symbolic link, and say whether it is gone."""
         try:
-            self._real.unlink(missing_ok=True)
+            self.real.unlink(missing_ok=True)
         except OSError:
             return False
         return True
 
     def keep_aside(self) -> Path | None:
         """Move what is there out of the way and return where to, or None if that cannot be done."""
-        real = self._real
+        real = self.real
         aside = real.with_name(f"{real.name}.corrupt")
         try:
             try:
                 os.replace(real, aside)
             except OSError:  # a mount point does not move; what can be read can be copied
-                os.replace(self._new_file(real.read_bytes()), aside)
+                os.replace(self.new_file(real.read_bytes()), aside)
         except OSError:
             return None
         return aside
@@ -120,26 +107,27 @@ class PrivateFile:
 
     def beside(self, suffix: str) -> Path:
         """Return the path of a hidden file beside this one, that goes by its name."""
-        real = self._real
+        real = self.real
         return real.with_name(f".{real.name}.{suffix}")
 
     def create(self, path: Path) -> int:
         """Make a new private file for the owner of this one, and return its descriptor. Raises OSError."""
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), PRIVATE_FILE)
-        _give_to_owner_of(self._real, fd)
+        _give_to_owner_of(self.real, fd)
         return fd
 
     @property
-    def _real(self) -> Path:
+    def real(self) -> Path:
         """Where the bytes are: a symbolic link stays one, and it is its target that is replaced."""
         return Path(os.path.realpath(self.path))
 
-    def _unwritable(self, exc: OSError) -> StoreError:
+    def unwritable(self, exc: OSError) -> StoreError:
+        """Return the error that says why the file cannot be written."""
         return StoreError(f"{self.path}: cannot be written: {exc.strerror}")
 
     def _replace(self, data: bytes) -> None:
-        real = self._real
-        temporary = self._new_file(data)
+        real = self.real
+        temporary = self.new_file(data)
         try:
             os.replace(temporary, real)
         except OSError:
@@ -147,7 +135,7 @@ class PrivateFile:
             raise
         _sync_directory(real.parent)
 
-    def _new_file(self, data: bytes) -> Path:
+    def new_file(self, data: bytes) -> Path:
         """Write a private file beside the real one, see it to the disk, and return its path."""
         path = self.beside(f"{os.getpid()}-{os.urandom(6).hex()}.tmp")
         try:
@@ -162,7 +150,7 @@ class PrivateFile:
 
     def _sweep(self) -> None:
         """Remove what writers left that were killed: it holds credentials. Under the lock, nobody else is writing."""
-        real = self._real
+        real = self.real
         with contextlib.suppress(OSError):
             for name in os.listdir(real.parent):
                 if name.startswith(f".{real.name}.") and name.endswith(".tmp"):
@@ -182,49 +170,13 @@ class PrivateFile:
                     _write_all(file, before, len(before))
                 raise
 
-    def _can_write_in_place(self) -> bool:
+    def can_write_in_place(self) -> bool:
+        """Whether the file can be opened for writing."""
         try:
             with open(self.path, "r+b"):
                 return True
         except OSError:
             return False
-
-    def _prove_replaceable(self) -> None:
-        try:
-            temporary = self._new_file(b"\0" * PROBE_BYTES)
-        except OSError as exc:
-            if exc.errno not in RENAME_IS_NO_WAY or not self._can_write_in_place():
-                raise
-            self._prove_in_place()
-        else:
-            _remove(temporary)
-            self._prove_not_pinned()
-
-    def _prove_not_pinned(self) -> None:
-        """Raise OSError if the file can neither be replaced nor written, although its directory can be.
-
-        So it is with an immutable file, and with somebody else's in a directory with the sticky bit (as /tmp is).
-        """
-        try:
-            with open(self.path, "r+b"):
-                return
-        except FileNotFoundError:
-            return
-        except PermissionError as exc:
-            if exc.errno == errno.EPERM or os.name == "nt" or self._is_kept_by_sticky_bit():
-                raise
-
-    def _is_kept_by_sticky_bit(self) -> bool:
-        directory, file = os.stat(self._real.parent), os.stat(self._real)
-        owners = {directory.st_uid, file.st_uid, 0}
-        return bool(directory.st_mode & stat.S_ISVTX) and os.geteuid() not in owners
-
-    def _prove_in_place(self) -> None:
-        from shutil import disk_usage  # late: only for files that cannot be replaced
-
-        with open(self.path, "r+b"):
-            if disk_usage(self.path).free < PROBE_BYTES:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _write_all(file: FileIO, data: bytes, over: int) -> None:
@@ -259,15 +211,3 @@ def _sync_directory(path: Path) -> None:
             os.fsync(fd)
         finally:
             os.close(fd)
-
-
-def _is_mount_point(path: Path) -> bool:
-    """Whether something is mounted on the file itself: it can be opened, but not replaced. Linux says so."""
-    escaped = os.fsencode(path)
-    for byte in (b"\\", b" ", b"\t", b"\n"):
-        escaped = escaped.replace(byte, b"\\%03o" % ord(byte))
-    try:
-        with open("/proc/self/mountinfo", "rb") as mounts:
-            return any(line.split(b" ", 5)[4] == escaped for line in mounts)
-    except (OSError, IndexError):
-        return False

@@ -260,6 +260,6 @@ def test_a_shorter_credential_in_place_of_a_longer_one_is_whole_at_every_moment(
     with monkeypatch.context() as patch:
         fail(patch, "replace", errno.EBUSY)
         patch.setattr(private_file, "open", lambda path, *_, **__: Watched(path, "r+"), raising=False)
-        patch.setattr(store._file, "_new_file", lambda _: home / "unused")
+        patch.setattr(store._file, "new_file", lambda _: home / "unused")
         store.save(api_key())
     assert [json.loads(data)["OPENAI_API_KEY"] for data in seen] == ["sk-test"]
