@@ -45,8 +45,8 @@ def hide(*secrets: Secret | None) -> None:
 
 def redacted(text: str) -> str:
     """Return text with every credential replaced: those that are in use, and what looks like one."""
-    for secret in tuple(_hidden):
-        text = text.replace(secret.reveal(), "***")
+    for value in sorted((secret.reveal() for secret in tuple(_hidden)), key=len, reverse=True):
+        text = text.replace(value, "***")  # the longest first: one may be the beginning of another
     return _credentials().sub("***", text)
 
 

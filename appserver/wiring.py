@@ -100,25 +100,32 @@ class Connection:
         from anyio import CancelScope, create_task_group, current_time
 
         reading = CancelScope()
-        async with create_task_group() as writing:
-            writing.start_soon(self._write, transport, reading)
-            async with create_task_group() as work:
-                self.tasks.open(work)
-                watched = _Process(reading, self._parent_pid)
-                if owns_process:
-                    work.start_soon(collect_as_usual)
-                    work.start_soon(watched.parent, transport)
-                    if sys.platform != "win32":  # there, SIGTERM ends a process without asking it
-                        work.start_soon(watched.signals)
-                work.start_soon(self.services.auth.keep_current)
-                with reading:
-                    await self._read(transport)
-                await self._wind_down()
-                work.cancel_scope.cancel()
-            self.outbox.close()
-            writing.cancel_scope.deadline = current_time() + FLUSH_SECONDS
+        watched = _Process(reading, self._parent_pid)
+        async with create_task_group() as heeding:
+            if owns_process and sys.platform != "win32":  # there, SIGTERM ends a process without asking it
+                heeding.start_soon(watched.signals)  # until the very end: a second signal must not cut it short
+            async with create_task_group() as writing:
+                writing.start_soon(self._write, transport, reading)
+                await self._work(transport, reading, watched if owns_process else None)
+                self.outbox.close()
+                writing.cancel_scope.deadline = current_time() + FLUSH_SECONDS
+            heeding.cancel_scope.cancel()
         await self.services.close()
         return watched.exit_code
+
+    async def _work(self, transport: Transport, reading: CancelScope, watched: _Process | None) -> None:
+        from anyio import create_task_group
+
+        async with create_task_group() as work:
+            self.tasks.open(work)
+            if watched is not None:
+                work.start_soon(collect_as_usual)
+                work.start_soon(watched.parent, transport)
+            work.start_soon(self.services.auth.keep_current)
+            with reading:
+                await self._read(transport)
+            await self._wind_down()
+            work.cancel_scope.cancel()
 
     async def _read(self, transport: Transport) -> None:
         """Await nothing but the next lines, and room for the answers of a parent that sends and does not read."""

@@ -75,6 +75,20 @@ def test_what_could_be_part_of_a_word_is_no_secret() -> None:
 
 
 @pytest.mark.usefixtures("no_secrets_known")
+def test_a_secret_that_begins_like_another_uncovers_nothing_of_it() -> None:
+    hide(Secret("opaque-secret"), Secret("opaque-secret-and-more"))
+    assert redacted("opaque-secret-and-more opaque-secret") == "*** ***"
+
+
+@pytest.mark.usefixtures("no_secrets_known")
+def test_a_secret_that_is_used_again_is_remembered_longer() -> None:
+    hide(Secret("in-use-again"), *(Secret(f"opaque-{number:04}") for number in range(log.MAX_HIDDEN - 1)))
+    hide(Secret("in-use-again"))
+    hide(Secret("one-more-secret"))
+    assert redacted("in-use-again opaque-0000") == "*** opaque-0000"
+
+
+@pytest.mark.usefixtures("no_secrets_known")
 def test_no_more_secrets_are_remembered_than_can_be_in_use() -> None:
     for number in range(1000):
         hide(Secret(f"opaque-{number:04}"), Secret("used-again"))

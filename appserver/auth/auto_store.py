@@ -61,6 +61,7 @@ class AutoStore:
             self._file.save(credential)
             return
         self._keyring.save(credential)
+        self._file.journal.remove()
         if self._file.version() is not None:
             warn(f"{self._file.where}: still holds an earlier login; it is not used any more, and can be removed")
 

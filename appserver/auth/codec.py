@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from appserver.auth.auth_json import document_bytes, parse_document
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 
@@ -25,6 +26,9 @@ class Codec(Protocol):
     def sealed(self, document: dict[str, Any]) -> bytes:
         """Return a document as bytes, in place of what was opened last. Raises ValueError or StoreError."""
 
+    def sealing_beside(self) -> Callable[[dict[str, Any]], bytes]:
+        """Return what seals a document beside what was opened last, whatever is opened then. Raises StoreError."""
+
     def opened_beside(self, data: bytes) -> dict[str, Any]:
         """Return the document in bytes that were sealed beside what was opened last. Raises ValueError."""
 
@@ -41,6 +45,10 @@ class Plain:
     def sealed(self, document: dict[str, Any]) -> bytes:
         """Return a document as bytes. Raises ValueError."""
         return document_bytes(document)
+
+    def sealing_beside(self) -> Callable[[dict[str, Any]], bytes]:
+        """Return what makes bytes of a document."""
+        return document_bytes
 
     def opened_beside(self, data: bytes) -> dict[str, Any]:
         """Return the document in these bytes. Raises ValueError."""

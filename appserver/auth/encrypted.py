@@ -13,6 +13,8 @@ from appserver.auth.auth_json import document_bytes, parse_document
 from appserver.errors import StoreError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 FORMAT = b"appserverd 1\n"
@@ -65,8 +67,14 @@ class Encrypted:
         aes_gcm = aead()  # first: without it, no key is needed
         if self._key is None:
             self._key = self._keys.get() or self._keys.create()
-        nonce = os.urandom(NONCE_BYTES)
-        return FORMAT + nonce + bytes(aes_gcm(self._key).encrypt(nonce, plain, FORMAT))
+        return _encrypted(plain, aes_gcm(self._key))
+
+    def sealing_beside(self) -> Callable[[dict[str, Any]], bytes]:
+        """Return what seals under the key of what was opened last. Raises StoreError if there is none."""
+        if self._key is None:
+            raise StoreError("there is no key")
+        cipher = aead()(self._key)
+        return lambda document: _encrypted(document_bytes(document), cipher)
 
     def opened_beside(self, data: bytes) -> dict[str, Any]:
         """Return the document in bytes under the key of what was opened last, and keep to that. Raises ValueError."""
@@ -97,6 +105,11 @@ def aead() -> type[AESGCM]:
     except ImportError:
         raise StoreError('the keyring store needs more packages: pip install "appserverd[keyring]"') from None
     return AESGCM  # type: ignore[no-any-return]  # an extra: its types are not looked at
+
+
+def _encrypted(plain: bytes, cipher: AESGCM) -> bytes:
+    nonce = os.urandom(NONCE_BYTES)
+    return FORMAT + nonce + bytes(cipher.encrypt(nonce, plain, FORMAT))
 
 
 def _decrypted(data: bytes, key: bytes) -> bytes | None:

@@ -52,20 +52,22 @@ class Journal:
         Where no file can be made, or written, nothing is kept: the store does what it can without.
         """
         self.remove()
+        room = self._room()
+        if room is None:
+            yield lambda _: None
+            return
+        fd, seal = room
         written = False
 
         def write(record: dict[str, Any]) -> None:
             nonlocal written
-            if fd is not None:
-                with contextlib.suppress(OSError, ValueError, StoreError):
-                    written = os.write(fd, self._codec.sealed(record)) > 0
+            with contextlib.suppress(OSError, ValueError):
+                written = os.write(fd, seal(record)) > 0
 
-        fd = self._create()
         try:
             yield write
         finally:
-            if fd is not None:
-                os.close(fd)
+            os.close(fd)
             if not written:
                 self.remove()
 
@@ -74,8 +76,10 @@ class Journal:
         with contextlib.suppress(OSError):
             self._file.beside(SUFFIX).unlink()
 
-    def _create(self) -> int | None:
+    def _room(self) -> tuple[int, Callable[[dict[str, Any]], bytes]] | None:
+        """Return the descriptor of a new file, and what seals a record: its key may be gone by the time it comes."""
         try:
-            return self._file.create(self._file.beside(SUFFIX))
-        except OSError:
+            seal = self._codec.sealing_beside()
+            return self._file.create(self._file.beside(SUFFIX)), seal
+        except (OSError, StoreError):
             return None

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from appserver.auth.credentials import ManagedTokens
 from appserver.auth.dead_tokens import fingerprint
-from appserver.auth.refresher import RefreshedTokens, checked, renewed
-from appserver.errors import RefreshError, StoreChangedError, StoreError
+from appserver.auth.refresher import RefreshedTokens, checked, renewed, renewed_managed
+from appserver.errors import AuthError, RefreshError, StoreChangedError, StoreError
 from protocol.base import Secret
 
 if TYPE_CHECKING:
@@ -84,28 +84,31 @@ class Redeemer:
         if not self.has_left_over:
             return None
         try:
-            return self._unfinished()
-        except (StoreError, RefreshError):
+            return self._unfinished(self._store.load())
+        except AuthError:
             return None
 
-    def _unfinished(self) -> ManagedTokens | None:
-        stored, journal = self._store.load(), self._store.journal
-        spent = stored.refresh_token if isinstance(stored, ManagedTokens) else None
-        tokens = _tokens_for(spent, journal.read()) if spent else None
-        if tokens is None or not isinstance(stored, ManagedTokens):
+    def _unfinished(self, stored: Credential | None) -> ManagedTokens | None:
+        """As above. Raises AuthError for an answer of no use: whoever redeems next deals with it.
+
+        This process's restrictions do not count: it may be a login that it does not use, and others do.
+        """
+        if not isinstance(stored, ManagedTokens) or stored.refresh_token is None:
             return None
-        return self._credential(stored, tokens, journal)
+        tokens = _tokens_for(stored.refresh_token, self._store.journal.read())
+        return renewed_managed(stored, tokens, self._timestamp()) if tokens else None
 
     async def finish(self) -> None:
         """Store what a process has redeemed and died, or remove it if nobody can use it any more."""
         try:
             async with self._store.redeeming():
-                new = self._unfinished()
+                stored = self._store.load()
+                new = self._unfinished(stored)
                 if new is not None:
-                    self._put(new, self._store.load())
+                    self._put(new, stored)
                 self._store.journal.remove()
-        except (StoreError, RefreshError):
-            return  # the next redemption finds it, or it is of no use and gone
+        except AuthError:
+            return  # the next redemption finds it
 
     async def _tokens(
         self, refresher: Refresher, request: RefreshRequest, old: ManagedTokens, journal: RedemptionJournal
@@ -185,8 +188,11 @@ def _tokens_for(spent: Secret, record: dict[str, Any] | None) -> RefreshedTokens
     """Return the answer in a record, if it is the answer to this refresh token."""
     if record is None or record.get("redeemed_sha256") != fingerprint(spent):
         return None
-    access, identity, refresh = (Secret(record[name]) if record.get(name) else None for name in _TOKENS)
-    return RefreshedTokens(access, identity, refresh, record.get("account_id"))
+    values = [record.get(name) for name in (*_TOKENS, "account_id")]
+    if not any(values[:-1]) or not all(value is None or isinstance(value, str) for value in values):
+        return None  # not written by us, or not by a version that this one knows
+    access, identity, refresh = (Secret(value) if value else None for value in values[:-1])
+    return RefreshedTokens(access, identity, refresh, values[-1])
 
 
 def _revealed(secret: Secret | None) -> str | None:

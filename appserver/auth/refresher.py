@@ -74,7 +74,7 @@ def renewed(settings: Settings, old: ChatgptTokens, new: RefreshedTokens, *, ref
     """Make a credential of what a refresher returned. Raises RefreshError if it cannot be used."""
     try:
         credential = (
-            _renewed_external(old, new) if isinstance(old, ExternalTokens) else _renewed_managed(old, new, refreshed_at)
+            _renewed_external(old, new) if isinstance(old, ExternalTokens) else renewed_managed(old, new, refreshed_at)
         )
         check_credential(settings, credential)
     except AuthError as exc:
@@ -94,7 +94,8 @@ def _renewed_external(old: ExternalTokens, new: RefreshedTokens) -> ExternalToke
     return replace(credential, claims=claims, account_id=credential.account_id or old.account_id)
 
 
-def _renewed_managed(old: ManagedTokens, new: RefreshedTokens, refreshed_at: str) -> ManagedTokens:
+def renewed_managed(old: ManagedTokens, new: RefreshedTokens, refreshed_at: str) -> ManagedTokens:
+    """Make a managed login of what the issuer answered, whatever the restrictions. Raises AuthError."""
     credential = managed_tokens(
         new.id_token if new.id_token and is_jwt(new.id_token) else old.id_token,
         new.access_token or old.access_token,

@@ -99,6 +99,7 @@ class Stored:
             self.delete()
         except StoreError as exc:
             warn(f"the login that is stored stays there: {exc.message}")
+            self.credential, self._version = found, self._store.version()  # seen, and not to be used for all that
             return None
         return found
 

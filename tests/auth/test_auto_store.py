@@ -119,6 +119,17 @@ def test_the_next_login_goes_to_the_keyring_and_the_file_is_mentioned(
 
 
 @works
+def test_the_next_login_leaves_nothing_that_was_redeemed_for_the_file(
+    store: AutoStore, file: FileStore, tmp_path: Path
+) -> None:
+    file.save(login("rt-one"))
+    with store.journal.opened() as write:
+        write({"refresh_token": "rt-two"})
+    store.save(login("rt-new"))
+    assert not (tmp_path / ".auth.json.redeemed").exists()
+
+
+@works
 def test_a_login_that_has_moved_to_the_keyring_is_not_renewed_in_the_file(
     store: AutoStore, file: FileStore, reopen: Reopen
 ) -> None:

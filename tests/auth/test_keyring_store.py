@@ -103,7 +103,8 @@ def test_a_damaged_file_is_reported_kept_aside_and_does_not_stop_a_login(
 ) -> None:
     enc = tmp_path / "auth.enc"
     store.save(login())
-    enc.write_bytes(enc.read_bytes()[:-1] + b"!" if damage == b"\0" else damage)
+    whole = enc.read_bytes()
+    enc.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]) if damage == b"\0" else damage)
     damaged = enc.read_bytes()
     if damaged:
         with pytest.raises(StoreError, match=r"auth\.enc: it is (damaged|not an encrypted credential)"):
@@ -213,6 +214,17 @@ def test_a_journal_that_makes_no_sense_does_not_cost_the_key(
     store.swap(old, new)
     ring.locked = False
     assert reopen().load() == new
+
+
+def test_the_journal_makes_no_key_after_a_logout_elsewhere(
+    store: CredentialStore, ring: FakeKeyring, reopen: Reopen
+) -> None:
+    store.save(login())
+    with store.journal.opened() as write:
+        reopen().delete()
+        assert store.load() is None
+        write({"refresh_token": "rt-two"})
+    assert ring.passwords == {}
 
 
 def test_a_keyring_that_keeps_nothing_is_found_out(tmp_path: Path, store: CredentialStore, ring: FakeKeyring) -> None:

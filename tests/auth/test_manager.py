@@ -91,13 +91,14 @@ async def test_signing_out_of_external_tokens_forgets_the_login_behind_them(rig:
 
 
 async def test_a_login_that_cannot_be_deleted_keeps_no_external_tokens_here(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch
+    rig: Rig, elsewhere: FileStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse() -> None:
         raise StoreError("Read-only file system")
 
     rig.sign_in_managed()
     external = rig.sign_in_external().credential
+    elsewhere.save(managed("rt-sibling"))  # not looked at while the parent's tokens are in use
     monkeypatch.setattr(rig.store, "delete", refuse)
     assert rig.manager.sign_out() == [external]
     assert rig.manager.current() is None

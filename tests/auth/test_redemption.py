@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -421,3 +422,37 @@ async def test_what_was_left_over_stays_while_it_cannot_be_stored(
             patch.setattr(home.store, failing, refuse)
             await home.redeemer.finish()
     assert home.redeemer.unfinished() is not None
+
+
+async def test_a_process_that_may_not_use_the_login_finishes_it_for_the_others(
+    home: Home, old: ManagedTokens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await die_before_storing(home, old, monkeypatch)
+    restricted = Home(home.path, forced_workspaces=("org-9",))
+    await restricted.redeemer.finish()
+    stored = home.store.load()
+    assert isinstance(stored, ManagedTokens)
+    assert stored.refresh_token == Secret("rt-two")
+    assert old.refresh_token is not None
+    assert home.dead.reason(old.refresh_token) is None
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"access_token": 5},
+        {"refresh_token": ["x"]},
+        {"account_id": {}},
+        {"access_token": None, "id_token": None, "refresh_token": None},
+    ],
+)
+async def test_a_record_of_another_shape_is_none(
+    home: Home, old: ManagedTokens, monkeypatch: pytest.MonkeyPatch, members: dict[str, Any]
+) -> None:
+    await die_before_storing(home, old, monkeypatch)
+    path = home.path / ".auth.json.redeemed"
+    path.write_text(json.dumps({**json.loads(path.read_bytes()), **members}))
+    assert home.redeemer.unfinished() is None
+    await home.redeemer.finish()
+    assert home.store.load() == old
+    assert not home.redeemer.has_left_over

@@ -15,7 +15,7 @@ from appserver.tasks import Tasks
 from tests.auth.manager_rig import WAIT_SECONDS, external
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
 pytestmark = pytest.mark.anyio
 
@@ -38,7 +38,7 @@ class Refresh:
 
 
 @asynccontextmanager
-async def flying(refresh: Refresh) -> AsyncIterator[tuple[SingleFlight, anyio.abc.TaskGroup]]:
+async def flying(refresh: Callable[[Held], Awaitable[None]]) -> AsyncIterator[tuple[SingleFlight, anyio.abc.TaskGroup]]:
     tasks = Tasks()
     with anyio.fail_after(WAIT_SECONDS):
         async with anyio.create_task_group() as group:
@@ -134,3 +134,26 @@ async def test_a_shutdown_leaves_nobody_waiting() -> None:
         callers.start_soon(join)
         await anyio.wait_all_tasks_blocked()
     assert len(told) == 1
+
+
+async def test_a_refresh_that_was_overtaken_and_ends_late_leaves_a_newer_one_alone() -> None:
+    gates = {1: anyio.Event(), 2: anyio.Event()}
+    started: list[int] = []
+
+    async def refresh(one: Held) -> None:
+        started.append(one.generation)
+        await gates[one.generation].wait()
+
+    async with flying(refresh) as (flight, _), anyio.create_task_group() as callers:
+        callers.start_soon(flight.join, held(1))
+        await anyio.wait_all_tasks_blocked()
+        flight.overtake()
+        callers.start_soon(flight.join, held(2))
+        await anyio.wait_all_tasks_blocked()
+        gates[1].set()
+        await anyio.wait_all_tasks_blocked()
+        callers.start_soon(flight.join, held(2))
+        await anyio.wait_all_tasks_blocked()
+        flight.overtake()
+        gates[2].set()
+    assert started == [1, 2]

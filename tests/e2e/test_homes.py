@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from tests.conftest import ServerFactory
 
 pytestmark = pytest.mark.anyio
+
+MOMENT = 0.2
+"""In which a signal that does end a process has ended it."""
 
 LONGER_THAN_A_SHUTDOWN = SHUTDOWN_SECONDS + 0.5
 
@@ -147,9 +151,12 @@ async def test_a_write_that_fails_after_the_redemption_is_made_up_for_before_the
     assert backend.tokens.refresh_state(stored(home)["tokens"]["refresh_token"]) is RefreshState.LIVE
 
 
+@pytest.mark.parametrize("insisted", [False, True], ids=["once", "twice"])
 async def test_a_process_that_is_told_to_end_waits_for_the_issuers_answer(
-    process: ServerFactory, backend: FakeBackend, home: Path
+    process: ServerFactory, backend: FakeBackend, home: Path, insisted: bool
 ) -> None:
+    if insisted and sys.platform == "win32":
+        pytest.skip("there, SIGTERM ends a process without asking it")
     store_login(home, backend.grant())
     backend.expire_access_tokens()
     gate = backend.issuer.hold_next(path=TOKEN_PATH)
@@ -163,9 +170,13 @@ async def test_a_process_that_is_told_to_end_waits_for_the_issuers_answer(
         with anyio.move_on_after(LONGER_THAN_A_SHUTDOWN) as waited:
             await peer.process.wait()
         assert waited.cancelled_caught
+        if insisted:
+            peer.process.terminate()
+        with anyio.move_on_after(MOMENT):
+            await peer.process.wait()
         gate.release()
         with anyio.fail_after(WAIT_SECONDS):
-            assert await peer.process.wait() == 0
+            assert await peer.process.wait() == (128 + signal.SIGTERM if insisted else 0)
     assert backend.tokens.refresh_state(stored(home)["tokens"]["refresh_token"]) is RefreshState.LIVE
 
 
