@@ -116,12 +116,14 @@ class Connection:
     async def _work(self, transport: Transport, reading: CancelScope, watched: _Process | None) -> None:
         from anyio import create_task_group
 
+        from appserver.auth.upkeep import Upkeep  # late: with the event loop
+
         async with create_task_group() as work:
             self.tasks.open(work)
             if watched is not None:
                 work.start_soon(collect_as_usual)
                 work.start_soon(watched.parent, transport)
-            work.start_soon(self.services.auth.keep_current)
+            work.start_soon(Upkeep(self._settings, self.services.auth).run)
             with reading:
                 await self._read(transport)
             await self._wind_down()

@@ -18,22 +18,16 @@ from appserver.auth.refresher import NO_REFRESH_TOKEN, RefreshRequest, checked, 
 from appserver.auth.single_flight import SingleFlight
 from appserver.auth.stored import Stored
 from appserver.errors import AuthError, NotSignedIn, RefreshError
-from appserver.log import hide, log_exception, warn
+from appserver.log import hide, warn
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
     from appserver.auth.credentials import ChatgptTokens, Credential
     from appserver.auth.refresher import RefreshedTokens, Refresher
     from appserver.auth.store import CredentialStore
     from appserver.settings import Settings
     from appserver.tasks import Tasks
-
-LOOK_SECONDS = 2.0
-"""How often to look, while idle, at what other processes have stored. They are told of within 5 s."""
-
-MAKE_UP_SECONDS = 10.0
-"""How often to try again to store what is not stored. A lock that is stuck holds up everything for two of them."""
 
 REFRESHER_SECONDS = 300.0
 """What a refresher may take that has no bound of its own. Turns wait for it."""
@@ -92,7 +86,7 @@ class AuthManager:
             return None
         token = held.credential.refresh_token
         if token is None:
-            return NO_REFRESH_TOKEN if self._expires_within(held.credential, 0) else None
+            return NO_REFRESH_TOKEN if self.expires_within(held.credential, 0) else None
         return self._dead.reason(token)
 
     def sign_in(self, credential: Credential) -> None:
@@ -129,10 +123,10 @@ class AuthManager:
         try:
             fresh = await self.renew(held.generation)
         except AuthError:
-            if self._held is not held or self._expires_within(held.credential, 0):
+            if self._held is not held or self.expires_within(held.credential, 0):
                 raise
             return held
-        if self._expires_within(fresh.credential, 0):
+        if self.expires_within(fresh.credential, 0):
             self._tried_early = self._beyond_our_clock = fresh.credential
         return fresh
 
@@ -158,18 +152,15 @@ class AuthManager:
         await self._flight.landed()
         self._store_again()
 
-    async def keep_current(self) -> None:
-        """Notice what other processes store, store what is not stored yet, and renew ahead of time what will expire.
+    async def make_up(self) -> None:
+        """Store what could not be stored, by us or by a process that has died before it could."""
+        if self._store_again() and self._redeemer.has_left_over:
+            await self._redeemer.finish()
 
-        Runs until cancelled.
-        """
-        from anyio import create_task_group
-
-        async with create_task_group() as group:  # three of them, because none may keep the others waiting
-            group.start_soon(_repeat, self._notice, lambda: LOOK_SECONDS)
-            group.start_soon(_repeat, self._make_up, lambda: MAKE_UP_SECONDS)
-            if self._settings.background_interval:
-                group.start_soon(_repeat, self._renew_later, lambda: 0.0)
+    def expires_within(self, credential: Credential, seconds: float) -> bool:
+        """Whether a credential says that it expires within so many seconds."""
+        expires_at = None if isinstance(credential, ApiKey) else credential.claims.expires_at
+        return expires_at is not None and expires_at - self._clock() <= seconds
 
     def timestamp(self) -> str:
         """Return the time as auth.json's last_refresh has it (RFC 3339)."""
@@ -221,38 +212,6 @@ class AuthManager:
         if credential is None or _face(held.credential) != _face(credential):
             self.on_change()
 
-    async def _notice(self) -> None:
-        self._look()
-
-    async def _make_up(self) -> None:
-        """Store what could not be stored, by us or by a process that has died before it could."""
-        if self._store_again() and self._redeemer.has_left_over:
-            await self._redeemer.finish()
-
-    async def _renew_later(self) -> None:
-        from anyio import sleep
-
-        await sleep(self._until_next_renewal())
-        await self._renew_ahead()
-
-    async def _renew_ahead(self) -> None:
-        held = self.current()
-        if held is None or isinstance(held.credential, ApiKey) or self.needs_login:
-            return
-        if isinstance(held.credential, ExternalTokens) and not self._settings.background_external:
-            return
-        if self._expires_within(held.credential, self._settings.background_skew):
-            try:
-                await self.renew(held.generation)
-            except AuthError as exc:
-                warn(f"the tokens were not renewed ahead of time: {exc.message}")
-
-    def _until_next_renewal(self) -> float:
-        """Seconds, with jitter: many processes of one user must not all ask at once."""
-        import random
-
-        return self._settings.background_interval * random.uniform(0.8, 1.2)  # noqa: S311 - no secret
-
     # The store
 
     def _look(self) -> None:
@@ -286,30 +245,14 @@ class AuthManager:
     def _due(self, credential: Credential) -> bool:
         """Whether to renew before use: tried once per credential, so that a failure does not delay every turn."""
         tried = credential is self._tried_early
-        return self._is_over(credential) if tried else self._expires_within(credential, self._settings.refresh_skew)
+        return self._is_over(credential) if tried else self.expires_within(credential, self._settings.refresh_skew)
 
     def _is_over(self, credential: Credential) -> bool:
         """Whether the time of a credential is over.
 
         What comes expired from a renewal shows that our clock is wrong; only the backend can tell then.
         """
-        return credential is not self._beyond_our_clock and self._expires_within(credential, 0)
-
-    def _expires_within(self, credential: Credential, seconds: float) -> bool:
-        expires_at = None if isinstance(credential, ApiKey) else credential.claims.expires_at
-        return expires_at is not None and expires_at - self._clock() <= seconds
-
-
-async def _repeat(act: Callable[[], Awaitable[None]], pause: Callable[[], float]) -> None:
-    """Act at once and after every pause. What goes wrong is logged: it must not end the server."""
-    from anyio import sleep
-
-    while True:
-        try:
-            await act()
-        except Exception as exc:  # noqa: BLE001 - as the docstring says
-            log_exception("looking after the credential failed unexpectedly", exc)
-        await sleep(pause())
+        return credential is not self._beyond_our_clock and self.expires_within(credential, 0)
 
 
 def _face(credential: Credential) -> tuple[object, ...]:

@@ -12,6 +12,7 @@ from appserver.auth.credentials import ExternalTokens, ManagedTokens, external_t
 from appserver.auth.manager import AuthManager
 from appserver.auth.refresher import RefreshedTokens
 from appserver.auth.store import MemoryStore
+from appserver.auth.upkeep import Upkeep
 from appserver.tasks import Tasks
 from appserver.testing import make_jwt
 from protocol.base import Secret
@@ -97,6 +98,7 @@ class Rig:
     """The manager and everything around it. `told` counts the changes that it announced."""
 
     manager: AuthManager
+    upkeep: Upkeep
     store: CredentialStore
     refresher: ScriptedRefresher
     clock: Clock
@@ -180,7 +182,7 @@ async def running_manager(
     manager = AuthManager(settings, store, tasks, lambda _: refresher, clock)
     async with anyio.create_task_group() as group:
         tasks.open(group)
-        rig = Rig(manager, store, refresher, clock, group)
+        rig = Rig(manager, Upkeep(settings, manager), store, refresher, clock, group)
         manager.on_change = lambda: rig.told.append(held.credential.mode if (held := manager.current()) else None)
         if background is not None:
             background(rig)

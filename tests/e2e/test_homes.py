@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
-from appserver.auth import manager as manager_module
+from appserver.auth import upkeep
 from appserver.auth.file_store import FileStore
 from appserver.errors import StoreError
 from appserver.settings import Settings
@@ -231,11 +231,11 @@ async def renewed_on_a_full_disk(rig: Rig) -> None:
 
 
 async def test_a_write_that_failed_is_made_up_for_while_idle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(manager_module, "LOOK_SECONDS", 0.002)
+    monkeypatch.setattr(upkeep, "MAKE_UP_SECONDS", 0.002)
     store = FullDisk(str(tmp_path))
     async with running_manager(Settings(home=str(tmp_path)), store) as rig:
         await renewed_on_a_full_disk(rig)
-        rig.group.start_soon(rig.manager.keep_current)
+        rig.group.start_soon(rig.upkeep.run)
         store.full = False
         with anyio.fail_after(WAIT_SECONDS):
             await store.written.wait()
