@@ -5,8 +5,7 @@ Pure. Knows neither where credentials are kept nor how they are renewed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from appserver.auth.claims import Claims, read_claims
 from appserver.errors import AuthError
@@ -16,8 +15,7 @@ if TYPE_CHECKING:
     from protocol.base import Secret
 
 
-@dataclass(frozen=True, slots=True)
-class ApiKey:
+class ApiKey(NamedTuple):
     """An API key. It does not expire and is not renewed."""
 
     key: Secret
@@ -29,8 +27,7 @@ class ApiKey:
         return self.key
 
 
-@dataclass(frozen=True, slots=True)
-class ManagedTokens:
+class ManagedTokens(NamedTuple):
     """A ChatGPT login that the server keeps and renews itself."""
 
     id_token: Secret
@@ -48,8 +45,7 @@ class ManagedTokens:
         return self.access_token
 
 
-@dataclass(frozen=True, slots=True)
-class ExternalTokens:
+class ExternalTokens(NamedTuple):
     """ChatGPT tokens that the parent owns. They live in memory only."""
 
     access_token: Secret
@@ -76,8 +72,7 @@ def secrets_of(credential: Credential) -> tuple[Secret | None, ...]:
     return (credential.access_token, credential.refresh_token, credential.id_token, credential.api_key)
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(NamedTuple):
     """A credential in use. A call that fails reports the generation it used, so that one refresh serves all."""
 
     credential: Credential
@@ -98,8 +93,7 @@ def external_tokens(
     claimed_account = access.account_id or identity.account_id
     if account_id and claimed_account and account_id != claimed_account:
         raise AuthError(f'chatgptAccountId is "{account_id}", but the token belongs to "{claimed_account}"')
-    claims = replace(
-        access,
+    claims = access._replace(
         email=access.email or identity.email,
         plan=plan or access.plan or identity.plan,
         user_id=access.user_id or identity.user_id,
@@ -125,7 +119,7 @@ def managed_tokens(
         expires_at = read_claims(access_token.reveal()).expires_at
     except ValueError:
         expires_at = None
-    claims = replace(identity, expires_at=expires_at)
+    claims = identity._replace(expires_at=expires_at)
     account = account_id or identity.account_id
     return ManagedTokens(id_token, access_token, refresh_token, claims, account, last_refresh, api_key)
 

@@ -26,7 +26,7 @@ FILE_NAME = "refresh-failed.json"
 class _Note(NamedTuple):
     """Which token it was, what the store looked like, and why the issuer refused."""
 
-    token: str
+    sha256: str
     store: str
     reason: str
 
@@ -52,7 +52,7 @@ class DeadTokens:
         self._known = _Note(fingerprint(token), str(self._version()), reason)
         if self._path is None:
             return
-        note = {"refresh_token_sha256": self._known.token, "store": self._known.store, "reason": reason}
+        note = {"refresh_token_sha256": self._known.sha256, "store": self._known.store, "reason": reason}
         try:
             fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with open(fd, "w", encoding="utf-8") as file:

@@ -6,7 +6,6 @@ and what the parent is told is behind a callable.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from appserver.errors import AppServerError, RequestError
@@ -24,13 +23,13 @@ NOT_COMPLETED = "Login server error: Login was not completed"
 """The reference's words for a login that was cancelled."""
 
 
-@dataclass(slots=True)
 class _Login:
-    id: str
-    finish: Callable[[], Awaitable[None]]
-    stop: Stop
-    ended: Event
-    error: str | None = field(default=NOT_COMPLETED)
+    def __init__(self, login_id: str, finish: Callable[[], Awaitable[None]], ended: Event) -> None:
+        self.id = login_id
+        self.finish = finish
+        self.stop = Stop()
+        self.ended = ended
+        self.error: str | None = NOT_COMPLETED
 
 
 class Logins:
@@ -51,7 +50,7 @@ class Logins:
         from anyio import Event
 
         self.cancel_pending()
-        login = _Login(str(uuid.uuid4()), finish, Stop(), Event())
+        login = _Login(str(uuid.uuid4()), finish, Event())
         self._pending = login
         self._tasks.start(self._run, login)
         return login.id

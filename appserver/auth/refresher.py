@@ -7,8 +7,7 @@ through the entry point group `appserver.refreshers` (see docs/refreshers.md).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from appserver.auth.credentials import ExternalTokens, ManagedTokens, external_tokens, is_jwt, managed_tokens
 from appserver.auth.restrictions import check_credential
@@ -26,8 +25,7 @@ ENTRY_POINT_GROUP = "appserver.refreshers"
 NO_REFRESH_TOKEN = "There is no refresh token. Please sign in again."  # noqa: S105 - the lack of one
 
 
-@dataclass(frozen=True, slots=True)
-class RefreshedTokens:
+class RefreshedTokens(NamedTuple):
     """What a refresher returns. What is None stays as it was, or is read from the new tokens' claims."""
 
     access_token: Secret | None = None
@@ -37,8 +35,7 @@ class RefreshedTokens:
     plan: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RefreshRequest:
+class RefreshRequest(NamedTuple):
     """What a refresher is told: the credential that needs renewing, and where an answer that is late may go."""
 
     credential: ChatgptTokens
@@ -86,12 +83,11 @@ def _renewed_external(old: ExternalTokens, new: RefreshedTokens) -> ExternalToke
     if new.access_token is None:
         raise AuthError("The refresh brought no access token")
     credential = external_tokens(new.access_token, new.id_token, new.account_id, new.plan)
-    claims = replace(
-        credential.claims,
+    claims = credential.claims._replace(
         email=credential.claims.email or old.claims.email,
         plan=credential.claims.plan or old.claims.plan,
     )
-    return replace(credential, claims=claims, account_id=credential.account_id or old.account_id)
+    return credential._replace(claims=claims, account_id=credential.account_id or old.account_id)
 
 
 def renewed_managed(old: ManagedTokens, new: RefreshedTokens, refreshed_at: str) -> ManagedTokens:
@@ -106,7 +102,7 @@ def renewed_managed(old: ManagedTokens, new: RefreshedTokens, refreshed_at: str)
     )
     if old.account_id and credential.account_id and credential.account_id != old.account_id:
         raise AuthError(f"The refresh brought tokens of {credential.account_id}, but the login is {old.account_id}")
-    return replace(credential, account_id=credential.account_id or old.account_id)
+    return credential._replace(account_id=credential.account_id or old.account_id)
 
 
 def load_refresher(name: str, options: Mapping[str, Any]) -> Refresher:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -75,7 +74,7 @@ async def test_new_tokens_are_stored_with_the_time_of_the_refresh(home: Home, ol
 @pytest.mark.parametrize("missing", ["id_token", "access_token", "refresh_token"])
 async def test_what_the_issuer_leaves_out_stays_as_it_was(home: Home, old: ManagedTokens, missing: str) -> None:
     given: dict[str, Any] = {"id_token": jwt(None), "access_token": jwt(), "refresh_token": Secret("rt-two")}
-    home.refresher.answers = [dataclasses.replace(RefreshedTokens(**given), **{missing: None})]
+    home.refresher.answers = [RefreshedTokens(**given)._replace(**{missing: None})]
     await home.redeem(old, old)
     stored = home.store.load()
     for name, token in given.items():
@@ -270,7 +269,7 @@ async def test_the_answer_to_a_process_that_died_is_found_by_the_next(
 async def test_what_is_missing_in_such_an_answer_stays_as_it_was(
     home: Home, old: ManagedTokens, monkeypatch: pytest.MonkeyPatch, missing: str
 ) -> None:
-    given = dataclasses.replace(new_tokens(), **{missing: None})
+    given = new_tokens()._replace(**{missing: None})
     home.refresher.answers = [given]
     await die_before_storing(home, old, monkeypatch)
     await Home(home.path).redeem(old, old)
@@ -367,7 +366,7 @@ async def test_a_redemption_that_waits_for_its_turn_can_be_cancelled(home: Home,
 
 
 async def test_an_answer_with_an_id_token_that_makes_no_sense_is_worth_the_rest(home: Home, old: ManagedTokens) -> None:
-    given = dataclasses.replace(new_tokens(), id_token=Secret("no-jwt"))
+    given = new_tokens()._replace(id_token=Secret("no-jwt"))
     home.refresher.answers = [given]
     new = (await home.redeem(old, old)).credential
     assert isinstance(new, ManagedTokens)

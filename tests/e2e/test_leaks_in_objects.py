@@ -6,7 +6,7 @@ import dataclasses
 import importlib
 import pickle
 import pkgutil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
@@ -50,18 +50,34 @@ def members(name: str) -> list[object]:
         return []
 
 
-def auth_dataclasses() -> list[type[Any]]:
-    """Every dataclass of the auth package, also those that come later."""
+def auth_records() -> list[type[Any]]:
+    """Every dataclass and named tuple of the auth package, also those that come later."""
     found = [value for name in modules() for value in members(name)]
-    own = {it for it in found if isinstance(it, type) and dataclasses.is_dataclass(it)}
+    own = {it for it in found if isinstance(it, type) and (dataclasses.is_dataclass(it) or hasattr(it, "_fields"))}
     return sorted((it for it in own if it.__module__.startswith("appserver.auth.")), key=lambda it: it.__qualname__)
 
 
-def filled(kind: type[Any]) -> Any:  # noqa: ANN401 - an instance of any dataclass
+class Member(NamedTuple):
+    name: str
+    type: str
+    repr: bool
+
+
+def members_of(kind: type[Any]) -> list[Member]:
+    if dataclasses.is_dataclass(kind):
+        return [Member(field.name, str(field.type), field.repr) for field in dataclasses.fields(kind)]
+    types = [getattr(it, "__forward_arg__", str(it)) for it in kind.__annotations__.values()]
+    return [Member(name, told, repr=True) for name, told in zip(kind._fields, types, strict=True)]
+
+
+def filled(kind: type[Any]) -> Any:  # noqa: ANN401 - an instance of any record
     """Make an instance whose every member that can hold a secret holds one."""
+    values = {member.name: _value(member.type) for member in members_of(kind)}
+    if not dataclasses.is_dataclass(kind):
+        return kind(**values)
     instance = object.__new__(kind)
-    for field in dataclasses.fields(kind):
-        object.__setattr__(instance, field.name, _value(str(field.type)))
+    for name, value in values.items():
+        object.__setattr__(instance, name, value)
     return instance
 
 
@@ -75,18 +91,18 @@ def _value(annotation: str) -> object:
     return None
 
 
-@pytest.mark.parametrize("kind", auth_dataclasses(), ids=lambda kind: kind.__qualname__)
-def test_a_dataclass_of_the_auth_package_does_not_show_its_secrets(kind: type[Any]) -> None:
+@pytest.mark.parametrize("kind", auth_records(), ids=lambda kind: kind.__qualname__)
+def test_a_record_of_the_auth_package_does_not_show_its_secrets(kind: type[Any]) -> None:
     for text in shown(filled(kind)):
         assert HIDDEN not in text
 
 
-@pytest.mark.parametrize("kind", auth_dataclasses(), ids=lambda kind: kind.__qualname__)
+@pytest.mark.parametrize("kind", auth_records(), ids=lambda kind: kind.__qualname__)
 def test_a_member_named_like_a_secret_is_of_the_secret_type_or_not_shown(kind: type[Any]) -> None:
     words = ("token", "code", "verifier", "key", "password")
-    for field in dataclasses.fields(kind):
-        if any(word in field.name for word in words) and "str" in str(field.type):
-            assert not field.repr, f"{kind.__qualname__}.{field.name} is a plain string"
+    for member in members_of(kind):
+        if any(word in member.name for word in words) and "str" in member.type:
+            assert not member.repr, f"{kind.__qualname__}.{member.name} is a plain string"
 
 
 def test_settings_do_not_show_what_may_hold_secrets() -> None:
