@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from appserver.log import warn
@@ -36,7 +35,7 @@ class DeadTokens:
 
     def __init__(self, home: str | None, version: Callable[[], Hashable] = lambda: None) -> None:
         """`version`: the store's, which changes when its file does. A note counts for that file only."""
-        self._path = Path(home, FILE_NAME) if home is not None else None
+        self._path = os.path.join(home, FILE_NAME) if home is not None else None
         self._version = version
         self._known: _Note | None = None
 
@@ -65,13 +64,14 @@ class DeadTokens:
         self._known = None
         if self._path is not None:
             with contextlib.suppress(OSError):
-                self._path.unlink()
+                os.unlink(self._path)
 
     def _read(self) -> _Note | None:
         if self._path is None:
             return None
         try:
-            found = json.loads(self._path.read_bytes())
+            with open(self._path, "rb") as file:
+                found = json.load(file)
             return _Note(str(found["refresh_token_sha256"]), str(found["store"]), str(found["reason"]))
         except (OSError, ValueError, KeyError, TypeError):
             return None  # a note that cannot be read costs one request to the issuer

@@ -5,7 +5,7 @@ What happens to the file is `document_store`'s and `private_file`'s business; wh
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 
 from appserver.auth.codec import Plain
 from appserver.auth.document_store import DocumentStore
@@ -18,4 +18,4 @@ class FileStore(DocumentStore):
     """Keeps the credential in auth.json."""
 
     def __init__(self, home: str) -> None:
-        super().__init__(PrivateFile(Path(home, FILE_NAME)), Plain())
+        super().__init__(PrivateFile(os.path.join(home, FILE_NAME)), Plain())

@@ -10,7 +10,7 @@ import contextlib
 import errno
 import os
 import stat
-from pathlib import Path
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from appserver.errors import StoreError
@@ -18,6 +18,7 @@ from appserver.errors import StoreError
 if TYPE_CHECKING:
     from collections.abc import Hashable
     from io import FileIO
+    from pathlib import Path
 
     from appserver.auth.file_lock import FileLock
 
@@ -36,13 +37,20 @@ class UnreadableError(StoreError):
 class PrivateFile:
     """One file, and the lock and temporary files beside it."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._name = os.fspath(path)
+
+    @cached_property
+    def path(self) -> Path:
+        """Where it is."""
+        from pathlib import Path  # late: the first answer looks at the file, and no more
+
+        return Path(self._name)
 
     def version(self) -> Hashable:
         """Return modification time, size and inode, or None without a file."""
         try:
-            found = os.stat(self.path)
+            found = os.stat(self._name)
         except OSError:
             return None
         return found.st_mtime_ns, found.st_size, found.st_ino
@@ -56,13 +64,14 @@ class PrivateFile:
     def read(self) -> bytes | None:
         """Return what is there, or None without a file. Raises UnreadableError."""
         try:
-            if stat.S_ISFIFO(os.stat(self.path).st_mode):
-                raise UnreadableError(f"{self.path}: is no file")  # and would be waited for
-            return self.path.read_bytes()
+            if stat.S_ISFIFO(os.stat(self._name).st_mode):
+                raise UnreadableError(f"{self._name}: is no file")  # and would be waited for
+            with open(self._name, "rb") as file:
+                return file.read()
         except FileNotFoundError:
             return None
         except OSError as exc:
-            raise UnreadableError(f"{self.path}: cannot be read: {exc.strerror}") from None
+            raise UnreadableError(f"{self._name}: cannot be read: {exc.strerror}") from None
 
     def write(self, data: bytes) -> None:
         """Replace the file in one step, or, where a rename cannot work, in place. Raises StoreError."""
@@ -119,7 +128,9 @@ class PrivateFile:
     @property
     def real(self) -> Path:
         """Where the bytes are: a symbolic link stays one, and it is its target that is replaced."""
-        return Path(os.path.realpath(self.path))
+        from pathlib import Path  # late, as above
+
+        return Path(os.path.realpath(self._name))
 
     def unwritable(self, exc: OSError) -> StoreError:
         """Return the error that says why the file cannot be written."""

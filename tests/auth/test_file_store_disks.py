@@ -197,7 +197,8 @@ def test_a_file_that_cannot_be_changed_at_all_is_found_out(store: FileStore, hom
 
 
 PROOF_OF_SOMEBODY = """
-import os, sys
+import os, pathlib, sys
+import appserver.auth.proof  # like pathlib: somebody may not be able to read where it is
 from appserver.auth.file_store import FileStore
 from appserver.errors import StoreError
 home, us = sys.argv[1], int(sys.argv[2])
