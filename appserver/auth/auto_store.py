@@ -65,7 +65,7 @@ class AutoStore:
         if self._file.version() is not None:
             warn(f"{self._file.where}: still holds an earlier login; it is not used any more, and can be removed")
 
-    def swap(self, old: Credential, new: Credential) -> None:
+    def swap(self, old: Credential | None, new: Credential) -> None:
         """Store `new` where `old` is. Raises StoreChangedError if something else is there by now."""
         self._current.swap(old, new)
 

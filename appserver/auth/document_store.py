@@ -62,8 +62,8 @@ class DocumentStore:
             except UnreadableError as exc:
                 self._start_over(credential, exc)
 
-    def swap(self, old: Credential, new: Credential) -> None:
-        """Store `new` in place of `old`. Raises StoreChangedError if something else is there by now."""
+    def swap(self, old: Credential | None, new: Credential) -> None:
+        """Store `new` in place of `old`, or of none. Raises StoreChangedError if something else is there by now."""
         with self._changing():
             document = self._document()
             if self._credential_in(document) != old:

@@ -64,7 +64,7 @@ class Redeemer:
                 if stored != expected:
                     return Redeemed(stored, stored)
                 if old != stored:  # renewed before, and not stored yet: one answer can be made up for, not two
-                    self._put(old, stored)
+                    self._store.swap(stored, old)
                 journal = self._store.journal  # of here and now: a login may go to another place meanwhile
                 tokens = await self._tokens(refresher, request, old, journal)
                 return self._stored(self._credential(old, tokens, journal), old, journal)
@@ -105,7 +105,7 @@ class Redeemer:
                 stored = self._store.load()
                 new = self._unfinished(stored)
                 if new is not None:
-                    self._put(new, stored)
+                    self._store.swap(stored, new)
                 self._store.journal.remove()
         except AuthError:
             return  # the next redemption finds it
@@ -149,7 +149,7 @@ class Redeemer:
 
     def _stored(self, new: ManagedTokens, old: ManagedTokens, journal: RedemptionJournal) -> Redeemed:
         try:
-            self._put(new, old)
+            self._store.swap(old, new)
         except StoreChangedError:
             # Somebody signed in, or out, while the issuer answered. That counts; these tokens are of the old login.
             journal.remove()
@@ -158,12 +158,6 @@ class Redeemer:
         except StoreError:
             return Redeemed(new, old)
         return Redeemed(new, new)
-
-    def _put(self, new: ManagedTokens, expected: Credential | None) -> None:
-        if expected is None:
-            self._store.save(new)
-        else:
-            self._store.swap(expected, new)
 
 
 async def _answer_of(refresher: Refresher, request: RefreshRequest) -> RefreshedTokens:

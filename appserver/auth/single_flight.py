@@ -77,8 +77,8 @@ class SingleFlight:
             # One that failed for good stays: whoever still has that credential joins it and is told at once. Not that
             # of a managed login: DeadTokens knows when that may be tried again.
             is_final = isinstance(flight.failure, RefreshError) and flight.failure.permanent
-            is_managed = isinstance(flight.held.credential, ManagedTokens)
-            if self._flight is flight and (is_managed or not is_final):
+            stays = is_final and not isinstance(flight.held.credential, ManagedTokens)
+            if self._flight is flight and not stays:
                 self._flight = None
             flight.settled.set()
             flight.landed.set()

@@ -1,7 +1,7 @@
 """What a credential store does, and the one that keeps nothing beyond the process.
 
 A store keeps one credential for any number of processes. It offers two locks: a long one around a redemption, so that
-a single-use refresh token is redeemed once, and a short one around every change, which `replace` and `delete` take
+a single-use refresh token is redeemed once, and a short one around every change, which `save`, `swap` and `delete` take
 themselves. The stores that ship: `MemoryStore` here, `file_store.FileStore`, `keyring_store.KeyringStore` and
 `auto_store.AutoStore`; `stores.open_store` chooses.
 """
@@ -60,8 +60,8 @@ class CredentialStore(Protocol):
     def save(self, credential: Credential) -> None:
         """Store a credential, whatever is there."""
 
-    def swap(self, old: Credential, new: Credential) -> None:
-        """Store `new` in place of `old`. Raises StoreChangedError if something else is there by now."""
+    def swap(self, old: Credential | None, new: Credential) -> None:
+        """Store `new` in place of `old`, or of none. Raises StoreChangedError if something else is there by now."""
 
     def delete(self) -> None:
         """Forget the stored credential."""
@@ -97,8 +97,8 @@ class MemoryStore:
         self._credential = credential
         self._version += 1
 
-    def swap(self, old: Credential, new: Credential) -> None:
-        """Store `new` in place of `old`. Raises StoreChangedError if something else is there by now."""
+    def swap(self, old: Credential | None, new: Credential) -> None:
+        """Store `new` in place of `old`, or of none. Raises StoreChangedError if something else is there by now."""
         if self._credential != old:
             raise StoreChangedError("the stored credential has changed")
         self.save(new)

@@ -76,10 +76,7 @@ class Stored:
     def save_again(self, credential: Credential) -> bool:
         """Store a credential whose storing failed, and say whether it is there. Another process's change counts."""
         try:
-            if self.credential is None:
-                self._store.save(credential)
-            else:
-                self._store.swap(self.credential, credential)
+            self._store.swap(self.credential, credential)
         except StoreError:
             return False  # told when it failed first; a change is found by the next look
         self.remember(credential)

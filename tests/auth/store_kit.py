@@ -73,6 +73,16 @@ class StoreKit:
             store.swap(old, login("rt-two"))
         assert store.load() == other
 
+    def test_swap_can_stand_for_the_first_login_and_overwrites_none(
+        self, store: CredentialStore, reopen: Reopen
+    ) -> None:
+        first, second = login("rt-one"), login("rt-two")
+        store.swap(None, first)
+        assert reopen().load() == first
+        with pytest.raises(StoreChangedError):
+            store.swap(None, second)
+        assert store.load() == first
+
     def test_swap_does_not_undo_a_logout(self, store: CredentialStore, reopen: Reopen) -> None:
         old = login("rt-one")
         store.save(old)

@@ -215,7 +215,7 @@ class FullDisk(FileStore):
         super().__init__(home)
         self.written = anyio.Event()
 
-    def swap(self, old: Credential, new: Credential) -> None:
+    def swap(self, old: Credential | None, new: Credential) -> None:
         if self.full:
             raise StoreError("No space left on device")
         super().swap(old, new)
