@@ -131,3 +131,14 @@ class Unauthorized(BackendError):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, "unauthorized", status=401)
+
+
+def causes_of(exc: Exception) -> list[Exception]:
+    """Return the errors in a group, such as a task group raises, however nested: those of this tree first.
+
+    An error that is no group is its own only cause.
+    """
+    if not isinstance(exc, ExceptionGroup):
+        return [exc]
+    causes = [cause for member in exc.exceptions for cause in causes_of(member)]
+    return sorted(causes, key=lambda cause: not isinstance(cause, AppServerError))

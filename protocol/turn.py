@@ -18,13 +18,15 @@ CodexErrorInfo = str | dict[str, Any]
 class TurnError(TypedDict):
     """Why a turn failed: words for a person, codexErrorInfo for a program.
 
-    resetsAt (Unix seconds) comes with usageLimitExceeded, where the backend tells it.
+    resetsAt (Unix seconds) comes with usageLimitExceeded, where the backend tells it. kind tells a program why the
+    turn could not be written down, such as "threadStoreBusy".
     """
 
     message: str
     codexErrorInfo: CodexErrorInfo | None
     additionalDetails: str | None
     resetsAt: NotRequired[int]
+    kind: NotRequired[str]
 
 
 class Turn(TypedDict):

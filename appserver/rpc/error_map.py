@@ -22,7 +22,14 @@ class WireError(NamedTuple):
 
 
 def wire_error(exc: Exception) -> WireError:
-    """Translate an exception."""
+    """Translate an exception. Of a group, the first error of ours counts; the others are logged."""
+    first, *others = errors.causes_of(exc)
+    for other in others:
+        log_exception("another error while answering a request", other)
+    return _translated(first)
+
+
+def _translated(exc: Exception) -> WireError:
     match exc:
         case errors.MethodNotFound():
             return WireError(error_codes.METHOD_NOT_FOUND, exc.message)

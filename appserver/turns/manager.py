@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from appserver.errors import AppServerError, AuthError, BackendError, RequestError
+from appserver.errors import AppServerError, AuthError, BackendError, RequestError, ThreadStoreError, causes_of
 from appserver.log import log_exception, redacted
 from appserver.tasks import Stop
 from appserver.turns.inbox import Inbox
@@ -147,7 +147,14 @@ def _whatever_happens(step: Callable[[], None]) -> bool:
 
 
 def _turn_error(exc: Exception) -> TurnError:
-    """Translate what ended a turn. The only place where that happens."""
+    """Translate what ended a turn. Of a group, the first error of ours counts; the others are logged."""
+    first, *others = causes_of(exc)
+    for other in others:
+        log_exception("another error in a turn that failed", other)
+    return _translated(first)
+
+
+def _translated(exc: Exception) -> TurnError:
     match exc:
         case BackendError():
             error: TurnError = {"message": exc.message, "codexErrorInfo": exc.info, "additionalDetails": None}
@@ -158,6 +165,8 @@ def _turn_error(exc: Exception) -> TurnError:
                 "codexErrorInfo": "unauthorized",
                 "additionalDetails": None,
             }
+        case ThreadStoreError():
+            return {"message": exc.message, "codexErrorInfo": "other", "additionalDetails": None, "kind": exc.kind}
         case AppServerError():
             return {"message": exc.message, "codexErrorInfo": "other", "additionalDetails": None}
         case _:

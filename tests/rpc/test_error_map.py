@@ -37,6 +37,15 @@ def test_anything_else_is_internal_to_the_peer_and_whole_in_the_log(
     assert type(exc).__name__ in caplog.text
 
 
+def test_of_a_group_the_first_error_of_ours_counts_and_the_others_are_logged(caplog: pytest.LogCaptureFixture) -> None:
+    ours = errors.ThreadStoreError("threads.db: locked", "threadStoreBusy")
+    inner = ExceptionGroup("inner", [KeyError("insides"), ours])
+    error = wire_error(ExceptionGroup("outer", [ValueError("x"), inner, errors.RequestError("second")]))
+    assert (error.message, error.data) == ("threads.db: locked", {"kind": "threadStoreBusy"})
+    assert "KeyError" in caplog.text
+    assert "second" in caplog.text
+
+
 def all_errors(root: type[errors.AppServerError] = errors.AppServerError) -> list[type[errors.AppServerError]]:
     return [root, *(found for child in root.__subclasses__() for found in all_errors(child))]
 

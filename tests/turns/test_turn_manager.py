@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
-from appserver.errors import AuthError, BackendError, ConfigError, Overloaded, RequestError
+from appserver.errors import AuthError, BackendError, ConfigError, Overloaded, RequestError, ThreadStoreError
 from appserver.tasks import Tasks
 from appserver.turns import inbox
 from appserver.turns.manager import TurnManager
-from appserver.turns.state import ThreadRecord, TurnRecord
+from appserver.turns.state import NoJournal, ThreadRecord, TurnRecord
 from tests.turns.fakes import Stage, Stream, Told, answer, call, delta, message, opened, said, words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from protocol.item import Item
 
 pytestmark = pytest.mark.anyio
 
@@ -156,6 +158,35 @@ async def test_a_thread_whose_journal_fails_is_free_again() -> None:
     await desk.run()
     assert [end["status"] for end in desk.ends()] == ["completed"]
     assert desk.thread.active is None
+
+
+class FullJournal(NoJournal):
+    """Takes so many items, and then no more."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+
+    def kept(self, turn: TurnRecord, item: Item | None, remembered: dict[str, Any] | None) -> None:
+        self.room -= 1
+        if self.room < 0:
+            raise ThreadStoreError("threads.db: disk is full", "threadStoreUnavailable")
+
+
+@pytest.mark.parametrize("room", range(6))
+async def test_a_turn_that_cannot_be_written_fails_with_the_words_and_the_kind_of_the_store(room: int) -> None:
+    desk = Desk(answer(message("m", "x"), call()), answer(message("n", "end")))
+    desk.thread.journal = FullJournal(room)
+    desk.start()
+    await desk.run()
+    (end,) = desk.ends()
+    if room == 5:
+        assert end["status"] == "completed"
+    else:
+        assert (end["error"]["message"], end["error"]["kind"]) == (
+            "threads.db: disk is full",
+            "threadStoreUnavailable",
+        )
+        assert desk.told.of("error")[-1]["error"] == end["error"]
 
 
 async def test_an_interrupt_ends_the_turn_once() -> None:
