@@ -47,5 +47,13 @@ def answer_first_lines(connection: Connection, stdio: Stdio) -> bool:
                 return True
             if lines is None:
                 return False
-        import_module(module)
+        import_ahead(module)
     return True
+
+
+def import_ahead(module: str) -> None:
+    """Import a module before its use. One that cannot be imported is reported where it is used, if it ever is."""
+    try:
+        import_module(module)
+    except ImportError:  # a private module may be renamed in another version of its library
+        return

@@ -12,15 +12,15 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import anyio
-import anyio._backends._asyncio  # now: a child must not spend its short life importing
 
-import appserver.auth.file_lock  # noqa: F401 - as above
+import appserver.auth.file_lock  # noqa: F401 - now: a child must not spend its short life importing
 from appserver.auth.credentials import ManagedTokens, managed_tokens
 from appserver.auth.file_store import FileStore
 from appserver.auth.journal import Journal
 from appserver.auth.manager import AuthManager
 from appserver.auth.refresher import RefreshedTokens
 from appserver.errors import RefreshError
+from appserver.porch import AHEAD_OF_USE, import_ahead
 from appserver.settings import Settings
 from appserver.tasks import Tasks
 from appserver.testing import make_jwt
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 
 TRACED = (f"{os.sep}appserver{os.sep}auth{os.sep}", f"{os.sep}filelock{os.sep}")
 """The code at whose lines a child may die: ours, and the locks'."""
+
+for _module in AHEAD_OF_USE:
+    import_ahead(_module)
 
 
 class SocketRefresher:

@@ -11,8 +11,6 @@ import signal
 import socket
 import sys
 
-import anyio._backends._asyncio  # imported ahead of the forks, like all that the porch imports
-
 from appserver import cli, porch, wiring
 from appserver.handlers import table
 from appserver.settings import load_settings
@@ -21,12 +19,12 @@ HIGHEST = 250
 """A descriptor above all others. A dying process closes them in order, so the test sees the end of this one only when
 the lock of the process has gone, too."""
 
-__all__ = ["anyio", "table", "wiring"]
+__all__ = ["table", "wiring"]
 
 
 def main(path: str) -> None:
     for module in porch.AHEAD_OF_USE:
-        __import__(module)
+        porch.import_ahead(module)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the children
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
