@@ -44,12 +44,17 @@ class Backend:
         self._model = model
 
     async def open(self, request: ModelRequest) -> EventStream:
-        """Send a request and return its running answer. Raises BackendError or AuthError."""
+        """Send a request and return its running answer.
+
+        Raises BackendError or AuthError, ConfigError if the provider's settings cannot be used.
+        """
+        from appserver.llm.headers import own_key, secret_headers  # late: brings httpx
+
         model, provider = self._model(), request.provider
-        if provider.api_key is not None:
-            hide(provider.api_key)
-            own_key = Access(provider.api_key, None, is_chatgpt=False, generation=0)
-            return await model.open(request, own_key)
+        key = own_key(provider)
+        hide(key, *secret_headers(provider))
+        if key is not None:
+            return await model.open(request, Access(key, None, is_chatgpt=False, generation=0))
         if not provider.requires_openai_auth:
             return await model.open(request, None)
         return await authorized(self._authority, lambda access: model.open(request, access))

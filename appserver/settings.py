@@ -46,7 +46,11 @@ class Provider(NamedTuple):
     base_url: str | None = None
     requires_openai_auth: bool = True
     api_key: Secret | None = None
+    env_key: str | None = None
+    """The environment variable that api_key is read from."""
     headers: Mapping[str, str] = NOTHING
+    env_headers: Mapping[str, str] = NOTHING
+    """Of those in headers that are read from the environment: header -> variable."""
     query: Mapping[str, str] = NOTHING
     stream_idle_timeout: float = 300.0
     """Seconds without a byte after which a stream counts as dead."""
@@ -239,11 +243,10 @@ def _provider(config: _Table, name: str, environ: Mapping[str, str]) -> Provider
     key = environ.get(env_key) if env_key else None
     if (base_url := table.get("base_url", str)) is None and name != BUILT_IN_PROVIDER:
         raise table.error("base_url", "is missing")
-    from_env = {
-        header: environ[variable]
-        for header, variable in table.strings("env_http_headers").items()
-        if environ.get(variable)
+    env_headers = {
+        header: variable for header, variable in table.strings("env_http_headers").items() if environ.get(variable)
     }
+    from_env = {header: environ[variable] for header, variable in env_headers.items()}
     requires_auth = table.get("requires_openai_auth", bool)
     return Provider(
         id=name,
@@ -251,7 +254,9 @@ def _provider(config: _Table, name: str, environ: Mapping[str, str]) -> Provider
         base_url=base_url.rstrip("/") if base_url else None,
         requires_openai_auth=(name == BUILT_IN_PROVIDER) if requires_auth is None else requires_auth,
         api_key=Secret(key) if key else None,
+        env_key=env_key,
         headers={**table.strings("http_headers"), **from_env},
+        env_headers=env_headers,
         query=table.strings("query_params"),
         stream_idle_timeout=table.seconds("stream_idle_timeout_ms", 300_000.0) / 1000,
         request_max_retries=_retries(table, "request_max_retries", 4),

@@ -24,7 +24,14 @@ ORDER = (
     # import what stands above it, and what shares its line.
     ("protocol",),
     ("appserver",),  # the package itself: the version
-    ("appserver.errors", "appserver.heap", "appserver.log", "appserver.session", "appserver.tasks"),
+    (
+        "appserver.errors",
+        "appserver.headers",
+        "appserver.heap",
+        "appserver.log",
+        "appserver.session",
+        "appserver.tasks",
+    ),
     ("appserver.transport",),
     ("appserver.settings",),  # it knows the default size of a line
     ("appserver.rpc",),

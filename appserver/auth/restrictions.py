@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from appserver.auth.credentials import ApiKey
 from appserver.errors import AuthError, RequestError
+from appserver.headers import is_token
 
 if TYPE_CHECKING:
     from appserver.auth.credentials import Credential
@@ -44,8 +45,7 @@ def check_sendable(credential: Credential) -> None:
 
     Checked before use, because an HTTP library's own complaint about a header repeats it, credential and all.
     """
-    bearer = credential.bearer.reveal()
-    if not (bearer.isascii() and bearer.isprintable()) or " " in bearer:
+    if not is_token(credential.bearer.reveal()):
         raise AuthError(f"The {_kind(credential)} has characters that cannot be sent")
     account_id = None if isinstance(credential, ApiKey) else credential.account_id
     if account_id is not None and not (account_id.isascii() and account_id.isprintable()):

@@ -15,6 +15,7 @@ import httpx
 from appserver.errors import BackendError
 from appserver.http import CONNECT_TIMEOUT, ISSUER_TIMEOUT, describe
 from appserver.llm.events import decode_event, failure_of_answer, not_connected, stream_cut
+from appserver.llm.headers import identity, request_headers
 from appserver.llm.retry import told_wait
 from appserver.llm.sse import EventStreamParser, EventTooLong
 from appserver.settings import DEFAULT_API_BASE_URL
@@ -86,14 +87,17 @@ class ModelClient:
         self._session = session
 
     async def open(self, request: ModelRequest, access: Access | None) -> EventStream:
-        """Send a request and return its running answer. Raises BackendError, Unauthorized on 401."""
+        """Send a request and return its running answer.
+
+        Raises BackendError, Unauthorized on 401, ConfigError if the provider's settings cannot be used.
+        """
         url = self._base_url(request.provider, access) + "/responses"
         client = self._http.client(url)
         outgoing = client.build_request(
             "POST",
             url,
             params=dict(request.provider.query) or None,
-            headers=self._headers(access, request),
+            headers=request_headers(request.provider, access, self._session, request.thread_id),
             content=json.dumps(_body(request), separators=(",", ":")).encode(),
             timeout=httpx.Timeout(ISSUER_TIMEOUT, connect=CONNECT_TIMEOUT, read=request.provider.stream_idle_timeout),
         )
@@ -109,7 +113,7 @@ class ModelClient:
         """Ask the usage endpoint. Raises BackendError, Unauthorized on 401."""
         url = f"{self._settings.chatgpt_base_url}/wham/usage"
         try:
-            response = await self._http.client(url).get(url, headers=self._identity(access))
+            response = await self._http.client(url).get(url, headers=identity(access, self._session))
         except httpx.HTTPError as exc:
             raise not_connected(describe(exc, url)) from None
         if response.status_code != httpx.codes.OK:
@@ -129,25 +133,6 @@ class ModelClient:
         if access is not None and access.is_chatgpt:
             return f"{self._settings.chatgpt_base_url}/codex"
         return DEFAULT_API_BASE_URL
-
-    def _headers(self, access: Access | None, request: ModelRequest) -> dict[str, str]:
-        return {
-            **request.provider.headers,
-            **self._identity(access),
-            "session-id": request.thread_id,
-            "thread-id": request.thread_id,
-            "Accept": "text/event-stream",
-            "Accept-Encoding": "identity",  # a compressed stream would arrive in bursts
-            "Content-Type": "application/json",
-        }
-
-    def _identity(self, access: Access | None) -> dict[str, str]:
-        headers = {"originator": self._session.originator, "User-Agent": self._session.user_agent}
-        if access is not None:
-            headers["Authorization"] = f"Bearer {access.token.reveal()}"
-            if access.account_id:
-                headers["chatgpt-account-id"] = access.account_id
-        return headers
 
 
 def _body(request: ModelRequest) -> dict[str, Any]:

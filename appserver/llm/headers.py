@@ -1,0 +1,83 @@
+"""The headers of a request to the model backend: the provider's own, who asks, and with what credential.
+
+Whatever cannot stand in a header is refused here, by the name of its setting or variable and never by its value.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import httpx
+
+from appserver.errors import ConfigError
+from appserver.headers import is_name, is_token, is_value
+from protocol.base import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from appserver.llm.authorized import Access
+    from appserver.session import Session
+    from appserver.settings import Provider
+
+WHITE_SPACE = " \t\r\n"
+"""Not part of a value (RFC 9110, section 5.5): it comes along from a file or the clipboard."""
+
+UNSENDABLE = "has characters that cannot be sent in an HTTP header"
+
+
+def own_key(provider: Provider) -> Secret | None:
+    """Return the provider's own API key, None if its settings name none. Raises ConfigError if it cannot be sent."""
+    key = Secret(provider.api_key.reveal().strip(WHITE_SPACE)) if provider.api_key else None
+    if not key:
+        if provider.env_key:
+            raise ConfigError(f"Missing environment variable: `{provider.env_key}`.")  # the reference's words
+        return None
+    if not is_token(key.reveal()):
+        source = f" in the environment variable {provider.env_key}" if provider.env_key else ""
+        raise ConfigError(f"The API key of model provider {provider.id}{source} {UNSENDABLE}")
+    return key
+
+
+def secret_headers(provider: Provider) -> Iterator[Secret]:
+    """Yield the values that come from the environment: most of them are credentials."""
+    for name in provider.env_headers:
+        yield Secret(provider.headers[name].strip(WHITE_SPACE))
+
+
+def request_headers(provider: Provider, access: Access | None, session: Session, thread_id: str) -> httpx.Headers:
+    """Return the headers of a turn. Raises ConfigError if one of the provider's cannot be sent."""
+    headers = httpx.Headers(list(_configured(provider)), encoding="utf-8")
+    headers.update(identity(access, session))
+    headers.update(
+        {
+            "session-id": thread_id,
+            "thread-id": thread_id,
+            "Accept": "text/event-stream",
+            "Accept-Encoding": "identity",  # a compressed stream would arrive in bursts
+            "Content-Type": "application/json",
+        }
+    )
+    return headers
+
+
+def identity(access: Access | None, session: Session) -> dict[str, str]:
+    """Return the headers that say who asks."""
+    headers = {"originator": session.originator, "User-Agent": session.user_agent}
+    if access is not None:
+        headers["Authorization"] = f"Bearer {access.token.reveal()}"
+        if access.account_id:
+            headers["chatgpt-account-id"] = access.account_id
+    return headers
+
+
+def _configured(provider: Provider) -> Iterator[tuple[str, str]]:
+    for name, value in provider.headers.items():
+        if not is_name(name):
+            raise ConfigError(f"Model provider {provider.id}: {name!r:.60} cannot be the name of an HTTP header")
+        stripped = value.strip(WHITE_SPACE)
+        if not is_value(stripped):
+            variable = provider.env_headers.get(name)
+            source = f"the environment variable {variable}" if variable else "http_headers"
+            raise ConfigError(f"Model provider {provider.id}: the value of {name} in {source} {UNSENDABLE}")
+        yield name, stripped
