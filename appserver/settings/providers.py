@@ -1,0 +1,54 @@
+"""Model providers as [model_providers.NAME] defines them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from appserver.settings.values import BUILT_IN_PROVIDER, Provider
+from protocol.base import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from appserver.settings.table import Table
+
+MAX_RETRIES = 100
+"""More retries than this are a slip of the pen: the waits between them would add up to hours."""
+
+
+def read_provider(config: Table, name: str, environ: Mapping[str, str]) -> Provider:
+    """Read one provider. Raises ConfigError."""
+    table = config.table("model_providers").table(name)
+    wire_api = table.get("wire_api", str) or "responses"
+    if wire_api != "responses":
+        raise table.error("wire_api", f'only "responses" is spoken, not "{wire_api}"')
+    env_key = table.get("env_key", str)
+    key = environ.get(env_key) if env_key else None
+    if (base_url := table.get("base_url", str)) is None and name != BUILT_IN_PROVIDER:
+        raise table.error("base_url", "is missing")
+    env_headers = {
+        header: variable for header, variable in table.strings("env_http_headers").items() if environ.get(variable)
+    }
+    from_env = {header: environ[variable] for header, variable in env_headers.items()}
+    requires_auth = table.get("requires_openai_auth", bool)
+    return Provider(
+        id=name,
+        name=table.get("name", str) or name,
+        base_url=base_url.rstrip("/") if base_url else None,
+        requires_openai_auth=(name == BUILT_IN_PROVIDER) if requires_auth is None else requires_auth,
+        api_key=Secret(key) if key else None,
+        env_key=env_key,
+        headers={**table.strings("http_headers"), **from_env},
+        env_headers=env_headers,
+        query=table.strings("query_params"),
+        stream_idle_timeout=table.seconds("stream_idle_timeout_ms", 300_000.0) / 1000,
+        request_max_retries=_retries(table, "request_max_retries", 4),
+        stream_max_retries=_retries(table, "stream_max_retries", 5),
+    )
+
+
+def _retries(table: Table, key: str, default: int) -> int:
+    value = table.get(key, int)
+    if value is not None and value < 0:
+        raise table.error(key, "expected a number that is not negative")
+    return default if value is None else min(value, MAX_RETRIES)

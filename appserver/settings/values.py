@@ -1,0 +1,86 @@
+"""Settings and providers: what is in force, frozen, and what holds where nothing is configured. Reads nothing."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from appserver.transport.framing import DEFAULT_MAX_LINE_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from protocol.base import Secret
+
+DEFAULT_ISSUER = "https://auth.openai.com"
+DEFAULT_CLIENT_ID = "app_EMoamEEZ73f0CkXaXp7hrann"
+DEFAULT_CHATGPT_BASE_URL = "https://chatgpt.com/backend-api"
+DEFAULT_API_BASE_URL = "https://api.openai.com/v1"
+DEFAULT_MODEL = "gpt-6.1-sol"
+BUILT_IN_PROVIDER = "openai"
+
+DEFAULT_TOOL_TIMEOUT = 600.0
+"""Seconds that a tool of the client's may take: it may run a build, or ask a person."""
+
+NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
+
+
+# Named tuples, and paths as strings: importing dataclasses and pathlib would take a third of the time to the handshake.
+class Provider(NamedTuple):
+    """Where model requests go. base_url None: the built-in one, which depends on how the user signed in."""
+
+    id: str
+    name: str
+    base_url: str | None = None
+    requires_openai_auth: bool = True
+    api_key: Secret | None = None
+    env_key: str | None = None
+    """The environment variable that api_key is read from."""
+    headers: Mapping[str, str] = NOTHING
+    env_headers: Mapping[str, str] = NOTHING
+    """Of those in headers that are read from the environment: header -> variable."""
+    query: Mapping[str, str] = NOTHING
+    stream_idle_timeout: float = 300.0
+    """Seconds without a byte after which a stream counts as dead."""
+    request_max_retries: int = 4
+    """How often a request is sent again that brought no stream."""
+    stream_max_retries: int = 5
+    """How often an answer is asked for again whose stream broke."""
+
+    def __repr__(self) -> str:
+        return f"Provider({self.id!r})"  # headers and query may hold credentials
+
+
+class Settings(NamedTuple):
+    """What the server was told. Times are in seconds."""
+
+    home: str
+    model: str | None = None
+    provider: Provider = Provider(BUILT_IN_PROVIDER, "OpenAI")
+    providers: Mapping[str, Provider] = NOTHING
+    reasoning_effort: str | None = None
+    forced_login_method: str | None = None
+    forced_workspaces: tuple[str, ...] = ()
+    chatgpt_base_url: str = DEFAULT_CHATGPT_BASE_URL
+    issuer: str = DEFAULT_ISSUER
+    client_id: str = DEFAULT_CLIENT_ID
+    credentials_store: str = "file"
+    token_url: str = f"{DEFAULT_ISSUER}/oauth/token"
+    revoke_url: str = f"{DEFAULT_ISSUER}/oauth/revoke"
+    ca_file: str | None = None
+    ca_variable: str | None = None
+    refresher: str | None = None
+    refresher_options: Mapping[str, Any] = NOTHING
+    refresh_timeout: float = 10.0
+    refresh_skew: float = 120.0
+    """A token that expires within this is renewed before it is used."""
+    background_interval: float = 300.0
+    """How often to look for a token that will expire, in the background; 0 is never."""
+    background_skew: float = 600.0
+    background_external: bool = False
+    tool_timeout: float = DEFAULT_TOOL_TIMEOUT
+    max_line_bytes: int = DEFAULT_MAX_LINE_BYTES
+    log_level: str = "WARNING"
+
+    def __repr__(self) -> str:
+        return f"Settings({self.home!r})"  # a refresher's options may hold credentials
