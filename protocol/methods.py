@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from protocol import account, handshake, item, model, thread, thread_life, thread_list, tool, turn
+from protocol import absent, account, handshake, item, model, thread, thread_life, thread_list, tool, turn
 
 
 class Method(NamedTuple):
@@ -41,6 +41,21 @@ CLIENT_REQUESTS: dict[str, Method] = {
     "turn/start": Method(turn.TurnStartParams, turn.TurnStartResult),
     "turn/steer": Method(turn.TurnSteerParams, turn.TurnSteerResult),
     "turn/interrupt": Method(turn.TurnInterruptParams, turn.TurnInterruptResult),
+    "app/list": Method(absent.AppListParams, absent.EmptyPage),
+    "collaborationMode/list": Method(absent.NoParams, absent.CollaborationModeListResult),
+    "config/mcpServer/reload": Method(None, absent.EmptyResult),
+    "configRequirements/read": Method(None, absent.ConfigRequirementsReadResult),
+    "experimentalFeature/list": Method(absent.ExperimentalFeatureListParams, absent.EmptyPage),
+    "hooks/list": Method(absent.HooksListParams, absent.HooksListResult),
+    "mcpServerStatus/list": Method(absent.McpServerStatusListParams, absent.EmptyPage),
+    "modelProvider/capabilities/read": Method(absent.NoParams, absent.ModelProviderCapabilitiesReadResult),
+    "permissionProfile/list": Method(absent.PermissionProfileListParams, absent.EmptyPage),
+    "plugin/installed": Method(absent.PluginInstalledParams, absent.PluginInstalledResult),
+    "plugin/list": Method(absent.PluginListParams, absent.PluginListResult),
+    "skills/extraRoots/set": Method(absent.SkillsExtraRootsSetParams, absent.EmptyResult),
+    "skills/list": Method(absent.SkillsListParams, absent.SkillsListResult),
+    "thread/backgroundTerminals/list": Method(absent.BackgroundTerminalsListParams, absent.EmptyPage),
+    "thread/goal/get": Method(absent.GoalGetParams, absent.GoalGetResult),
 }
 
 CLIENT_NOTIFICATIONS: dict[str, Any] = {"initialized": None}

@@ -9,7 +9,7 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from appserver.handlers import account
+from appserver.handlers import absent, account
 from appserver.rpc.router import Route, always
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 def routes(services: Services) -> dict[str, Route]:
     """Return the routes, bound to the services."""
 
-    def bound(handler: Callable[..., object]) -> Callable[..., object]:
-        return partial(handler, services)
+    def bound(handler: Callable[..., object], *given: object) -> Callable[..., object]:
+        return partial(handler, services, *given)
 
     def late(room: str, name: str) -> Callable[[Any], object]:
         """A handler whose module is imported when it is first called: the first answers need none of these."""
@@ -54,6 +54,7 @@ def routes(services: Services) -> dict[str, Route]:
         "turn/start": Route(late("turn", "start"), waits=_input_waits),
         "turn/steer": Route(late("turn", "steer"), waits=_input_waits),
         "turn/interrupt": Route(late("turn", "interrupt")),
+        **{method: Route(bound(absent.answer, method)) for method in absent.METHODS},
     }
 
 
