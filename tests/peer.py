@@ -34,6 +34,8 @@ class Peer:
 
     def __init__(self, send: Callable[[bytes], Awaitable[None]]) -> None:
         self.messages: list[Message] = []
+        self.called: dict[int, str] = {}
+        """id -> method of every request that was sent with `post`."""
         self.closed = False
         self.process: Process | None = None
         self.responders: dict[str, Callable[[Message], Message | None]] = {}
@@ -71,6 +73,7 @@ class Peer:
         message: Message = {"id": self._ids, "method": method}
         if params is not None:
             message["params"] = params
+        self.called[self._ids] = method
         await self.send(message)
         return self._ids
 

@@ -47,9 +47,10 @@ class Message:
 
 @dataclass(frozen=True)
 class Reasoning:
-    """A summary of the model's reasoning, one delta for each chunk."""
+    """A summary of the model's reasoning, one delta for each chunk, and the raw text of it where there is any."""
 
     chunks: tuple[str, ...]
+    raw: tuple[str, ...] = ()
 
     def events(self, item_id: str, index: int) -> Iterator[Event]:
         """Generate the events of this item at its place in the output."""
@@ -61,7 +62,11 @@ class Reasoning:
         for chunk in self.chunks:
             yield {"type": "response.reasoning_summary_text.delta", **where, "delta": chunk}
         yield {"type": "response.reasoning_summary_text.done", **where, "text": summary["text"]}
-        yield _done(index, {**shape, "summary": [summary], "encrypted_content": "fake-reasoning"})
+        for chunk in self.raw:
+            place = {"item_id": item_id, "output_index": index, "content_index": 0}
+            yield {"type": "response.reasoning_text.delta", **place, "delta": chunk}
+        content = {"content": [{"type": "reasoning_text", "text": "".join(self.raw)}]} if self.raw else {}
+        yield _done(index, {**shape, "summary": [summary], **content, "encrypted_content": "fake-reasoning"})
 
 
 @dataclass(frozen=True)
@@ -144,9 +149,9 @@ def message(*chunks: str) -> Message:
     return Message(chunks)
 
 
-def reasoning(*chunks: str) -> Reasoning:
-    """Build a reasoning summary for `output`."""
-    return Reasoning(chunks)
+def reasoning(*chunks: str, raw: tuple[str, ...] = ()) -> Reasoning:
+    """Build a reasoning summary for `output`; `raw`: the chunks of the reasoning itself."""
+    return Reasoning(chunks, raw)
 
 
 def function_call(name: str, arguments: Mapping[str, Any] | str, call_id: str = "call-1") -> FunctionCall:

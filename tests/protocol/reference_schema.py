@@ -1,7 +1,8 @@
 """Compares our schema with the reference's, for the methods that both have, and puts the differences into words.
 
-A difference is a line such as "thread/start params: ignores `sandbox`". What a client sends may have members that we
-ignore, but must not need more than the reference does; what we send must have what the reference promises.
+A difference is a line such as "ThreadStartParams: ignores environments, projectId". What a client sends may have
+members that we ignore, but must not need more than the reference does; what we send must have what the reference
+promises.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import json
 import subprocess
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from protocol.schema_export import schema
 
@@ -31,7 +33,18 @@ RESULT_NAMES = {
     "account/chatgptAuthTokens/refresh": "ChatgptAuthTokensRefresh",
     "item/tool/call": "DynamicToolCall",
     "thread/name/set": "ThreadSetName",
+    "app/list": "AppsList",
+    "config/mcpServer/reload": "McpServerRefresh",
+    "mcpServerStatus/list": "ListMcpServerStatus",
 }
+
+
+class Difference(NamedTuple):
+    """Where, what kind of difference, and the name of the member or variant, if any."""
+
+    place: str
+    what: str
+    name: str = ""
 
 
 @dataclass
@@ -50,22 +63,33 @@ class Reference:
 
     def params(self, section: str) -> dict[str, Schema]:
         """Return the params of each method of ClientRequest, ServerRequest or ServerNotification."""
+        return {method: _resolved(document, document) for method, document in self.params_documents(section).items()}
+
+    def params_documents(self, section: str) -> dict[str, Schema]:
+        """Return the same with the definitions that they refer to, for a validator."""
         document = self._file(section)
         return {
-            one["properties"]["method"]["enum"][0]: _resolved(one["properties"].get("params", {}), document)
+            one["properties"]["method"]["enum"][0]: {
+                **one["properties"].get("params", {}),
+                "definitions": document.get("definitions", {}),
+            }
             for one in document["oneOf"]
         }
 
-    def result(self, method: str) -> Schema | None:
-        """Return the result of a method, or None if no type is named after it."""
+    def result(self, method: str) -> Schema:
+        """Return the result of a method."""
+        document = self.result_document(method)
+        resolved: Schema = _resolved(document, document)
+        return resolved
+
+    def result_document(self, method: str) -> Schema:
+        """Return the same with the definitions that it refers to, for a validator."""
         name = RESULT_NAMES.get(method) or "".join(part[0].upper() + part[1:] for part in method.split("/"))
-        for place in ("v2", "v1", "."):
-            path = self.directory / place / f"{name}Response.json"
-            if path.exists():
-                document: Schema = json.loads(path.read_text("utf-8"))
-                resolved: Schema = _resolved(document, document)
-                return resolved
-        return None
+        return next(
+            self._file(f"{place}/{name}Response")
+            for place in ("v2", "v1", ".")
+            if (self.directory / place / f"{name}Response.json").exists()
+        )
 
     def _file(self, name: str) -> Schema:
         if name not in self._files:
@@ -74,57 +98,75 @@ class Reference:
 
 
 def differences(reference: Reference) -> list[str]:
-    """Return every difference between our schema and the reference's."""
+    """Return every difference between our schema and the reference's: one line for each type and kind of difference.
+
+    What stands in a type of ours that has a name is told of the type, once, wherever it is used.
+    """
     ours = schema()
-    found: list[str] = []
+    found: set[Difference] = set()
     for section, name in (("clientRequests", "ClientRequest"), ("serverRequests", "ServerRequest")):
         theirs = reference.params(name)
         for method, types in ours["methods"][section].items():
             if method not in theirs:
-                found.append(f"{method}: only ours")
+                found.add(Difference(method, "only ours"))
                 continue
             from_client = section == "clientRequests"
             params = _resolved(types["params"] or {}, ours)
-            found += _compared(f"{method} params", params, theirs[method], received=from_client)
-            if (result := reference.result(method)) is not None:
-                mine = _resolved(types["result"], ours)
-                found += _compared(f"{method} result", mine, result, received=not from_client)
+            found.update(_compared(f"{method} params", _object(params), _object(theirs[method]), received=from_client))
+            result = _resolved(types["result"], ours)
+            found.update(_compared(f"{method} result", result, reference.result(method), received=not from_client))
     told = reference.params("ServerNotification")
     for method, types in ours["methods"]["serverNotifications"].items():
         if method in told:
-            found += _compared(f"{method}", _resolved(types["params"], ours), told[method], received=False)
+            found.update(_compared(method, _resolved(types["params"], ours), told[method], received=False))
         else:
-            found.append(f"{method}: only ours")
-    return sorted(set(found))
+            found.add(Difference(method, "only ours"))
+    return [_line(place, what, [one.name for one in group]) for (place, what), group in _grouped(found)]
 
 
-def _compared(place: str, ours: Schema | bool, theirs: Schema | bool, *, received: bool) -> Iterator[str]:
+def _grouped(found: set[Difference]) -> Iterator[tuple[tuple[str, str], Iterator[Difference]]]:
+    return groupby(sorted(found), key=lambda one: (one.place, one.what))
+
+
+def _line(place: str, what: str, names: list[str]) -> str:
+    return f"{place}: {what} {', '.join(names)}".rstrip()
+
+
+def _object(kind: Schema) -> Schema:
+    """Return the params of a method that takes none as an object without members."""
+    return kind if _variants(kind) else {"type": "object"}
+
+
+def _compared(place: str, ours: Schema | bool, theirs: Schema | bool, *, received: bool) -> Iterator[Difference]:
     """Compare two types: of what we receive, or of what we send."""
     mine, other = _variants(ours), _variants(theirs)
+    if not mine or not other:
+        return  # at least one of them says nothing of objects
     for tag in sorted(mine.keys() - other.keys()):
-        yield f"{place}: `{tag}` is only ours" if tag else f"{place}: differs in kind"
+        yield Difference(place, "has its own", tag)
     if received:
         for tag in sorted(other.keys() - mine.keys()):
-            yield f"{place}: does not take `{tag}`" if tag else f"{place}: differs in kind"
+            yield Difference(place, "does not take", tag)
     for tag in sorted(mine.keys() & other.keys()):
-        yield from _compared_objects(f"{place} {tag}".strip(), mine[tag], other[tag], received=received)
+        inner = mine[tag].get("title") or f"{place} {tag}".strip()
+        yield from _compared_objects(inner, mine[tag], other[tag], received=received)
 
 
-def _compared_objects(place: str, ours: Schema, theirs: Schema, *, received: bool) -> Iterator[str]:
+def _compared_objects(place: str, ours: Schema, theirs: Schema, *, received: bool) -> Iterator[Difference]:
     mine, other = ours.get("properties", {}), theirs.get("properties", {})
     needed, promised = set(ours.get("required", ())), set(theirs.get("required", ()))
     for name in sorted(mine.keys() - other.keys()):
-        yield f"{place}: adds `{name}`"
+        yield Difference(place, "adds", name)
     for name in sorted(other.keys() - mine.keys()):
         if received:
-            yield f"{place}: ignores `{name}`"
-        elif name in promised:
-            yield f"{place}: lacks `{name}`"
+            yield Difference(place, "ignores", name)
+        else:
+            yield Difference(place, "lacks" if name in promised else "leaves out", name)
     for name in sorted(mine.keys() & other.keys()):
         if received and name in needed - promised:
-            yield f"{place}: needs `{name}`"
+            yield Difference(place, "needs", name)
         elif not received and name in promised - needed:
-            yield f"{place}: may leave out `{name}`"
+            yield Difference(place, "may leave out", name)
         yield from _compared(f"{place}.{name}", mine[name], other[name], received=received)
 
 
@@ -157,7 +199,7 @@ def _flat(kind: Schema | bool) -> Iterator[Schema]:
         for one in inner:
             whole = {**one, "properties": {**shared, **one.get("properties", {})}} if shared else one
             yield from _flat({**whole, "required": [*needs, *whole.get("required", [])]} if needs else whole)
-    elif kind.get("type") == "array" and isinstance(kind.get("items"), dict):
+    elif "array" in kind.get("type", ()) and isinstance(kind.get("items"), dict):
         yield from _flat(kind["items"])
     else:
         yield kind

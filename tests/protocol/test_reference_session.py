@@ -1,0 +1,62 @@
+"""What the server really sends, in a session that calls every method, fits the reference's own schema."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from jsonschema import Draft7Validator
+
+from protocol.methods import CLIENT_REQUESTS, SERVER_NOTIFICATIONS, SERVER_REQUESTS
+from tests.protocol.session import whole_session
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from appserver.testing import FakeBackend
+    from tests.conftest import ServerFactory
+    from tests.peer import Peer
+    from tests.protocol.reference_schema import Reference, Schema
+
+ONLY_OURS = {"getAuthStatus"}
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.usefixtures("callback_ports")
+async def test_every_message_of_a_session_fits_the_references_schema(
+    server: ServerFactory, backend: FakeBackend, reference: Reference
+) -> None:
+    async with server(initialize=False) as peer:
+        await whole_session(peer, backend)
+    assert list(problems(peer, reference)) == []
+
+
+@pytest.mark.usefixtures("callback_ports")
+async def test_the_session_leaves_no_method_out(server: ServerFactory, backend: FakeBackend) -> None:
+    async with server(initialize=False) as peer:
+        await whole_session(peer, backend)
+    assert set(peer.called.values()) == set(CLIENT_REQUESTS)
+    assert {one["method"] for one in peer.requests} == set(SERVER_REQUESTS)
+    assert set(peer.methods) == set(SERVER_NOTIFICATIONS)
+
+
+def problems(peer: Peer, reference: Reference) -> Iterator[str]:
+    """Say what in the server's messages does not fit, and where."""
+    requests, notifications = (
+        reference.params_documents("ServerRequest"),
+        reference.params_documents("ServerNotification"),
+    )
+    for message in peer.messages:
+        if "method" not in message:
+            method = peer.called[message["id"]]
+            if method not in ONLY_OURS:
+                yield from _problems(f"{method} result", message["result"], reference.result_document(method))
+        else:
+            method = message["method"]
+            yield from _problems(method, message["params"], (requests if "id" in message else notifications)[method])
+
+
+def _problems(place: str, value: Any, schema: Schema) -> Iterator[str]:  # noqa: ANN401 - what was sent
+    for error in Draft7Validator(schema).iter_errors(value):
+        yield f"{place}: {error.json_path}: {error.message}"
