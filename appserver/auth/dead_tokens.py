@@ -12,6 +12,7 @@ import json
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
+from appserver.auth.regular_file import check_regular, read_regular
 from appserver.log import warn
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ class DeadTokens:
             return
         note = {"refresh_token_sha256": self._known.sha256, "store": self._known.store, "reason": reason}
         try:
+            with contextlib.suppress(FileNotFoundError):
+                check_regular(self._path)  # a pipe in its place would be waited for
             fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with open(fd, "w", encoding="utf-8") as file:
                 json.dump(note, file)
@@ -70,10 +73,9 @@ class DeadTokens:
         if self._path is None:
             return None
         try:
-            with open(self._path, "rb") as file:
-                found = json.load(file)
+            found = json.loads(read_regular(self._path).data)
             return _Note(str(found["refresh_token_sha256"]), str(found["store"]), str(found["reason"]))
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None  # a note that cannot be read costs one request to the issuer
 
 

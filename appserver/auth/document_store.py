@@ -6,12 +6,12 @@ the document `auth_json`'s.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from appserver.auth.auth_json import credential_in, document_with
 from appserver.auth.journal import Journal
-from appserver.auth.private_file import UnreadableError
+from appserver.auth.private_file import OccupiedError, UnreadableError
 from appserver.errors import AuthError, StoreChangedError, StoreError
 from appserver.log import warn
 
@@ -71,11 +71,11 @@ class DocumentStore:
             self._write(document_with(document, new))
 
     def delete(self) -> None:
-        """Forget the stored credential."""
+        """Forget the stored credential. What is no regular file holds none, and stays."""
         if self._file.version() is None:
             self.journal.remove()
             return
-        with self._changing():
+        with self._changing(), suppress(OccupiedError):
             if not self._file.remove():
                 self._file.write(self._codec.blank)
             self._forgotten()

@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from appserver.auth.regular_file import read_regular
 from appserver.errors import StoreError
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ class FileLock:
 
     def _stuck(self) -> StoreError:
         try:
-            holder = self._path.read_text(encoding="utf-8", errors="replace")[:HOLDER_BYTES].strip()
+            holder = read_regular(self._path).data[:HOLDER_BYTES].decode("utf-8", "replace").strip()
         except OSError:
             holder = ""
         return StoreError(

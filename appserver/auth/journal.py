@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from appserver.auth.regular_file import read_regular
 from appserver.errors import StoreError
 
 if TYPE_CHECKING:
@@ -34,14 +36,15 @@ class Journal:
     def exists(self) -> bool:
         """Whether there is a record. An empty file is none: somebody waits for an answer, or has died waiting."""
         try:
-            return os.stat(self._file.beside(SUFFIX)).st_size > 0
+            found = os.lstat(self._file.beside(SUFFIX))
         except OSError:
             return False
+        return stat.S_ISREG(found.st_mode) and found.st_size > 0
 
     def read(self) -> dict[str, Any] | None:
         """Return the record that a process left which has died, or None. What is cut off counts as nothing."""
         try:
-            return self._codec.opened_beside(self._file.beside(SUFFIX).read_bytes())
+            return self._codec.opened_beside(read_regular(self._file.beside(SUFFIX)).data)
         except (OSError, ValueError, StoreError):
             return None
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import stat
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from appserver.auth.regular_file import MAX_BYTES, NotRegularError, check_regular, read_regular
 from appserver.errors import StoreError
+from appserver.log import warn
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 PRIVATE_FILE = 0o600
 PRIVATE_DIRECTORY = 0o700
+OF_OTHERS = 0o077
+"""The permission bits of everybody but the owner."""
 
 RENAME_IS_NO_WAY = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY, errno.EXDEV}
 """The file may be writable all the same: it is a mount point, or the only writable thing in its directory. Not so
@@ -34,11 +37,16 @@ class UnreadableError(StoreError):
     """What is stored makes no sense or cannot be read. A login may take its place."""
 
 
+class OccupiedError(StoreError):
+    """Something that is no regular file is in the file's place. It is neither read nor replaced."""
+
+
 class PrivateFile:
     """One file, and the lock and temporary files beside it."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._name = os.fspath(path)
+        self._told_mode = False
 
     @cached_property
     def path(self) -> Path:
@@ -62,19 +70,32 @@ class PrivateFile:
         return FileLock(self.path, purpose, patience)
 
     def read(self) -> bytes | None:
-        """Return what is there, or None without a file. Raises UnreadableError."""
+        """Return what is there, or None without a file. Raises OccupiedError, UnreadableError."""
         try:
-            if stat.S_ISFIFO(os.stat(self._name).st_mode):
-                raise UnreadableError(f"{self._name}: is no file")  # and would be waited for
-            with open(self._name, "rb") as file:
-                return file.read()
+            content = read_regular(self._name)
         except FileNotFoundError:
             return None
+        except NotRegularError as exc:
+            raise self._occupied(exc) from None
         except OSError as exc:
             raise UnreadableError(f"{self._name}: cannot be read: {exc.strerror}") from None
+        self._tell_mode(content.mode)
+        return content.data
+
+    def check_place(self) -> None:
+        """Raise OccupiedError if something is in the file's place that is not to be replaced."""
+        try:
+            check_regular(self._name)
+        except NotRegularError as exc:
+            raise self._occupied(exc) from None
+        except OSError:
+            return  # nothing is there, or reading and writing will say why
 
     def write(self, data: bytes) -> None:
         """Replace the file in one step, or, where a rename cannot work, in place. Raises StoreError."""
+        self.check_place()
+        if len(data) > MAX_BYTES:
+            raise StoreError(f"{self._name}: cannot be written: it would be larger than {MAX_BYTES} bytes")
         try:
             self._sweep()
             try:
@@ -87,7 +108,8 @@ class PrivateFile:
             raise self.unwritable(exc) from None
 
     def remove(self) -> bool:
-        """Remove the file, through a symbolic link, and say whether it is gone."""
+        """Remove the file, through a symbolic link, and say whether it is gone. Raises OccupiedError."""
+        self.check_place()
         try:
             self.real.unlink(missing_ok=True)
         except OSError:
@@ -173,6 +195,7 @@ class PrivateFile:
         What is left is spaces, so that JSON is whole also if the process dies between the two.
         """
         with open(self.path, "r+b", buffering=0) as file:
+            _make_private(file.fileno())
             before = file.read()
             try:
                 _write_all(file, data, len(before))
@@ -180,6 +203,14 @@ class PrivateFile:
                 with contextlib.suppress(OSError):
                     _write_all(file, before, len(before))
                 raise
+
+    def _tell_mode(self, mode: int) -> None:
+        if mode & OF_OTHERS and os.name != "nt" and not self._told_mode:
+            self._told_mode = True
+            warn(f"{self._name}: other users have access to it (mode {mode:03o}); the next change takes it from them")
+
+    def _occupied(self, exc: NotRegularError) -> OccupiedError:
+        return OccupiedError(f"{self._name}: {exc.strerror}; it is left as it is")
 
     def can_write_in_place(self) -> bool:
         """Whether the file can be opened for writing."""
@@ -197,6 +228,12 @@ def _write_all(file: FileIO, data: bytes, over: int) -> None:
         rest = rest[file.write(rest) :]
     file.truncate(len(data))
     os.fsync(file.fileno())
+
+
+def _make_private(fd: int) -> None:
+    if os.name != "nt":
+        with contextlib.suppress(OSError):  # of a file that belongs to another user
+            os.fchmod(fd, PRIVATE_FILE)
 
 
 def _give_to_owner_of(path: Path, fd: int) -> None:

@@ -24,6 +24,7 @@ PROBE_BYTES = 16 * 1024
 
 def prove_writable(file: PrivateFile) -> None:
     """Raise StoreError if `file.write` would fail now."""
+    file.check_place()
     try:
         if _is_mount_point(file.real):
             _prove_in_place(file)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from appserver.auth.credentials import ApiKey, ManagedTokens
 from appserver.auth.file_lock import FileLock
+from appserver.auth.private_file import OF_OTHERS, OccupiedError
 from appserver.commands.account import distance, kept, moment, whom
 from appserver.errors import ConfigError, LoginError, StoreError
 
@@ -63,7 +64,7 @@ def check_machine(services: Services) -> Iterator[Check]:
     """Check what can be checked without a network."""
     yield Check("store", "ok", kept(services))
     name = CREDENTIAL_FILES.get(services.store.kind)
-    if name is not None and (path := Path(services.settings.home, name)).exists():
+    if name is not None and os.path.lexists(path := Path(services.settings.home, name)):
         yield _check_file(services, path)
         yield from _check_locks(path)
     yield _check_storable(services)
@@ -76,10 +77,12 @@ def check_machine(services: Services) -> Iterator[Check]:
 def _check_file(services: Services, path: Path) -> Check:
     try:
         services.store.load()
+    except OccupiedError as exc:
+        return Check(path.name, "fail", exc.message, f"move it away: {path}")
     except StoreError as exc:
         return Check(path.name, "fail", exc.message, f"{SIGN_IN_AGAIN} (a file that makes no sense is kept aside)")
     mode = stat.S_IMODE(path.stat().st_mode)
-    if os.name != "nt" and mode & (stat.S_IRWXG | stat.S_IRWXO):
+    if os.name != "nt" and mode & OF_OTHERS:
         return Check(path.name, "warn", f"other users have access to it (mode {mode:03o})", f"chmod 600 {path}")
     return Check(path.name, "ok", "whole, and for this user only" if os.name != "nt" else "whole")
 

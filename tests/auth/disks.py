@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
+import stat
 import subprocess
 import sys
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, chdir, contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -65,6 +67,47 @@ def immutable(file: Path) -> Iterator[None]:
         yield
     finally:
         subprocess.run(["chattr", "-i", str(file)], check=True)
+
+
+def device(path: Path, like: str) -> Path:
+    """Make a device as /dev has it. Not that one itself: root could replace it."""
+    if sys.platform == "win32":
+        pytest.skip("there are no such files")
+    try:
+        os.mknod(path, stat.S_IFCHR | 0o666, os.stat(like).st_rdev)
+    except OSError:
+        pytest.skip("making a device takes root")
+    return path
+
+
+def occupy(path: Path, kind: str) -> None:
+    """Put something in place of a file: a directory, a pipe, a socket, a device, or a link to one."""
+    other = path.with_name("elsewhere")
+    match kind:
+        case "directory":
+            path.mkdir()
+        case "pipe" if sys.platform != "win32":
+            os.mkfifo(path)
+        case "socket" if sys.platform != "win32":
+            with socket.socket(socket.AF_UNIX) as listener, chdir(path.parent):  # their paths are short
+                listener.bind(path.name)
+        case "loop":
+            path.symlink_to(path.name)
+        case "/dev/null" | "/dev/zero":
+            path.symlink_to(device(other, kind))
+        case _:
+            pytest.skip("there are no such files")
+
+
+OCCUPANTS = {
+    "directory": "it is a directory",
+    "pipe": "it is a pipe",
+    "socket": "it is a socket",
+    "loop": "it is a link that leads to itself",
+    "/dev/null": "it is a device",
+    "/dev/zero": "it is a device",
+}
+"""What may be in place of a file, and what an error says of it."""
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import pytest
 
 from appserver.auth.dead_tokens import FILE_NAME, DeadTokens
 from protocol.base import Secret
+from tests.auth.disks import OCCUPANTS, occupy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -102,3 +103,16 @@ def test_a_home_that_cannot_be_written_costs_only_the_memory_across_restarts(
     assert tokens.reason(DEAD) == "expired"
     assert "cannot be written" in caplog.text
     assert DEAD.reveal() not in caplog.text
+
+
+@pytest.mark.parametrize("kind", OCCUPANTS)
+def test_what_is_no_regular_file_in_its_place_counts_as_none_and_stays(
+    tokens: DeadTokens, tmp_path: Path, kind: str
+) -> None:
+    occupy(tmp_path / FILE_NAME, kind)
+    before = (tmp_path / FILE_NAME).lstat()
+    assert tokens.reason(DEAD) is None
+    tokens.remember(DEAD, "expired")
+    assert tokens.reason(DEAD) == "expired"
+    assert DeadTokens(str(tmp_path)).reason(DEAD) is None
+    assert (tmp_path / FILE_NAME).lstat() == before

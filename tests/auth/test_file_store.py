@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from appserver.auth.file_store import FileStore
+from appserver.auth.private_file import OccupiedError
+from appserver.auth.regular_file import MAX_BYTES
 from appserver.errors import StoreChangedError, StoreError
-from tests.auth.disks import names
+from tests.auth.disks import OCCUPANTS, names, occupy
 from tests.auth.store_kit import api_key, login
 
 if TYPE_CHECKING:
@@ -178,13 +180,55 @@ def test_a_corrupt_file_is_kept_aside_beside_the_target_of_a_link(store: FileSto
     assert (tmp_path / "elsewhere.json.corrupt").read_text() == "{"
 
 
-def test_a_directory_in_its_place_is_reported_and_kept_aside(store: FileStore, home: Path) -> None:
-    (home / "auth.json").mkdir()
-    with pytest.raises(StoreError, match="cannot be read"):
+def test_a_huge_file_is_reported_and_kept_aside(store: FileStore, home: Path) -> None:
+    huge = '{"OPENAI_API_KEY": "sk-huge", "x": "' + "x" * MAX_BYTES + '"}'
+    (home / "auth.json").write_text(huge)
+    with pytest.raises(StoreError, match=f"it is larger than {MAX_BYTES} bytes"):
         store.load()
     store.save(api_key())
     assert store.load() == api_key()
-    assert (home / "auth.json.corrupt").is_dir()
+    assert (home / "auth.json.corrupt").read_text() == huge
+
+
+def test_what_could_not_be_read_again_is_not_written(store: FileStore) -> None:
+    store.save(api_key())
+    with pytest.raises(StoreError, match="it would be larger"):
+        store.save(login("rt-" + "x" * MAX_BYTES))
+    assert store.load() == api_key()
+
+
+# What is no file
+
+
+@pytest.mark.parametrize("kind", OCCUPANTS)
+def test_what_is_no_regular_file_is_neither_read_nor_replaced(store: FileStore, home: Path, kind: str) -> None:
+    path = home / "auth.json"
+    occupy(path, kind)
+    before, listing = path.lstat(), names(home)
+    for act in (
+        store.load,
+        lambda: store.save(login()),
+        lambda: store.swap(None, login()),
+        store.prove_writable,
+    ):
+        with pytest.raises(OccupiedError, match=rf"auth\.json: {OCCUPANTS[kind]}.*it is left as it is"):
+            act()
+    store.delete()  # it holds no credential
+    assert (path.lstat().st_ino, path.lstat().st_mode) == (before.st_ino, before.st_mode)
+    assert names(home) == listing
+    assert kind not in ("/dev/null", "/dev/zero") or path.samefile(home / "elsewhere")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="modes say nothing about other users there")
+def test_a_file_that_other_users_can_read_or_change_is_told_once_and_used(
+    store: FileStore, home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (home / "auth.json").write_text('{"OPENAI_API_KEY": "sk-test"}')
+    (home / "auth.json").chmod(0o666)
+    assert [store.load() for _ in range(3)] == [api_key()] * 3
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{home / 'auth.json'}: other users have access to it (mode 666); the next change takes it from them"
+    ]
 
 
 # Changes by others

@@ -11,7 +11,7 @@ import pytest
 from appserver.auth.codec import Plain
 from appserver.auth.journal import Journal
 from appserver.auth.private_file import PrivateFile
-from tests.auth.disks import fill, mounted, names, read_only, small_disk
+from tests.auth.disks import OCCUPANTS, fill, mounted, names, occupy, read_only, small_disk
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -116,3 +116,14 @@ def test_beside_a_mounted_file_it_is_kept_in_the_directory(file: Path, tmp_path:
     with mounted("--bind", str(tmp_path / "outside.json"), on=file):
         write(journal_of(file))
         assert journal_of(file).read() == RECORD
+
+
+@pytest.mark.parametrize("kind", OCCUPANTS)
+def test_what_is_no_regular_file_in_its_place_is_no_record(file: Path, record: Path, kind: str) -> None:
+    occupy(record, kind)
+    journal = journal_of(file)
+    assert not journal.exists()
+    assert journal.read() is None
+    write(journal)
+    assert journal.read() == (None if kind == "directory" else RECORD)
+    assert not (file.parent / "elsewhere").is_file()

@@ -14,6 +14,7 @@ from appserver.auth.file_lock import FileLock
 from appserver.auth.login_browser import PORTS
 from appserver.loopback import Request, Response, bind, serve
 from appserver.testing import make_jwt
+from tests.auth.disks import occupy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -109,6 +110,14 @@ async def test_a_file_that_makes_no_sense_fails(appserver: CommandLine) -> None:
     done = await appserver("doctor", "--offline", "--json")
     assert (done.code, done.err) == (1, "")
     assert states(done).items() >= {"auth.json": "fail", "login": "fail"}.items()
+
+
+@pytest.mark.parametrize("kind", ["directory", "loop"])
+async def test_what_is_no_file_fails_and_a_login_is_not_the_remedy(appserver: CommandLine, kind: str) -> None:
+    occupy(appserver.home / "auth.json", kind)
+    done = await appserver("doctor", "--offline", "--json")
+    assert (done.code, done.err) == (1, "")
+    assert checks(done)["auth.json"]["remedy"] == f"move it away: {appserver.home / 'auth.json'}"
 
 
 @pytest.mark.parametrize(("purpose", "state", "code"), [("change", "fail", 1), ("refresh", "warn", 0)])

@@ -210,6 +210,24 @@ async def test_a_corrupt_login_can_be_signed_out_of(server: ServerFactory, home:
     assert not (home / "auth.json").exists()
 
 
+async def test_a_directory_in_place_of_the_login_is_told_and_left_and_keeps_nobody_in(
+    server: ServerFactory, backend: FakeBackend, home: Path
+) -> None:
+    store_login(home, backend.grant())
+    async with server() as peer:
+        assert (await peer.result("account/read"))["account"]["type"] == "chatgpt"
+        (home / "auth.json").unlink()
+        (home / "auth.json").mkdir()
+        assert await peer.result(LOGOUT) == {}
+        read = await peer.result("account/read")
+        assert read["account"] is None
+        assert "it is a directory" in read["needsLogin"]["reason"]
+        error = await peer.error("account/login/start", {"type": "apiKey", "apiKey": "sk-test"})
+        assert error["code"] == -32603
+        assert "it is left as it is" in error["message"]
+    assert (home / "auth.json").is_dir()
+
+
 async def test_a_turn_after_a_logout_says_that_nobody_is_signed_in(server: ServerFactory, backend: FakeBackend) -> None:
     async with server() as peer:
         await peer.login_with_tokens(backend.grant().access_token)
