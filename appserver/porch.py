@@ -8,10 +8,12 @@ As soon as something needs the event loop, or everything is imported, the event 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
+
+from appserver.transport.stdio import TransportClosed
 
 if TYPE_CHECKING:
-    from appserver.transport.stdio import Stdio
+    from appserver.transport.framing import Line
     from appserver.wiring import Connection
 
 PATIENCE = 0.02
@@ -31,7 +33,20 @@ AHEAD_OF_USE = (
 )
 
 
-def answer_first_lines(connection: Connection, stdio: Stdio) -> bool:
+class Descriptors(Protocol):
+    """Standard input and output, without an event loop."""
+
+    def input_comes(self, within: float) -> bool:
+        """Whether there is something to receive within so many seconds."""
+
+    def receive_blocking(self) -> list[Line] | None:
+        """Wait for bytes and return the lines they complete, or None at the end of the stream."""
+
+    def send_blocking(self, data: bytes) -> None:
+        """Write all of data. Raises TransportClosed."""
+
+
+def answer_first_lines(connection: Connection, stdio: Descriptors) -> bool:
     """Answer what needs no event loop. Returns False if the parent is done and there is nothing else to do.
 
     Raises TransportClosed.
@@ -41,8 +56,7 @@ def answer_first_lines(connection: Connection, stdio: Stdio) -> bool:
             lines = stdio.receive_blocking()
             for line in lines or ():
                 connection.dispatcher.receive(line)
-            while answers := connection.outbox.take():
-                stdio.send_blocking(answers)
+            _send_answers(connection, stdio)
             if connection.tasks.waiting:
                 return True
             if lines is None:
@@ -57,3 +71,12 @@ def import_ahead(module: str) -> None:
         import_module(module)
     except ImportError:  # a private module may be renamed in another version of its library
         return
+
+
+def _send_answers(connection: Connection, stdio: Descriptors) -> None:
+    try:
+        while answers := connection.outbox.take():
+            stdio.send_blocking(answers)
+    except TransportClosed:
+        connection.dispatcher.close()  # what was to wait for the event loop waits for nothing
+        raise

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from anyio import CancelScope
 
-    from appserver.rpc.router import Route
+    from appserver.rpc.router import Handler
     from appserver.services import Services
     from appserver.settings import Settings
     from appserver.transport.framing import Line
@@ -87,7 +87,7 @@ class Connection:
         if self._settings.refresher:
             _ = self.services
 
-    def _routes(self) -> Mapping[str, Route]:
+    def _routes(self) -> Mapping[str, Handler]:
         from appserver.handlers.table import routes
 
         return routes(self.services)
@@ -128,6 +128,7 @@ class Connection:
                 await self._read(transport)
             await self._wind_down()
             work.cancel_scope.cancel()
+        self.dispatcher.close()
 
     async def _read(self, transport: Transport) -> None:
         """Await nothing but the next lines, and room for the answers of a parent that sends and does not read."""

@@ -28,6 +28,7 @@ ORDER = (
         "appserver.errors",
         "appserver.headers",
         "appserver.heap",
+        "appserver.json_text",
         "appserver.log",
         "appserver.session",
         "appserver.tasks",
@@ -178,9 +179,9 @@ def test_the_protocol_needs_nothing_but_pydantic_and_does_no_io() -> None:
     assert not wrong, told(wrong)
 
 
-def test_only_the_router_imports_jsonrpcserver() -> None:
+def test_only_the_adapter_imports_jsonrpcserver() -> None:
     users = {one.module for one in imports() if within(one.target, ["jsonrpcserver", "oslash"])}
-    assert users == {"appserver.rpc.router"}
+    assert users == {"appserver.rpc.jsonrpcserver_adapter"}
 
 
 def test_the_rules_see_imports_inside_functions_and_for_types_only() -> None:

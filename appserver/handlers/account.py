@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from appserver.auth.credentials import ApiKey, ExternalTokens, ManagedTokens, external_tokens
 from appserver.auth.restrictions import check_external_workspace, check_login_method, check_sendable
@@ -41,11 +41,6 @@ EXTERNAL_IS_ACTIVE = (
 )
 
 
-def wants_refresh(params: dict[str, Any]) -> bool:
-    """Whether a read waits: for new tokens."""
-    return params.get("refreshToken") is True
-
-
 def read(services: Services, params: AccountReadParams) -> AccountReadResult | Awaitable[AccountReadResult]:
     """Tell who is signed in."""
     if params.get("refreshToken"):
@@ -61,11 +56,6 @@ def get_auth_status(
     if params.get("refreshToken"):
         return _status_refreshed(services, include_token=include_token)
     return _status(services, include_token=include_token)
-
-
-def login_waits(params: dict[str, Any]) -> bool:
-    """Whether a login waits: for a port, or for the issuer."""
-    return params.get("type") in ("chatgpt", "chatgptDeviceCode")
 
 
 def login_start(services: Services, params: LoginParams) -> Reply | Awaitable[object]:

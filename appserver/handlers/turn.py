@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from appserver.errors import RequestError
+from appserver.rpc.router import Accepted
 from appserver.turns.inbox import UserMessage
 from appserver.turns.input import message_item, preview
 from appserver.turns.state import TurnRecord
@@ -24,16 +25,10 @@ if TYPE_CHECKING:
     )
 
 
-def input_waits(params: dict[str, Any]) -> bool:
-    """Whether the input names files: a disk may be slow."""
-    given = params.get("input")
-    return isinstance(given, list) and any(isinstance(one, dict) and one.get("type") == "localImage" for one in given)
-
-
 def start(services: Services, params: TurnStartParams) -> TurnStartResult | Awaitable[TurnStartResult]:
     """Start a turn, or add to the one that runs. What happens in the turn is told by notifications."""
     services.threads.get(params["threadId"])
-    if input_waits(dict(params)):
+    if _names_files(params):
         return _start_with_files(services, params)
     return _start(services, params, _message(params))
 
@@ -42,8 +37,8 @@ def steer(services: Services, params: TurnSteerParams) -> TurnSteerResult | Awai
     """Add input to the active turn."""
     if not params["input"]:
         raise RequestError("input must not be empty")
-    if input_waits(dict(params)):
-        return _steer_with_files(services, params)
+    if _names_files(params):
+        return Accepted(_steer_with_files(services, params))
     return _steer(services, params, _message(params))
 
 
@@ -52,6 +47,11 @@ def interrupt(services: Services, params: TurnInterruptParams) -> TurnInterruptR
     thread = services.threads.get(params["threadId"])
     services.turns.interrupt(thread, params["turnId"])
     return {}
+
+
+def _names_files(params: TurnStartParams | TurnSteerParams) -> bool:
+    """Whether files are to be read for the input: a disk may be slow."""
+    return any(one["type"] == "localImage" for one in params["input"])
 
 
 def _start(services: Services, params: TurnStartParams, message: UserMessage) -> TurnStartResult:

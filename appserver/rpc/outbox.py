@@ -7,10 +7,11 @@ one item joined to longer ones; nothing is left out, and nothing changes its pla
 
 from __future__ import annotations
 
-import json
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, TypeGuard
+
+from appserver.rpc.codec import encode, encode_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,10 +42,6 @@ WRITE_BYTES = 256 * 1024
 """What one write takes, or one line if that is longer: joining all that waits would double it for the time of the
 write."""
 
-# ASCII only: a lone surrogate from a parent's JSON survives the way back, and no line separator such as U+2028
-# stands in a line that some client splits by Unicode rules.
-_encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), check_circular=False).encode
-
 
 class Outbox:
     """The outgoing side of a connection."""
@@ -65,13 +62,23 @@ class Outbox:
         self._filled: Event | None = None
         self._drained: Event | None = None
 
-    def send(self, message: Message | list[Message]) -> None:
-        """Queue a message, or a batch of responses. Once the queue has ended, it is dropped."""
+    def send(self, message: Message) -> None:
+        """Queue a message. Once the queue has ended, or if it cannot be encoded, it is dropped (`codec.encode`)."""
         if self._closed or ((self._size > JOIN_BYTES or self._growing is not None) and self._joined(message)):
             return
-        self._append(message)
-        if self._filled is not None:
-            self._filled.set()
+        line = encode(self._versioned(message))
+        if line is not None:
+            self._append(line + b"\n")
+
+    def encoded(self, response: Message) -> bytes:
+        """Encode a response for `send_batch`."""
+        return encode_response(self._versioned(response))
+
+    def send_batch(self, responses: list[bytes]) -> None:
+        """Queue encoded responses as one array."""
+        if not self._closed:
+            self._settle()
+            self._append(b"[" + b",".join(responses) + b"]\n")
 
     def take(self) -> bytes:
         """Return the next bytes to write, and forget them; empty: there are none. What was taken before is written."""
@@ -129,14 +136,15 @@ class Outbox:
             self._drained.set()
             self._drained = None
 
-    def _append(self, message: Message | list[Message]) -> None:
-        line = _encode(self._versioned(message)).encode("ascii") + b"\n"
+    def _append(self, line: bytes) -> None:
         if not self._size:
             self._since = self._clock()
         self._lines.append(line)
         self._size += len(line)
+        if self._filled is not None:
+            self._filled.set()
 
-    def _joined(self, message: Message | list[Message]) -> bool:
+    def _joined(self, message: Message) -> bool:
         """Join a delta to the one that is growing, or let it be the one that grows. False: it is not to be joined."""
         if not _is_delta(message) or not self._parent_lags():
             self._settle()
@@ -158,7 +166,9 @@ class Outbox:
         if self._growing is not None:
             growing, self._growing = self._growing, None
             self._size -= growing.size
-            self._append(growing.message())
+            line = encode(self._versioned(growing.message()))
+            if line is not None:
+                self._append(line + b"\n")
 
     def _some_lines(self) -> bytes:
         lines = [self._lines.popleft()]
@@ -168,12 +178,8 @@ class Outbox:
             size += len(lines[-1])
         return b"".join(lines)
 
-    def _versioned(self, message: Message | list[Message]) -> Message | list[Message]:
-        if not self.with_version:
-            return message
-        if isinstance(message, list):
-            return [{"jsonrpc": "2.0", **entry} for entry in message]
-        return {"jsonrpc": "2.0", **message}
+    def _versioned(self, message: Message) -> Message:
+        return {"jsonrpc": "2.0", **message} if self.with_version else message
 
 
 class _Growing:
@@ -206,9 +212,9 @@ class _Growing:
         return {**self._first, "params": {**self._first["params"], "delta": "".join(self._pieces)}}
 
 
-def _is_delta(message: Message | list[Message]) -> TypeGuard[dict[str, Any]]:
+def _is_delta(message: Message) -> TypeGuard[dict[str, Any]]:
     """Whether a message is a notification that adds text to what an earlier one began."""
-    if not isinstance(message, dict) or "id" in message:
+    if "id" in message:
         return False
     params = message.get("params")
     return isinstance(params, dict) and isinstance(params.get("delta"), str)

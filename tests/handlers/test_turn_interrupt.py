@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from appserver.rpc import dispatcher
+from appserver.rpc import in_flight
 from appserver.testing import Gate, stalled
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ async def test_an_interrupt_of_a_finished_turn_is_answered(server: ServerFactory
 async def test_an_interrupt_is_not_refused_for_load(
     server: ServerFactory, backend: FakeBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dispatcher, "MAX_IN_FLIGHT", 0)
+    monkeypatch.setattr(in_flight, "MAX_IN_FLIGHT", 0)
     backend.script(stalled(Gate(), "Half"))
     async with server() as peer:
         await peer.login_with_tokens(backend.grant().access_token)

@@ -11,13 +11,15 @@ import anyio
 from appserver.rpc.dispatcher import Dispatcher
 from appserver.rpc.outbox import Outbox
 from appserver.rpc.parent import Parent
-from appserver.rpc.router import Reply, Route, Router, always
+from appserver.rpc.router import Reply, Router
 from appserver.session import Session
 from appserver.tasks import Tasks
 from appserver.transport.framing import LineSplitter
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
+
+    from appserver.rpc.router import Handler
 
 BOUND = 10.0
 """What a test waits for anything."""
@@ -34,7 +36,7 @@ Message = dict[str, Any]
 class Rig:
     """Feed it messages, look at what it sent."""
 
-    def __init__(self, routes: Mapping[str, Route] | None = None, *, initialized: bool = True) -> None:
+    def __init__(self, routes: Mapping[str, Handler] | None = None, *, initialized: bool = True) -> None:
         self.sent: list[Any] = []
         self.warnings: list[str] = []
         self.gate = anyio.Event()
@@ -45,11 +47,11 @@ class Rig:
         if initialized:
             self.session.begin("tests", "1", frozenset())
         self.parent = Parent(self.outbox, self.session)
-        self.routes = {
-            INLINE: Route(lambda params: {"read": params}),
-            WAITING: Route(self._wait, always),
-            STRICT: Route(lambda params: {"status": params["loginId"]}),
-            LOGIN: Route(lambda params: {"type": params["type"]}),
+        self.routes: dict[str, Handler] = {
+            INLINE: lambda params: {"read": params},
+            WAITING: self._wait,
+            STRICT: lambda params: {"status": params["loginId"]},
+            LOGIN: lambda params: {"type": params["type"]},
             **(routes or {}),
         }
         self.router = Router(self._initialize, lambda: self.routes, self.session)
@@ -99,6 +101,11 @@ class Rig:
         found: list[Message] = await self.wait(lambda one: isinstance(one, list))
         return found
 
+    async def idle(self) -> None:
+        """Wait until no request is in flight."""
+        with anyio.fail_after(BOUND):
+            await self.dispatcher.idle()
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Give the tasks an event loop to run in; what still runs at the end is cancelled."""
@@ -106,6 +113,7 @@ class Rig:
             self.tasks.open(group)
             yield
             group.cancel_scope.cancel()
+        self.dispatcher.close()
 
     async def _wait(self, params: Message) -> Message:
         await self.gate.wait()
@@ -114,6 +122,15 @@ class Rig:
     def _initialize(self, params: object) -> Message:
         self.session.begin("tests", "1", frozenset())
         return {"hello": params}
+
+
+def waiting(handler: Handler) -> Handler:
+    """Make a handler that waits of one that does not."""
+
+    async def handle(params: Message) -> object:
+        return handler(params)
+
+    return handle
 
 
 def request(request_id: object, method: str = INLINE, params: object = None) -> Message:
@@ -127,4 +144,4 @@ def code(message: Message) -> int:
     return found
 
 
-__all__ = ["BOUND", "INLINE", "LOGIN", "STRICT", "WAITING", "Message", "Reply", "Rig", "code", "request"]
+__all__ = ["BOUND", "INLINE", "LOGIN", "STRICT", "WAITING", "Message", "Reply", "Rig", "code", "request", "waiting"]

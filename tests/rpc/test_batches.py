@@ -4,9 +4,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from appserver.rpc import dispatcher
-from appserver.rpc.router import Route, always
-from tests.rpc.rig import INLINE, STRICT, WAITING, Message, Rig, code, request
+from appserver.rpc import in_flight
+from tests.rpc.rig import INLINE, STRICT, WAITING, Message, Rig, code, request, waiting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -46,8 +45,11 @@ async def test_invalid_entries_get_an_error_each_and_notifications_none() -> Non
     assert sorted(one["id"] is None for one in refused) == [False, True, True, True, True, True]
 
 
-def test_a_batch_of_invalid_entries_only_is_refused_entry_by_entry_without_waiting() -> None:
-    answers = Rig().ask([1, 2, {"id": 3}])
+async def test_a_batch_of_invalid_entries_only_is_refused_entry_by_entry() -> None:
+    rig = Rig()
+    async with rig.running():
+        rig.feed([1, 2, {"id": 3}])
+        answers = await rig.batch()
     assert [(one["id"], code(one)) for one in answers] == [(None, -32600), (None, -32600), (3, -32600)]
 
 
@@ -56,18 +58,19 @@ def test_an_empty_batch_is_one_invalid_request() -> None:
     assert (answer["id"], code(answer)) == (None, -32600)
 
 
-def test_a_batch_of_notifications_has_no_answer() -> None:
+async def test_a_batch_of_notifications_has_no_answer() -> None:
     rig = Rig()
-    rig.feed([{"method": "initialized"}, {"method": "nonsense"}])
+    async with rig.running():
+        rig.feed([{"method": "initialized"}, {"method": "nonsense"}])
+        await rig.idle()
     assert rig.taken() == []
-    assert not rig.tasks.waiting
 
 
 async def test_errors_in_a_batch_are_those_of_single_requests() -> None:
     def fail(_: object) -> object:
         raise LookupError("what went wrong")
 
-    rig = Rig({WAITING: Route(fail, always)})
+    rig = Rig({WAITING: waiting(fail)})
     async with rig.running():
         rig.feed([request(1, "nonsense"), request(2, STRICT, {}), request(3, WAITING), request(4, "initialize", {})])
         answers = by_id(await rig.batch())
@@ -77,7 +80,7 @@ async def test_errors_in_a_batch_are_those_of_single_requests() -> None:
 
 
 async def test_a_wire_parameter_may_have_any_name_also_those_of_the_dispatching() -> None:
-    rig = Rig({INLINE: Route(dict)})
+    rig = Rig({INLINE: dict})
     async with rig.running():
         rig.feed([request(1, INLINE, {"refreshToken": False, "then": 1, "self": 2, "context": 3, "": 4, "1": 5})])
         assert (await rig.batch())[0]["result"] == {"refreshToken": False}
@@ -102,7 +105,9 @@ async def test_positional_params_in_a_batch_are_invalid_params() -> None:
 
 async def test_a_reply_in_a_batch_finds_who_waits_for_it() -> None:
     rig = Rig()
-    rig.feed([{"id": 7, "result": {}}, {"id": "x", "error": "oops"}])
+    async with rig.running():
+        rig.feed([{"id": 7, "result": {}}, {"id": "x", "error": "oops"}])
+        await rig.idle()
     assert rig.taken() == []
     assert len(rig.warnings) == 2
 
@@ -145,7 +150,7 @@ async def test_a_batch_that_waits_delays_no_other_request() -> None:
 
 
 async def test_more_requests_in_a_batch_than_may_wait_are_refused_as_overload(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dispatcher, "MAX_IN_FLIGHT", 3)
+    monkeypatch.setattr(in_flight, "MAX_IN_FLIGHT", 3)
     rig = Rig()
     async with rig.running():
         rig.feed([*[request(number, WAITING) for number in range(5)], request("inline")])

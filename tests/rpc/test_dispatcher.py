@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appserver.rpc.dispatcher import decode
-from appserver.rpc.router import Reply, Route, always
+from appserver import json_text
+from appserver.rpc.codec import decode
+from appserver.rpc.router import Reply
 from appserver.transport.framing import Oversized
-from tests.rpc.rig import INLINE, STRICT, WAITING, Message, Rig, code, request
+from tests.rpc.rig import INLINE, STRICT, WAITING, Message, Rig, code, request, waiting
 
 pytestmark = pytest.mark.anyio
 
@@ -35,10 +36,10 @@ DEEP = b"[" * 100_000
         DEEP,
         DEEP + b"]" * 100_000,
         b'{"a":' * 100_000 + b"1" + b"}" * 100_000,
-        b'{"id":1,"params":' + DEEP,
         b"NaN",
         b'{"id":1,"method":"account/read","params":{"x":NaN}}',
         b'{"id":1,"method":"account/read","params":{"x":-Infinity}}',
+        b'{"id":1,"method":"account/read","params":{"x":1e999}}',
         b'{"id":' + b"9" * 100_000 + b',"method":"account/read"}',
         b"'single'",
         b"\x00",
@@ -52,6 +53,22 @@ def test_what_is_no_json_is_a_parse_error_without_an_id_and_does_not_end_anythin
     assert (answer["id"], code(answer)) == (None, -32700)
     assert answer["error"]["message"].startswith("Parse error")
     assert rig.ask(request(2))["result"] == {"read": {}}
+
+
+@pytest.mark.parametrize("levels", [json_text.MAX_DEPTH, 500, 100_000])
+def test_what_is_nested_too_deeply_is_refused_with_its_id(levels: int) -> None:
+    rig = Rig()
+    rig.feed_raw(b'{"id":1,"method":"account/read","params":' + b'{"x":' * levels + b"1" + b"}" * levels + b"}")
+    answer = rig.only()
+    assert (answer["id"], code(answer)) == (1, -32700)
+    assert "128 levels" in answer["error"]["message"]
+
+
+def test_what_is_nested_as_deeply_as_may_be_is_taken() -> None:
+    deep: object = {}
+    for _ in range(json_text.MAX_DEPTH - 2):
+        deep = [deep]
+    assert "result" in Rig().ask(request(1, INLINE, {"x": deep}))
 
 
 def test_a_parse_error_does_not_repeat_the_input() -> None:
@@ -140,7 +157,7 @@ async def test_requests_that_wait_do_not_delay_each_other() -> None:
     async def second(_: object) -> Message:
         return {"quick": True}
 
-    rig = Rig({"getAuthStatus": Route(second, always)})
+    rig = Rig({"getAuthStatus": second})
     async with rig.running():
         rig.feed(request(1, WAITING), request(2, "getAuthStatus"))
         assert (await rig.answer(2))["result"] == {"quick": True}
@@ -188,14 +205,9 @@ async def test_a_request_that_waits_is_answered_in_kind_too(version: bool) -> No
 @pytest.mark.parametrize("waits", [False, True])
 async def test_what_follows_an_answer_follows_it_in_both_lanes(waits: bool) -> None:
     def handle(_: object) -> object:
-        reply = Reply({"done": True}, then=lambda: rig.parent.notify("account/updated", {}))
+        return Reply({"done": True}, then=lambda: rig.parent.notify("account/updated", {}))
 
-        async def later() -> Reply:
-            return reply
-
-        return later() if waits else reply
-
-    rig = Rig({WAITING: Route(handle, always if waits else lambda _: False)})
+    rig = Rig({WAITING: waiting(handle) if waits else handle})
     async with rig.running():
         rig.feed(request(1, WAITING))
         await rig.wait(lambda one: "method" in one)
@@ -209,7 +221,10 @@ async def test_a_fault_in_what_follows_an_answer_is_logged_and_ends_nothing(
     def fail() -> None:
         raise ValueError("after the answer")
 
-    rig = Rig({WAITING: Route(lambda _: Reply({}, then=fail), always if waits else lambda _: False)})
+    def answer(_: object) -> Reply:
+        return Reply({}, then=fail)
+
+    rig = Rig({WAITING: waiting(answer) if waits else answer})
     async with rig.running():
         rig.feed(request(1, WAITING))
         assert (await rig.answer(1))["result"] == {}
@@ -224,7 +239,7 @@ async def test_an_unexpected_exception_is_internal_to_the_peer_and_told_to_the_l
     def fail(_: object) -> object:
         raise LookupError("what went wrong")
 
-    rig = Rig({WAITING: Route(fail, always if waits else lambda _: False)})
+    rig = Rig({WAITING: waiting(fail) if waits else fail})
     with caplog.at_level(logging.ERROR):
         async with rig.running():
             rig.feed(request(1, WAITING))

@@ -1,21 +1,27 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import anyio
 import pytest
 
-from appserver.rpc.dispatcher import MAX_IN_FLIGHT
+from appserver.rpc.in_flight import MAX_IN_FLIGHT
 from tests.rpc.rig import BOUND, INLINE, WAITING, Rig, code, request
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-def full() -> Rig:
+def full() -> Iterator[Rig]:
     """A server that takes no further request that waits."""
     rig = Rig()
     rig.feed(*[request(number, WAITING) for number in range(MAX_IN_FLIGHT)])
     assert rig.taken() == []
-    return rig
+    yield rig
+    rig.dispatcher.close()
 
 
 def test_one_request_too_many_is_refused_and_told_when_to_come_back(full: Rig) -> None:

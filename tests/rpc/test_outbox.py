@@ -23,7 +23,7 @@ json_values = st.recursive(
 def test_messages_are_taken_in_order_one_per_line_and_once() -> None:
     outbox = Outbox()
     outbox.send({"id": 1})
-    outbox.send([{"id": 2}, {"id": 3}])
+    outbox.send_batch([outbox.encoded({"id": 2}), outbox.encoded({"id": 3})])
     assert outbox.take() == b'{"id":1}\n[{"id":2},{"id":3}]\n'
     assert outbox.take() == b""
 
@@ -48,7 +48,7 @@ def test_the_version_is_added_to_messages_and_to_each_entry_of_a_batch() -> None
     outbox = Outbox()
     outbox.with_version = True
     outbox.send({"id": 1})
-    outbox.send([{"id": 2}, {"id": 3}])
+    outbox.send_batch([outbox.encoded({"id": 2}), outbox.encoded({"id": 3})])
     single, batch = map(json.loads, outbox.take().splitlines())
     assert single == {"jsonrpc": "2.0", "id": 1}
     assert batch == [{"jsonrpc": "2.0", "id": 2}, {"jsonrpc": "2.0", "id": 3}]

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from appserver.errors import Overloaded, RequestError
-from appserver.rpc.router import Reply, Route, Router
+from appserver.errors import MethodNotFound, Overloaded, RequestError
+from appserver.rpc.router import Handler, Reply, Router
 from appserver.session import Session
 from tests.rpc.rig import INLINE, LOGIN, STRICT, WAITING, Rig, code, request
 
@@ -31,18 +31,19 @@ def test_the_handshake_opens_the_gate_once() -> None:
 def test_the_table_is_not_made_before_the_handshake() -> None:
     made = []
 
-    def routes() -> dict[str, Route]:
+    def routes() -> dict[str, Handler]:
         made.append(1)
         return {}
 
     session = Session()
     router = Router(lambda _: session.begin("tests", "1", frozenset()), routes, session)
-    router.answer_now(request(1))
-    router.waits(request(1))
+    with pytest.raises(RequestError):
+        router.call(INLINE, None)
     assert not made
-    router.answer_now(request(1, "initialize"))
-    router.answer_now(request(1))
-    router.answer_now(request(1))
+    router.call("initialize", None)
+    for _ in range(2):
+        with pytest.raises(MethodNotFound):
+            router.call(INLINE, None)
     assert made == [1]
 
 
@@ -91,22 +92,9 @@ def test_unknown_members_of_params_are_ignored() -> None:
 
 
 def test_a_method_without_params_takes_whatever_it_is_sent() -> None:
-    rig = Rig({WAITING: Route(lambda params: {"got": params})})
+    rig = Rig({WAITING: lambda params: {"got": params}})
     for params in (None, {}, [], {"unknown": 1}, [1]):
         assert rig.ask(request(1, WAITING, params))["result"] == {"got": {}}
-
-
-@pytest.mark.parametrize("params", [None, [], [1, 2], {}, {"refreshToken": "yes"}])
-def test_whether_a_request_waits_is_asked_of_its_params_only_where_they_are_an_object(params: object) -> None:
-    seen: list[Any] = []
-
-    def waits(given: dict[str, Any]) -> bool:
-        seen.append(given)
-        return False
-
-    rig = Rig({INLINE: Route(lambda params: params, waits)})
-    rig.ask(request(1, INLINE, params))
-    assert all(isinstance(one, dict) for one in seen)
 
 
 def test_refusals_carry_their_words_and_data() -> None:
@@ -116,20 +104,16 @@ def test_refusals_carry_their_words_and_data() -> None:
     def overload(_: object) -> object:
         raise Overloaded(5)
 
-    rig = Rig({INLINE: Route(refuse), STRICT: Route(overload)})
+    rig = Rig({INLINE: refuse, STRICT: overload})
     assert rig.ask(request(1))["error"] == {"code": -32600, "message": "no", "data": {"activeTurnId": "t"}}
     assert rig.ask(request(1, STRICT, {"loginId": ""}))["error"]["data"]["retryAfterMs"] == 5
 
 
 def test_a_reply_with_a_sequel_answers_with_its_result() -> None:
-    order = []
-    rig = Rig({INLINE: Route(lambda _: Reply({"a": 1}, then=lambda: order.append("then")))})
-    answer = rig.router.answer_now(request(1))
-    assert answer.response == {"id": 1, "result": {"a": 1}}
-    assert order == []
-    for then in answer.then:
-        then()
-    assert order == ["then"]
+    order: list[Any] = []
+    rig = Rig({INLINE: lambda _: Reply({"a": 1}, then=lambda: order.extend(rig.taken()))})
+    rig.feed(request(1))
+    assert order == [{"id": 1, "result": {"a": 1}}]
 
 
 async def test_a_cancelled_request_has_no_answer() -> None:

@@ -1,0 +1,83 @@
+"""Batches (JSON-RPC 2.0, section 6): each request is answered, all answers come in one array.
+
+A batch is taken in slices, between which the event loop does what else there is to do. What waits in one slice does not
+keep the next one from beginning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING
+
+from appserver.rpc.router import follow
+from protocol import envelope, error_codes
+from protocol.envelope import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from appserver.rpc.in_flight import InFlight
+    from appserver.rpc.outbox import Outbox
+    from appserver.rpc.router import Router
+    from protocol.envelope import Message
+
+SLICE_ENTRIES = 32
+"""Entries that are begun in one go: a few milliseconds, which is what a delta or an interrupt may wait for them."""
+
+
+class Batches:
+    """Answers batches."""
+
+    def __init__(
+        self, router: Router, in_flight: InFlight, outbox: Outbox, take_reply: Callable[[Message], None]
+    ) -> None:
+        self._router = router
+        self._in_flight = in_flight
+        self._outbox = outbox
+        self._take_reply = take_reply
+
+    async def answer(self, entries: list[object]) -> None:
+        """Answer a batch. Invalid entries get an error each, replies go where they are waited for."""
+        from anyio import create_task_group
+        from anyio.lowlevel import checkpoint
+
+        answers: list[bytes] = []
+        sequels: list[Callable[[], None]] = []
+        async with create_task_group() as group:
+            for start in range(0, len(entries), SLICE_ENTRIES):
+                group.start_soon(self._answer_slice, entries[start : start + SLICE_ENTRIES], answers, sequels)
+                await checkpoint()
+        if answers:
+            self._outbox.send_batch(answers)
+        follow(sequels)
+
+    async def _answer_slice(
+        self, entries: list[object], answers: list[bytes], sequels: list[Callable[[], None]]
+    ) -> None:
+        from appserver.rpc.jsonrpcserver_adapter import dispatch  # late: not before there is something to dispatch
+
+        requests: list[Message] = []
+        for entry in entries:
+            kind = envelope.classify(entry) if isinstance(entry, dict) else Kind.INVALID
+            if kind is Kind.INVALID:
+                refusal = envelope.error(envelope.readable_id(entry), error_codes.INVALID_REQUEST, "Invalid request")
+                answers.append(self._outbox.encoded(refusal))
+            elif kind is Kind.RESPONSE and isinstance(entry, dict):
+                self._take_reply(entry)
+            elif kind is Kind.REQUEST and isinstance(entry, dict):
+                requests.append(entry)
+        if requests:
+            responses, then = await dispatch(requests, self._call)
+            answers.extend(map(self._outbox.encoded, responses))
+            sequels.extend(then)
+
+    async def _call(self, method: str, params: object) -> object:
+        """Call a method, and await what it returns if that is an awaitable. Raises what it raises, and Overloaded."""
+        outcome = self._router.call(method, params)
+        if not isinstance(outcome, Awaitable):
+            return outcome
+        self._in_flight.admit(outcome)
+        try:
+            return await outcome
+        finally:
+            self._in_flight.done(outcome)
