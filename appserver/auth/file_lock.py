@@ -11,7 +11,6 @@ import hashlib
 import os
 import random
 import sys
-import tempfile
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +28,9 @@ POLL_SECONDS = 0.025
 
 MODE = 0o600
 HOLDER_BYTES = 200
+
+COMMON_DIRECTORY = "/tmp"  # noqa: S108 - filelock refuses what another user has put there
+"""Where locks are that have no room beside their file. POSIX has it everywhere."""
 
 
 class FileLock:
@@ -116,8 +118,22 @@ def _sign(fd: int) -> None:
 
 
 def _lock_path(guarded: Path, purpose: str) -> Path:
-    """Return where the lock is: beside the file, or in the temporary directory if nothing can be created there."""
-    if os.access(guarded.parent, os.W_OK) or not guarded.parent.exists():
-        return guarded.with_name(f"{guarded.name}.{purpose}.lock")
+    """Return where the lock is: one place for one file, whatever the process that asks may do and is told.
+
+    It is beside the file: a lock file that is there counts, also where this process could not have made it. Only where
+    there is none and none can be made, it is in the common directory.
+    """
+    beside = guarded.with_name(f"{guarded.name}.{purpose}.lock")
+    if os.path.lexists(beside) or not guarded.parent.exists() or os.access(guarded.parent, os.W_OK):
+        return beside
     key = hashlib.sha256(os.fsencode(guarded)).hexdigest()[:32]
-    return Path(tempfile.gettempdir(), f"appserver-{key}.{purpose}.lock")
+    return Path(_common_directory(), f"appserver-{key}.{purpose}.lock")
+
+
+def _common_directory() -> str:
+    """Return a directory that is the same for all processes: not that of TMPDIR, which each may have set otherwise."""
+    if sys.platform == "win32":
+        import tempfile  # late: a directory without room for a lock file is rare
+
+        return tempfile.gettempdir()
+    return COMMON_DIRECTORY

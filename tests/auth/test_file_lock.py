@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import anyio
@@ -17,11 +18,12 @@ from tests.auth.disks import read_only
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
-    from pathlib import Path
 
     Take: TypeAlias = Callable[[FileLock], Awaitable[None]]
 
 WAIT_SECONDS = 20.0
+
+ROOT = Path(__file__).parent.parent.parent
 
 HOLD = """
 import sys
@@ -76,6 +78,13 @@ def holder(guarded: Path) -> Iterator[subprocess.Popen[bytes]]:
 @pytest.fixture
 def guarded(tmp_path: Path) -> Path:
     return tmp_path / "auth.json"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    path = tmp_path / "home"
+    path.mkdir()
+    return path
 
 
 @pytest.fixture(params=["sync", "async"])
@@ -226,18 +235,86 @@ async def test_a_symbolic_link_and_its_target_share_a_lock(tmp_path: Path, linke
         await take(lock_on(other, patience=0.1))
 
 
-@pytest.mark.anyio
-async def test_where_no_lock_file_can_be_made_it_is_in_the_temporary_directory(
-    guarded: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, take: Take
+HOLD_AT_HOME = """
+import os, sys
+from appserver.auth.private_file import PrivateFile
+from appserver.settings import home_directory
+
+with PrivateFile(os.path.join(home_directory(os.environ), "auth.json")).lock(sys.argv[1], 0).held():
+    sys.stdout.write("held\\n")
+    sys.stdout.flush()
+    sys.stdin.read()
+"""
+
+
+@contextmanager
+def holder_at(purpose: str, cwd: Path, **environ: str) -> Iterator[None]:
+    """A process that was told its home by the environment, and holds a lock of the auth.json there."""
+    command = [sys.executable, "-c", HOLD_AT_HOME, purpose]
+    told = {**os.environ, "PYTHONPATH": str(ROOT), **environ}
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=cwd, env=told) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"held\n"
+        try:
+            yield
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("purpose", ["change", "refresh"])
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"APPSERVER_HOME": "{home}"},
+        {"CODEX_HOME": "{home}"},
+        {"APPSERVER_HOME": "home"},
+        {"APPSERVER_HOME": "elsewhere/../home/."},
+        {"CODEX_HOME": "linked-home"},
+        {"CODEX_HOME": "home-with-linked-file"},
+        {"APPSERVER_HOME": "", "CODEX_HOME": "", "HOME": "user"},
+        {"APPSERVER_HOME": "{home}", "TMPDIR": "elsewhere"},
+    ],
+    ids=["absolute", "other variable", "relative", "detour", "linked home", "linked file", "by default", "TMPDIR"],
+)
+def test_one_file_has_one_lock_however_its_home_is_spelled(
+    home: Path, tmp_path: Path, purpose: str, environ: dict[str, str]
 ) -> None:
-    elsewhere = tmp_path_factory.mktemp("elsewhere")
-    monkeypatch.setenv("TMPDIR", str(elsewhere))
-    monkeypatch.setattr("tempfile.tempdir", None)
-    with read_only(guarded.parent):
-        with holder(guarded), pytest.raises(StoreError, match=str(elsewhere)):
-            await take(lock_on(guarded, patience=0.1))
-        await take(lock_on(guarded))
-    assert len(list(elsewhere.iterdir())) == 1
+    for directory in ("elsewhere", "home-with-linked-file", "user"):
+        (tmp_path / directory).mkdir()
+    (tmp_path / "linked-home").symlink_to("home")
+    (tmp_path / "user" / ".codex").symlink_to(home)
+    (tmp_path / "home-with-linked-file" / "auth.json").symlink_to("../home/auth.json")  # which does not exist yet
+    told = {name: value.format(home=home) for name, value in environ.items()}
+    with (
+        holder_at(purpose, tmp_path, **told),
+        pytest.raises(StoreError, match="held by another process"),
+        lock_on(home / "auth.json", 0, purpose).held(),
+    ):
+        pass
+
+
+@pytest.mark.anyio
+async def test_a_file_without_room_for_a_lock_has_one_too(home: Path, take: Take, tmp_path: Path) -> None:
+    guarded = home / "auth.json"
+    with read_only(home):
+        lock = lock_on(guarded, 0)
+        try:
+            with (
+                holder_at("change", tmp_path, APPSERVER_HOME=str(home), TMPDIR=str(tmp_path)),
+                pytest.raises(StoreError, match="held by another process"),
+            ):
+                await take(lock)
+            await take(lock_on(guarded))
+            assert list(home.iterdir()) == []
+        finally:
+            lock._path.unlink(missing_ok=True)
+
+
+@pytest.mark.anyio
+async def test_a_lock_file_that_is_there_counts_also_for_those_who_could_not_make_it(home: Path, take: Take) -> None:
+    guarded = home / "auth.json"
+    with holder(guarded), read_only(home), pytest.raises(StoreError, match=r"auth\.json\.change\.lock: "):
+        await take(lock_on(guarded, 0))
 
 
 @pytest.mark.anyio
