@@ -1,12 +1,13 @@
 """The one HTTP stack: how every request to the issuer and the model backend leaves this process.
 
 Owns connections, TLS trust and proxies (which httpx reads from the environment). Imported when the first request is
-made, not at start-up. A TLS context is built only for an https URL: loading the CA bundle costs more than a turn.
+made, not at start-up. A TLS context is built only for an https URL: loading the CA bundle costs more than a turn. No cookie is kept: one account's must not be sent with another's request.
 """
 
 from __future__ import annotations
 
 import ssl
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING
 from urllib.request import getproxies
 
@@ -53,6 +54,7 @@ class Http:
                     keepalive_expiry=IDLE_SECONDS,
                 ),
                 headers={"Accept": "*/*"},
+                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
             )
         return self._clients[scheme]
 
