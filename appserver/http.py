@@ -1,30 +1,48 @@
 """The one HTTP stack: how every request to the issuer and the model backend leaves this process.
 
-Owns connections, TLS trust and proxies (which httpx reads from the environment). Imported when the first request is
-made, not at start-up. A TLS context is built only for an https URL: loading the CA bundle costs more than a turn. No cookie is kept: one account's must not be sent with another's request.
+Owns connections, TLS trust and proxies (which httpx reads from the environment), and the bounds on an answer in time
+and size. Imported when the first request is made, not at start-up. A TLS context is built only for an https URL:
+loading the CA bundle costs more than a turn. No cookie is kept: one account's must not be sent with another's request.
 """
 
 from __future__ import annotations
 
+import json
+import math
 import ssl
+from contextlib import suppress
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.request import getproxies
 
+import anyio
 import httpx
 
 from appserver.errors import ConfigError
+from appserver.http_failure import HttpFailure, place, translated
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable
 
     from appserver.settings import Settings
 
 CONNECT_TIMEOUT = 15.0
-"""Seconds for TCP and TLS."""
+"""Seconds for TCP, and as many for TLS."""
 
 ISSUER_TIMEOUT = 30.0
 """Seconds without a byte from the issuer or a plain endpoint."""
+
+MIN_UPLOAD_RATE = 32 * 1024
+"""Bytes per second. A request is sent in one piece, so its size decides how long that may take: pictures are large."""
+
+MAX_ANSWER_BYTES = 2 * 1024 * 1024
+"""Of an answer that is read whole. Tokens and usage take some KiB, a list of models some hundred."""
+
+MAX_ERROR_BYTES = 64 * 1024
+"""How much of a failed answer's body is read: its status says most, and its message stands at the beginning."""
+
+ERROR_BODY_SECONDS = 5.0
+"""How long it is read, first byte to last: the status is known, and a failure should be told soon."""
 
 MAX_CONNECTIONS = None
 """No cap: a turn holds a connection while it streams, and the number of turns is bounded elsewhere."""
@@ -33,36 +51,108 @@ MAX_IDLE_CONNECTIONS = 20
 IDLE_SECONDS = 60.0
 
 
+class HttpAnswer(NamedTuple):
+    """An answer that was read whole, or as far as it is of use where its status says that the request failed."""
+
+    status: int
+    body: bytes
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the status is 2xx."""
+        return 200 <= self.status < 300
+
+    def json(self) -> object:
+        """Return the body as JSON, None if it is none."""
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError):  # the latter from brackets nested thousands deep
+            return None
+
+
 class Http:
-    """Clients for plain and for TLS URLs, made when first needed and closed together."""
+    """Clients for plain and for TLS URLs, made when first needed and closed together.
+
+    A request is built by a function of its caller's, in the call that sends it: it holds secrets, and an error may be
+    recorded with the variables of each frame.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._clients: dict[str, httpx.AsyncClient] = {}
 
-    def client(self, url: str) -> httpx.AsyncClient:
-        """Return the client for this URL. Raises ConfigError if the configured CA file cannot be used."""
-        scheme = "https" if url.startswith("https:") else "http"
-        if scheme not in self._clients:
-            self._clients[scheme] = httpx.AsyncClient(
-                # Without TLS there is nothing to verify, unless the way leads through a proxy that has it.
-                verify=self._trust() if scheme == "https" or getproxies() else False,
-                timeout=httpx.Timeout(ISSUER_TIMEOUT, connect=CONNECT_TIMEOUT),
-                limits=httpx.Limits(
-                    max_connections=MAX_CONNECTIONS,
-                    max_keepalive_connections=MAX_IDLE_CONNECTIONS,
-                    keepalive_expiry=IDLE_SECONDS,
-                ),
-                headers={"Accept": "*/*"},
-                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
-            )
-        return self._clients[scheme]
+    async def ask(self, url: str, build: Callable[[httpx.AsyncClient], httpx.Request], seconds: float) -> HttpAnswer:
+        """Send a request and read its answer, all within so many seconds. Raises HttpFailure, ConfigError."""
+        client = self.client(url)
+        with translated(url), anyio.move_on_after(seconds):
+            response = await client.send(build(client), stream=True)
+            if not response.is_success:
+                return HttpAnswer(response.status_code, await read_error(response))
+            try:
+                return HttpAnswer(response.status_code, await _read(response))
+            finally:
+                await response.aclose()
+        raise HttpFailure(f"no complete answer within {seconds:g} s ({place(url)})")
+
+    async def open(
+        self, url: str, build: Callable[[httpx.AsyncClient], httpx.Request], header_seconds: float
+    ) -> httpx.Response:
+        """Send a request and return its answer with the body unread. Raises HttpFailure, ConfigError.
+
+        The timeouts of the request bound each step but the headers of the answer: there, every byte that comes resets
+        the HTTP library's timer. `header_seconds` is for all of them, informational responses included.
+        """
+        client = self.client(url)
+        with translated(url), anyio.CancelScope() as scope:
+
+            async def bound_headers(step: str, _: object) -> None:
+                if step.endswith(".receive_response_headers.started"):
+                    scope.deadline = anyio.current_time() + header_seconds
+                elif step.endswith(".receive_response_headers.complete"):
+                    scope.deadline = math.inf
+
+            response = await client.send(_traced(build(client), bound_headers), stream=True)
+            if response.is_success and _is_compressed(response):
+                await response.aclose()
+                raise _compressed()
+            return response
+        raise HttpFailure(f"no answer in time ({place(url)})")
 
     async def close(self) -> None:
         """Close all connections."""
         for client in self._clients.values():
             await client.aclose()
         self._clients.clear()
+
+    def client(self, url: str) -> httpx.AsyncClient:
+        """Return the client for this URL. Raises ConfigError if the configured CA file or proxy cannot be used."""
+        scheme = "https" if url.startswith("https:") else "http"
+        if scheme not in self._clients:
+            self._clients[scheme] = self._new_client(scheme)
+        return self._clients[scheme]
+
+    def _new_client(self, scheme: str) -> httpx.AsyncClient:
+        # Without TLS there is nothing to verify, unless the way leads through a proxy that has it.
+        verify = self._trust() if scheme == "https" or getproxies() else False
+        try:
+            return httpx.AsyncClient(
+                verify=verify,
+                timeout=httpx.Timeout(ISSUER_TIMEOUT, connect=CONNECT_TIMEOUT),
+                limits=httpx.Limits(
+                    max_connections=MAX_CONNECTIONS,
+                    max_keepalive_connections=MAX_IDLE_CONNECTIONS,
+                    keepalive_expiry=IDLE_SECONDS,
+                ),
+                # Compression would hold back a stream, and let a small answer become a large one.
+                headers={"Accept": "*/*", "Accept-Encoding": "identity"},
+                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
+            )
+        except ImportError:
+            raise ConfigError("SOCKS proxies are not supported; the environment names one (ALL_PROXY)") from None
+        except (ValueError, httpx.InvalidURL):
+            raise ConfigError(
+                "The environment names a proxy that cannot be used (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY)"
+            ) from None
 
     def _trust(self) -> ssl.SSLContext:
         """Trust httpx's CA bundle and, added to it, the file that the environment names."""
@@ -76,29 +166,46 @@ class Http:
         return context
 
 
-def describe(exc: httpx.HTTPError, url: str) -> str:
-    """Say what went wrong with a request, without its query (which may hold a code) and without a traceback."""
-    place = httpx.URL(url).copy_with(query=None, fragment=None)
-    return f"{_kind(exc)} ({place.scheme}://{place.netloc.decode('ascii')}{place.path})"
+def write_timeout(size: int) -> float:
+    """Return the seconds that a request of so many bytes may take to be sent."""
+    return ISSUER_TIMEOUT + size / MIN_UPLOAD_RATE
 
 
-def _kind(exc: httpx.HTTPError) -> str:
-    match exc:
-        case httpx.ConnectTimeout():
-            return "could not connect in time"
-        case httpx.TimeoutException():
-            return "no answer in time"
-        case httpx.ConnectError():
-            return f"could not connect: {exc}"
-        case _:
-            return f"connection failed: {str(exc) or type(exc).__name__}"
+async def read_error(response: httpx.Response) -> bytes:
+    """Read the body of a failed answer, as far as it is of use, and close it. What breaks off is kept."""
+    body = bytearray()
+    try:
+        with suppress(httpx.HTTPError, OSError), anyio.move_on_after(ERROR_BODY_SECONDS):
+            if not _is_compressed(response):
+                async for chunk in response.aiter_raw():
+                    body += chunk
+                    if len(body) >= MAX_ERROR_BYTES:
+                        break
+    finally:
+        await response.aclose()
+    return bytes(body[:MAX_ERROR_BYTES])
 
 
-def error_code(body: object) -> str | None:
-    """Return the error code of an answer: at error.code, error (RFC 6749, section 5.2), or top-level code."""
-    if not isinstance(body, dict):
-        return None
-    error = body.get("error")
-    found: Mapping[str, object] = error if isinstance(error, dict) else body
-    code = found.get("code") if isinstance(error, dict) else (error or found.get("code"))
-    return code if isinstance(code, str) else None
+async def _read(response: httpx.Response) -> bytes:
+    if _is_compressed(response):
+        raise _compressed()
+    body = bytearray()
+    async for chunk in response.aiter_raw():
+        body += chunk
+        if len(body) > MAX_ANSWER_BYTES:
+            raise HttpFailure(f"the answer is longer than {MAX_ANSWER_BYTES} bytes", transient=False)
+    return bytes(body)
+
+
+def _is_compressed(response: httpx.Response) -> bool:
+    encoding: str = response.headers.get("content-encoding", "identity")
+    return encoding.lower() != "identity"
+
+
+def _compressed() -> HttpFailure:
+    return HttpFailure("the answer is compressed, which was not asked for", transient=False)
+
+
+def _traced(request: httpx.Request, trace: Callable[[str, object], Awaitable[None]]) -> httpx.Request:
+    request.extensions["trace"] = trace
+    return request

@@ -36,7 +36,7 @@ ORDER = (
     ("appserver.transport",),
     ("appserver.settings",),  # it knows the default size of a line
     ("appserver.rpc",),
-    ("appserver.http", "appserver.loopback"),
+    ("appserver.http", "appserver.http_failure", "appserver.loopback"),
     ("appserver.auth",),
     ("appserver.llm",),
     ("appserver.turns",),  # consumes the model's events, so it knows llm's types

@@ -10,24 +10,22 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-import anyio
-import httpx
-
 from appserver.errors import ConfigError
-from appserver.http import describe, error_code
+from appserver.http_failure import HttpFailure
 from protocol.base import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Callable, Mapping
+
+    import httpx
 
     from appserver.http import Http
     from appserver.session import Session
 
     Params: TypeAlias = Mapping[str, str | Secret]
-    Post: TypeAlias = Callable[[httpx.AsyncClient], Awaitable[httpx.Response]]
 
 REQUEST_SECONDS: Final = 45.0
-"""For one whole request. Http bounds the silence between two bytes; this, an answer that only trickles."""
+"""For one whole request and its answer, however it trickles in."""
 
 
 class Failure(Exception):
@@ -83,7 +81,7 @@ class Answer:
 class IssuerHttp:
     """Posts to the issuer, once for each call: no method retries.
 
-    Secrets are revealed in the call of httpx and in no variable of ours: an error may be recorded with those.
+    Secrets are revealed where the request is built and in no variable of ours: an error may be recorded with those.
     """
 
     def __init__(self, http: Http, session: Session) -> None:
@@ -92,47 +90,39 @@ class IssuerHttp:
 
     async def post_form(self, url: str, form: Params, seconds: float = REQUEST_SECONDS) -> Answer:
         """Post a form. Raises Failure unless the answer is 2xx."""
-        return await self._ask(url, seconds, lambda client: client.post(url, data=_revealed(form)))
+        return await self._ask(url, seconds, lambda client: client.build_request("POST", url, data=_revealed(form)))
 
     async def post_json(self, url: str, params: Params, seconds: float = REQUEST_SECONDS) -> Answer:
         """Post JSON, in the client's name. Raises Failure unless the answer is 2xx."""
         headers = {"originator": self._session.originator, "User-Agent": self._session.user_agent}
-        return await self._ask(url, seconds, lambda client: client.post(url, json=_revealed(params), headers=headers))
-
-    async def _ask(self, url: str, seconds: float, post: Post) -> Answer:
-        try:
-            with anyio.fail_after(seconds):
-                response = await post(self._http.client(url))
-        except httpx.HTTPError as exc:
-            raise Failure(describe(exc, url)) from None
-        except httpx.InvalidURL:
-            raise Failure("the configured URL is not valid") from None
-        except TimeoutError:
-            raise Failure(f"no complete answer within {seconds:g} s") from None
-        except ConfigError as exc:  # of the CA file
-            raise Failure(exc.message) from None
-        if response.is_success:
-            return Answer(_json(response))
-        code = _code(_json(response))
-        raise Failure(
-            f"the issuer answered HTTP {response.status_code}{f', {code}' if code else ''}",
-            response.status_code,
-            code,
+        return await self._ask(
+            url, seconds, lambda client: client.build_request("POST", url, json=_revealed(params), headers=headers)
         )
+
+    async def _ask(self, url: str, seconds: float, build: Callable[[httpx.AsyncClient], httpx.Request]) -> Answer:
+        try:
+            answer = await self._http.ask(url, build, seconds)
+        except HttpFailure as exc:
+            raise Failure(str(exc)) from None
+        except ConfigError as exc:  # of the CA file, or a proxy
+            raise Failure(exc.message) from None
+        if answer.is_success:
+            return Answer(answer.json())
+        code = _code(answer.json())
+        raise Failure(f"the issuer answered HTTP {answer.status}{f', {code}' if code else ''}", answer.status, code)
 
 
 def _revealed(params: Params) -> dict[str, str]:
     return {name: value.reveal() if isinstance(value, Secret) else value for name, value in params.items()}
 
 
-def _json(response: httpx.Response) -> object:
-    try:
-        return response.json()
-    except (ValueError, RecursionError):  # the latter from brackets nested thousands deep
-        return None
-
-
 def _code(body: object) -> str | None:
-    """Return the error code, if it looks like one: anything might stand there, what we sent included."""
-    code = error_code(body)
-    return code if code and re.fullmatch("[a-z_]{1,64}", code) else None
+    """Return the error code of an answer: at error.code, error (RFC 6749, section 5.2), or top-level code.
+
+    Only if it looks like one: anything might stand there, what we sent included.
+    """
+    if not isinstance(body, dict):
+        return None
+    error = body.get("error")
+    code = error.get("code") if isinstance(error, dict) else (error or body.get("code"))
+    return code if isinstance(code, str) and re.fullmatch("[a-z_]{1,64}", code) else None

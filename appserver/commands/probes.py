@@ -6,16 +6,15 @@ others, so it meets the same proxies and certificates.
 
 from __future__ import annotations
 
-import ssl
 from typing import TYPE_CHECKING
 
 import httpx
-from anyio import create_task_group, fail_after
+from anyio import create_task_group
 
 from appserver.auth.credentials import ApiKey
 from appserver.commands.checks import Check
 from appserver.errors import ConfigError
-from appserver.http import describe
+from appserver.http_failure import HttpFailure
 from appserver.settings import DEFAULT_API_BASE_URL
 
 if TYPE_CHECKING:
@@ -53,20 +52,22 @@ async def _probe(services: Services, name: str, configured: str) -> Check:
     try:
         status = await _status(services, url)
     except ConfigError as exc:
-        return Check(name, "fail", exc.message, f"let {settings.ca_variable} name a PEM file, or unset it")
-    except TimeoutError:
-        return Check(name, "fail", f"no answer within {PROBE_SECONDS:g} s ({url})", CONNECTION_REMEDY)
-    except httpx.HTTPError as exc:
-        return Check(name, "fail", describe(exc, url), _remedy(settings, exc))
+        of_file = settings.ca_variable is not None and exc.message.startswith(settings.ca_variable)
+        remedy = f"let {settings.ca_variable} name a PEM file, or unset it" if of_file else CONNECTION_REMEDY
+        return Check(name, "fail", exc.message, remedy)
+    except HttpFailure as exc:
+        return Check(name, "fail", str(exc), _remedy(settings) if exc.tls else CONNECTION_REMEDY)
     if status >= SERVER_ERROR:
         return Check(name, "warn", f"{url} answers HTTP {status}", "try later; a proxy may not reach it")
     return Check(name, "ok", f"{url} answers (HTTP {status}; nothing is asked of it)")
 
 
 async def _status(services: Services, url: str) -> int:
-    with fail_after(PROBE_SECONDS):
-        answer = await services.http.client(url).head(url, headers={"User-Agent": services.session.user_agent})
-    return answer.status_code
+    headers = {"User-Agent": services.session.user_agent}
+    answer = await services.http.ask(
+        url, lambda client: client.build_request("HEAD", url, headers=headers), PROBE_SECONDS
+    )
+    return answer.status
 
 
 def _backend_url(services: Services) -> str:
@@ -79,18 +80,8 @@ def _backend_url(services: Services) -> str:
     return services.settings.chatgpt_base_url
 
 
-def _remedy(settings: Settings, exc: httpx.HTTPError) -> str:
-    if not _is_tls_problem(exc):
-        return CONNECTION_REMEDY
+def _remedy(settings: Settings) -> str:
+    """Say what helps where TLS is the problem."""
     if settings.ca_variable:
         return f"{settings.ca_variable}={settings.ca_file} does not vouch for this certificate: add its authority there"
     return "if a proxy inspects TLS, let CODEX_CA_CERTIFICATE (or SSL_CERT_FILE) name a file with its authority"
-
-
-def _is_tls_problem(exc: BaseException | None) -> bool:
-    """Whether TLS is at the bottom of it: the HTTP library wraps what it gets."""
-    while exc is not None:
-        if isinstance(exc, ssl.SSLError):
-            return True
-        exc = exc.__cause__ or exc.__context__
-    return False

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from appserver.errors import BackendError
-from appserver.http import CONNECT_TIMEOUT, ISSUER_TIMEOUT, describe
+from appserver.http import CONNECT_TIMEOUT, read_error, write_timeout
+from appserver.http_failure import HttpFailure, translated
 from appserver.llm.events import decode_event, failure_of_answer, not_connected, stream_cut
 from appserver.llm.headers import identity, request_headers
 from appserver.llm.retry import told_wait
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
     from appserver.session import Session
     from appserver.settings import Provider, Settings
 
-MAX_ERROR_BYTES = 64 * 1024
-"""How much of a failed answer's body is read."""
+USAGE_SECONDS = 30.0
+"""For the usage endpoint, request and answer: a client shows it beside the conversation, and asks again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +65,15 @@ class EventStream:
         """Yield the events that each read brings. Raises BackendError if the stream breaks."""
         parser = EventStreamParser()
         try:
-            async for chunk in self._response.aiter_raw():
-                events = [event for data in parser.feed(chunk) if (event := decode_event(data)) is not None]
-                if events:
-                    yield events
+            with translated(self._url):
+                async for chunk in self._response.aiter_raw():
+                    events = [event for data in parser.feed(chunk) if (event := decode_event(data)) is not None]
+                    if events:
+                        yield events
         except EventTooLong:
             raise stream_cut("an event did not end") from None
-        except httpx.HTTPError as exc:
-            raise stream_cut(describe(exc, self._url)) from None
+        except HttpFailure as exc:
+            raise stream_cut(str(exc), retryable=exc.transient) from None
 
     async def close(self) -> None:
         """Give the connection back, or cut it if the answer was not read to its end."""
@@ -92,19 +94,12 @@ class ModelClient:
         Raises BackendError, Unauthorized on 401, ConfigError if the provider's settings cannot be used.
         """
         url = self._base_url(request.provider, access) + "/responses"
-        client = self._http.client(url)
-        outgoing = client.build_request(
-            "POST",
-            url,
-            params=dict(request.provider.query) or None,
-            headers=request_headers(request.provider, access, self._session, request.thread_id),
-            content=json.dumps(_body(request), separators=(",", ":")).encode(),
-            timeout=httpx.Timeout(ISSUER_TIMEOUT, connect=CONNECT_TIMEOUT, read=request.provider.stream_idle_timeout),
-        )
         try:
-            response = await client.send(outgoing, stream=True)
-        except httpx.HTTPError as exc:
-            raise not_connected(describe(exc, url)) from None
+            response = await self._http.open(
+                url, lambda client: self._outgoing(client, url, request, access), request.provider.stream_idle_timeout
+            )
+        except HttpFailure as exc:
+            raise not_connected(str(exc), retryable=exc.transient) from None
         if response.status_code != httpx.codes.OK:
             raise await _failure(response)
         return EventStream(response, url)
@@ -113,18 +108,33 @@ class ModelClient:
         """Ask the usage endpoint. Raises BackendError, Unauthorized on 401."""
         url = f"{self._settings.chatgpt_base_url}/wham/usage"
         try:
-            response = await self._http.client(url).get(url, headers=identity(access, self._session))
-        except httpx.HTTPError as exc:
-            raise not_connected(describe(exc, url)) from None
-        if response.status_code != httpx.codes.OK:
-            raise failure_of_answer(response.status_code, response.content[:MAX_ERROR_BYTES])
-        try:
-            usage = response.json()
-        except ValueError:
-            usage = None
+            answer = await self._http.ask(
+                url,
+                lambda client: client.build_request("GET", url, headers=identity(access, self._session)),
+                USAGE_SECONDS,
+            )
+        except HttpFailure as exc:
+            raise not_connected(str(exc), retryable=exc.transient) from None
+        if answer.status != httpx.codes.OK:
+            raise failure_of_answer(answer.status, answer.body)
+        usage = answer.json()
         if not isinstance(usage, dict):
             raise BackendError("The usage endpoint answered with something else")
         return usage
+
+    def _outgoing(
+        self, client: httpx.AsyncClient, url: str, request: ModelRequest, access: Access | None
+    ) -> httpx.Request:
+        body = json.dumps(_body(request), separators=(",", ":")).encode()
+        idle = request.provider.stream_idle_timeout
+        return client.build_request(
+            "POST",
+            url,
+            params=dict(request.provider.query) or None,
+            headers=request_headers(request.provider, access, self._session, request.thread_id),
+            content=body,
+            timeout=httpx.Timeout(idle, connect=CONNECT_TIMEOUT, write=write_timeout(len(body))),
+        )
 
     def _base_url(self, provider: Provider, access: Access | None) -> str:
         """The provider's own, or the built-in one for the way the user signed in."""
@@ -169,17 +179,7 @@ def _reasoning(request: ModelRequest) -> dict[str, str]:
 
 async def _failure(response: httpx.Response) -> BackendError:
     """Read a failed answer, as far as it is of use, and translate it."""
-    body = b""
-    try:
-        async for chunk in response.aiter_raw():
-            body += chunk
-            if len(body) >= MAX_ERROR_BYTES:
-                break
-    except httpx.HTTPError:
-        pass  # the status says enough
-    finally:
-        await response.aclose()
-    failure = failure_of_answer(response.status_code, body[:MAX_ERROR_BYTES])
+    failure = failure_of_answer(response.status_code, await read_error(response))
     failure.headers = response.headers
     failure.retry_after = told_wait(response.headers, time.time()) or failure.retry_after
     return failure

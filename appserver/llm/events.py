@@ -96,16 +96,16 @@ def failure_of_answer(status: int, body: bytes) -> BackendError:
     return BackendError(words, info, status=status, retryable=status > HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
-def stream_cut(detail: str) -> BackendError:
+def stream_cut(detail: str, *, retryable: bool = True) -> BackendError:
     """Return the error for a stream that ended before its final event."""
     info = {"responseStreamDisconnected": {"httpStatusCode": None}}
-    return BackendError(f"The stream ended before the answer was complete: {detail}", info, retryable=True)
+    return BackendError(f"The stream ended before the answer was complete: {detail}", info, retryable=retryable)
 
 
-def not_connected(detail: str) -> BackendError:
+def not_connected(detail: str, *, retryable: bool = True) -> BackendError:
     """Return the error for a backend that could not be reached."""
     info = {"responseStreamConnectionFailed": {"httpStatusCode": None}}
-    return BackendError(f"The model backend could not be reached: {detail}", info, retryable=True)
+    return BackendError(f"The model backend could not be reached: {detail}", info, retryable=retryable)
 
 
 def object_in(members: dict[str, Any], name: str) -> dict[str, Any]:

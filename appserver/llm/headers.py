@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 WHITE_SPACE = " \t\r\n"
 """Not part of a value (RFC 9110, section 5.5): it comes along from a file or the clipboard."""
 
+FRAMING = ("content-length", "transfer-encoding")
+"""They follow from the body, whatever is configured."""
+
 UNSENDABLE = "has characters that cannot be sent in an HTTP header"
 
 
@@ -75,6 +78,8 @@ def _configured(provider: Provider) -> Iterator[tuple[str, str]]:
     for name, value in provider.headers.items():
         if not is_name(name):
             raise ConfigError(f"Model provider {provider.id}: {name!r:.60} cannot be the name of an HTTP header")
+        if name.lower() in FRAMING:
+            continue
         stripped = value.strip(WHITE_SPACE)
         if not is_value(stripped):
             variable = provider.env_headers.get(name)

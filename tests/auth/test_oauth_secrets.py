@@ -125,13 +125,14 @@ async def test_no_frame_holds_a_secret_where_the_issuer_cannot_be_reached(
 
 
 @both
+@pytest.mark.parametrize("function", ["build_request", "send"])
 async def test_a_fault_of_the_http_stack_meets_no_secret_in_our_frames(
-    clients: Clients, call: Callable[[Clients], Awaitable[object]], monkeypatch: pytest.MonkeyPatch
+    clients: Clients, call: Callable[[Clients], Awaitable[object]], function: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def break_down(*_: object, **__: object) -> None:
         raise RuntimeError("a fault of a library")
 
-    monkeypatch.setattr("httpx.AsyncClient.post", break_down)
+    monkeypatch.setattr(f"httpx.AsyncClient.{function}", break_down)
     with pytest.raises(RuntimeError) as caught:
         await call(clients)
     frames = [frame for frame, _ in traceback.walk_tb(caught.value.__traceback__)]

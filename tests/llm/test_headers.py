@@ -77,6 +77,11 @@ def test_a_configured_header_never_stands_beside_one_of_ours() -> None:
     assert ("authorization", f"Bearer {SECRET}") in sent(headers={"AUTHORIZATION": "mine"})
 
 
+@pytest.mark.parametrize("name", ["Content-Length", "transfer-encoding"])
+def test_a_configured_header_does_not_say_how_long_a_request_is(name: str) -> None:
+    assert name.lower() not in dict(sent(headers={name: "1"}))
+
+
 @given(st.text(max_size=20))
 def test_what_passes_as_a_header_is_taken_by_the_http_library(text: str) -> None:
     import h11
