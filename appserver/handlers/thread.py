@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from appserver import __version__
-from appserver.handlers.thread_list import turns_page
+from appserver.handlers.thread_list import all_turns, turns_page
 from appserver.rpc.router import Reply
 from appserver.settings import DEFAULT_MODEL
 from appserver.turns.pages import PageQuery
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from appserver.services import Services
+    from appserver.turns.state import TurnRecord
     from protocol.thread import ThreadStartedNotification, ThreadStartParams, ThreadStartResult
     from protocol.thread_life import ThreadForkParams, ThreadResumeParams, ThreadResumeResult
     from protocol.turn import Turn
@@ -46,20 +47,22 @@ def start(services: Services, params: ThreadStartParams) -> Reply:
 
 def resume(services: Services, params: ThreadResumeParams) -> Reply:
     """Load a thread, so that turns can be started in it."""
-    threads, thread_id = services.threads, params["threadId"]
+    threads, thread_id, wanted = services.threads, params["threadId"], params.get("initialTurnsPage")
     was_loaded = threads.is_loaded(thread_id)
-    thread = threads.resume(thread_id, _overrides(params))
-    store = threads.store_of(thread_id)
+    with threads.reading(thread_id) as found:
+        turns = [] if params.get("excludeTurns") else all_turns(found)
+        page = None if wanted is None else turns_page(found, wanted)
+        last_turn, last_item = found.turns(PageQuery(limit=1)), found.items(PageQuery(limit=1))
+        thread = threads.resume(found, _overrides(params))
     if not was_loaded:
         services.parent.notify("thread/status/changed", {"threadId": thread_id, "status": thread.status_on_wire()})
-    wanted = params.get("initialTurnsPage")
     result: ThreadResumeResult = {
-        **_result(thread, [] if params.get("excludeTurns") else _turns(services, thread_id)),
-        "initialTurnsPage": None if wanted is None else turns_page(services, thread_id, wanted),
-        "turnsBackwardsCursor": store.turns(thread_id, PageQuery(limit=1), with_items=False).back,
-        "itemsBackwardsCursor": store.items(thread_id, PageQuery(limit=1)).back,
+        **_result(thread, turns),
+        "initialTurnsPage": page,
+        "turnsBackwardsCursor": last_turn.back,
+        "itemsBackwardsCursor": last_item.back,
     }
-    return Reply(result, then=_telling_of_usage(services, thread))
+    return Reply(result, then=_telling_of_usage(services, thread, last_turn.rows))
 
 
 def fork(services: Services, params: ThreadForkParams) -> Reply:
@@ -71,13 +74,16 @@ def fork(services: Services, params: ThreadForkParams) -> Reply:
         last=params.get("lastTurnId"),
         before=params.get("beforeTurnId"),
     )
-    started, usage = _telling_of_start(services, thread), _telling_of_usage(services, thread)
+    with services.threads.reading(thread.id) as copied:
+        turns = [] if params.get("excludeTurns") else all_turns(copied)
+        last_turn = copied.turns(PageQuery(limit=1)).rows
+    started, usage = _telling_of_start(services, thread), _telling_of_usage(services, thread, last_turn)
 
     def then() -> None:
         started()
         usage()
 
-    return Reply(_result(thread, [] if params.get("excludeTurns") else _turns(services, thread.id)), then=then)
+    return Reply(_result(thread, turns), then=then)
 
 
 def _overrides(params: ThreadResumeParams | ThreadForkParams) -> Overrides:
@@ -90,20 +96,15 @@ def _overrides(params: ThreadResumeParams | ThreadForkParams) -> Overrides:
     )
 
 
-def _turns(services: Services, thread_id: str) -> list[Turn]:
-    return [one.turn.viewed("full") for one in services.threads.store_of(thread_id).past(thread_id)]
-
-
 def _telling_of_start(services: Services, thread: ThreadRecord) -> Callable[[], None]:
     started: ThreadStartedNotification = {"thread": thread.on_wire()}
     return lambda: services.parent.notify("thread/started", started)
 
 
-def _telling_of_usage(services: Services, thread: ThreadRecord) -> Callable[[], None]:
-    """Tell what the thread has used so far, if anything, as of its last turn."""
+def _telling_of_usage(services: Services, thread: ThreadRecord, last: list[TurnRecord]) -> Callable[[], None]:
+    """Tell what the thread has used so far, if anything, as of its last turn, if it has one."""
 
     def tell() -> None:
-        last = services.threads.store_of(thread.id).turns(thread.id, PageQuery(limit=1), with_items=False).rows
         if last and thread.usage["totalTokens"]:
             usage = {"total": thread.usage, "last": thread.usage, "modelContextWindow": None}
             told = {"threadId": thread.id, "turnId": last[0].id, "tokenUsage": usage}

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from appserver.services import Services
+    from appserver.turns.store import ThreadReader
     from protocol.thread_list import (
         InitialTurnsPageParams,
         ThreadItemsListParams,
@@ -23,14 +24,15 @@ if TYPE_CHECKING:
         ThreadTurnsListParams,
         TurnsPage,
     )
+    from protocol.turn import Turn
 
 
 def read(services: Services, params: ThreadReadParams) -> ThreadReadResult:
     """Read a thread, loaded or not."""
     threads, thread_id = services.threads, params["threadId"]
-    facts = threads.facts(thread_id)
-    past = threads.store_of(thread_id).past(thread_id) if params.get("includeTurns") else []
-    return {"thread": facts.on_wire(threads.status(thread_id), [one.turn.viewed("full") for one in past])}
+    with threads.reading(thread_id) as found:
+        facts, turns = found.kept().facts, all_turns(found) if params.get("includeTurns") else []
+    return {"thread": facts.on_wire(threads.status(thread_id), turns)}
 
 
 def list_(services: Services, params: ThreadListParams) -> ThreadListResult:
@@ -66,20 +68,17 @@ def loaded_list(services: Services, params: ThreadLoadedListParams) -> ThreadLoa
 
 def turns_list(services: Services, params: ThreadTurnsListParams) -> TurnsPage:
     """List the turns of a thread."""
-    return turns_page(services, params["threadId"], params, params.get("cursor"))
+    with services.threads.reading(params["threadId"]) as found:
+        return turns_page(found, params, params.get("cursor"))
 
 
 def turns_page(
-    services: Services,
-    thread_id: str,
-    params: ThreadTurnsListParams | InitialTurnsPageParams,
-    cursor: str | None = None,
+    found: ThreadReader, params: ThreadTurnsListParams | InitialTurnsPageParams, cursor: str | None = None
 ) -> TurnsPage:
     """Return a page of turns."""
-    limit, descending = page_size(params.get("limit")), params.get("sortDirection") != "asc"
-    query = PageQuery(limit, cursor, descending)
+    query = PageQuery(page_size(params.get("limit")), cursor, descending=params.get("sortDirection") != "asc")
     view = params.get("itemsView") or "summary"
-    page = services.threads.store_of(thread_id).turns(thread_id, query, with_items=view != "notLoaded")
+    page = found.turns(query, view)
     return {
         "data": [turn.viewed(view) for turn in page.rows],
         "nextCursor": page.next,
@@ -87,15 +86,20 @@ def turns_page(
     }
 
 
+def all_turns(found: ThreadReader) -> list[Turn]:
+    """Return all turns with all of their items."""
+    return [one.turn.viewed("full") for one in found.past()]
+
+
 def items_list(services: Services, params: ThreadItemsListParams) -> ThreadItemsListResult:
     """List the items of a thread, or of one of its turns."""
-    thread_id = params["threadId"]
     query = PageQuery(
         limit=page_size(params.get("limit")),
         cursor=params.get("cursor"),
         descending=params.get("sortDirection") == "desc",
     )
-    page = services.threads.store_of(thread_id).items(thread_id, query, params.get("turnId"))
+    with services.threads.reading(params["threadId"]) as found:
+        page = found.items(query, params.get("turnId"))
     return {
         "data": [
             {"item": one.item, "turnId": one.turn_id, "completedAtMs": int(one.completed_at * 1000)}

@@ -12,7 +12,7 @@ import sqlite3
 import sys
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from appserver.errors import ThreadStoreError
 from appserver.turns.migrations import VERSION, migrate, version_of
@@ -20,6 +20,8 @@ from appserver.turns.store import READ_ONLY, UNAVAILABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from appserver.turns.state import TurnRecord
 
 FILE_NAME = "threads.db"
 
@@ -38,19 +40,39 @@ _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 _RETRY_SECONDS = 0.005
 
 
+class EndOfTurn(NamedTuple):
+    """The end of a turn, and the statements that write it."""
+
+    turn: TurnRecord
+    write: Callable[[sqlite3.Connection], None]
+
+
 class Database:
     """One connection, opened when first used. After a failure to open, the next use tries again."""
 
     def __init__(self, home: str, busy_seconds: float = BUSY_SECONDS) -> None:
         self.path = os.path.join(home, FILE_NAME)
-        self.owed: list[Callable[[sqlite3.Connection], None]] = []
-        """Writes that failed and must not be lost: the next transaction begins with them."""
+        self.owed: dict[int, EndOfTurn] = {}
+        """Turns, by key, whose end could not be written and must not be lost: the next transaction begins with them."""
         self._busy_seconds = busy_seconds
         self._connection: sqlite3.Connection | None = None
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """Run statements that only read. Raises ThreadStoreError."""
+        """Run statements that only read, and see the database as it is at the first. Raises ThreadStoreError."""
+        try:
+            connection = self._open()
+            connection.execute("BEGIN")
+            try:
+                yield connection
+            finally:
+                connection.execute("COMMIT")
+        except sqlite3.Error as exc:
+            raise self._error(exc) from None
+
+    @contextmanager
+    def statement(self) -> Iterator[sqlite3.Connection]:
+        """Run one statement, which is a transaction of its own. Raises ThreadStoreError."""
         try:
             yield self._open()
         except sqlite3.Error as exc:
@@ -65,8 +87,8 @@ class Database:
                 "BEGIN IMMEDIATE"
             )  # not deferred: a lock that has to be raised later cannot be waited for
             try:
-                for write in self.owed:
-                    write(connection)
+                for end in self.owed.values():
+                    end.write(connection)
                 yield connection
                 connection.execute("COMMIT")
             except BaseException:

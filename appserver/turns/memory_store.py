@@ -5,8 +5,8 @@ Keeps everything in plain lists; the number of a touch is its place in one of th
 
 from __future__ import annotations
 
-import copy
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +15,14 @@ from appserver.turns.past import Entry, PastTurn, history_of
 from appserver.turns.store import Kept, folded, not_found
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from appserver.turns.facts import ThreadFacts
     from appserver.turns.pages import Cursor, Page, PageQuery, Position, ThreadQuery
     from appserver.turns.state import ThreadRecord, TurnRecord
     from appserver.turns.store import Changes
     from protocol.item import Item
+    from protocol.turn import ItemsView
 
 
 @dataclass(slots=True)
@@ -50,22 +51,15 @@ class MemoryThreads:
 
     def add(self, thread: ThreadRecord, past: Sequence[PastTurn] = ()) -> None:
         """Keep a new thread, with the turns of the one it was forked from, and write down what happens in it."""
-        kept = self._threads[thread.id] = _Kept(thread, copy.deepcopy(list(past)))
+        kept = self._threads[thread.id] = _Kept(thread, _copies(past))
         self.touch(kept)
         thread.history = history_of(kept.past)
         thread.journal = _MemoryJournal(self, kept)
 
-    def attach(self, thread: ThreadRecord) -> None:
-        """Give a record that was made of `kept` its history, and write down what happens in it."""
-        kept = self._find(thread.id)
-        kept.thread = thread
-        thread.history = history_of(kept.past)
-        thread.journal = _MemoryJournal(self, kept)
-
-    def kept(self, thread_id: str) -> Kept:
-        """Return what there is of a thread."""
-        kept = self._find(thread_id)
-        return Kept(kept.facts(), kept.thread.in_force(), kept.thread.usage.copy())
+    @contextmanager
+    def reading(self, thread_id: str) -> Iterator[_MemoryReader]:
+        """Begin to read a thread. The reader is good for the length of the block, in which nothing is written."""
+        yield _MemoryReader(self, self._find(thread_id))
 
     def page(self, query: ThreadQuery) -> Page[ThreadFacts]:
         """Return a page of threads. Raises InvalidParams for a cursor that is not ours."""
@@ -82,29 +76,6 @@ class MemoryThreads:
         if cursor is not None and query.sort_key == "updated_at":
             cursor = cursor._replace(position=(as_of, *cursor.position[1:]))
         return _page(query.sort_key, found, query, cursor)
-
-    def past(self, thread_id: str) -> list[PastTurn]:
-        """Return the whole transcript."""
-        return copy.deepcopy(self._find(thread_id).past)
-
-    def turns(self, thread_id: str, query: PageQuery, *, with_items: bool) -> Page[TurnRecord]:
-        """Return a page of turns. Raises InvalidParams."""
-        past = self._find(thread_id).past
-        found: list[tuple[Position, TurnRecord]] = [
-            ((place,), replace(one.turn, items=list(one.turn.items) if with_items else []))
-            for place, one in enumerate(past)
-        ]
-        return _page("turns", found, query, decode("turns", query.cursor))
-
-    def items(self, thread_id: str, query: PageQuery, turn_id: str | None = None) -> Page[StoredItem]:
-        """Return a page of items, of one turn or of all. Raises InvalidParams."""
-        found: list[tuple[Position, StoredItem]] = [
-            ((turn_place, place), StoredItem(one.turn.id, entry.item, entry.completed_at))
-            for turn_place, one in enumerate(self._find(thread_id).past)
-            for place, entry in enumerate(one.entries)
-            if entry.item is not None and turn_id in (None, one.turn.id)
-        ]
-        return _page("items", found, query, decode("items", query.cursor))
 
     def change(self, thread_id: str, changes: Changes) -> None:
         """Change the metadata of a thread."""
@@ -138,6 +109,39 @@ class MemoryThreads:
         return kept
 
 
+class _MemoryReader:
+    def __init__(self, store: MemoryThreads, kept: _Kept) -> None:
+        self._store = store
+        self._kept = kept
+
+    def kept(self) -> Kept:
+        return Kept(self._kept.facts(), self._kept.thread.in_force(), self._kept.thread.usage.copy())
+
+    def past(self) -> list[PastTurn]:
+        return _copies(self._kept.past)
+
+    def turns(self, query: PageQuery, view: ItemsView = "notLoaded") -> Page[TurnRecord]:
+        found: list[tuple[Position, TurnRecord]] = [
+            ((place,), replace(one.turn, items=[] if view == "notLoaded" else list(one.turn.items)))
+            for place, one in enumerate(self._kept.past)
+        ]
+        return _page("turns", found, query, decode("turns", query.cursor))
+
+    def items(self, query: PageQuery, turn_id: str | None = None) -> Page[StoredItem]:
+        found: list[tuple[Position, StoredItem]] = [
+            ((turn_place, place), StoredItem(one.turn.id, entry.item, entry.completed_at))
+            for turn_place, one in enumerate(self._kept.past)
+            for place, entry in enumerate(one.entries)
+            if entry.item is not None and turn_id in (None, one.turn.id)
+        ]
+        return _page("items", found, query, decode("items", query.cursor))
+
+    def attach(self, thread: ThreadRecord) -> None:
+        self._kept.thread = thread
+        thread.history = history_of(self._kept.past)
+        thread.journal = _MemoryJournal(self._store, self._kept)
+
+
 class _MemoryJournal:
     def __init__(self, store: MemoryThreads, kept: _Kept) -> None:
         self._store = store
@@ -155,6 +159,11 @@ class _MemoryJournal:
 
     def turn_ended(self, turn: TurnRecord) -> None:
         self._store.touch(self._kept)
+
+
+def _copies(past: Sequence[PastTurn]) -> list[PastTurn]:
+    """Copy what may change: of a turn, not its items, which are finished."""
+    return [PastTurn(replace(one.turn, items=list(one.turn.items)), list(one.entries)) for one in past]
 
 
 def _listed(kept: _Kept) -> bool:

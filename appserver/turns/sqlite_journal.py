@@ -6,10 +6,12 @@ Deltas are never written. Before a turn it takes over what another process may h
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from appserver.errors import RequestError, ThreadStoreError
 from appserver.log import log_exception
+from appserver.turns.database import Database, EndOfTurn
 from appserver.turns.past import Entry, with_all_outputs
 from appserver.turns.rows import changing, entry_row, loads, remembered_in, turn_row
 from appserver.turns.sqlite_writes import insert_turn, settle, touch, update_thread, write_settings
@@ -19,7 +21,6 @@ from appserver.turns.store import UNAVAILABLE, not_found
 if TYPE_CHECKING:
     import sqlite3
 
-    from appserver.turns.database import Database
     from appserver.turns.owners import Owners
     from appserver.turns.state import ThreadRecord, TurnRecord
     from protocol.item import Item
@@ -70,24 +71,23 @@ class SqliteJournal:
 
     def turn_ended(self, turn: TurnRecord) -> None:
         """Note how a turn ended, now or with the next write."""
-        key, row = self._turn, turn_row(turn)
-
-        def end(connection: sqlite3.Connection) -> None:
-            connection.execute(_END_TURN, (*row, key))
-            self._touched = touch(connection, self._key, changing(self._thread))
-            self._write_settings(connection)
-
+        end = EndOfTurn(turn, partial(self._write_end, self._turn, turn))
         try:
             with self._database.writing() as connection:
-                end(connection)
+                end.write(connection)
         except ThreadStoreError as exc:
-            self._database.owed.append(end)
+            self._database.owed[self._turn] = end
             log_exception("the end of a turn could not be written yet", exc)
+
+    def _write_end(self, key: int, turn: TurnRecord, connection: sqlite3.Connection) -> None:
+        connection.execute(_END_TURN, (*turn_row(turn), key))
+        self._touched = touch(connection, self._key, changing(self._thread))
+        self._write_settings(connection)
 
     def _insert(self, entry: Entry) -> None:
         values = (self._key, self._turn, *entry_row(entry), self._key)
         if self._written == _compared(self._thread):
-            with self._database.reading() as connection:  # one statement: a transaction of its own
+            with self._database.statement() as connection:
                 inserted = connection.execute(_INSERT_ITEM, values).rowcount
         else:
             with self._database.writing() as connection:

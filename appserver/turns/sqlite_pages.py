@@ -7,6 +7,7 @@ is. Lists of threads never look at turns or items.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from appserver.turns.pages import NOW, StoredItem, decode, page_of
@@ -17,16 +18,18 @@ from appserver.turns.rows import (
     entry_in,
     facts_in,
     loads,
-    turn_in,
 )
 from appserver.turns.store import folded, plain
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Callable, Iterable
 
     from appserver.turns.facts import ThreadFacts
     from appserver.turns.pages import Cursor, Page, PageQuery, Position, ThreadQuery
     from appserver.turns.state import TurnRecord
+    from protocol.item import Item
+    from protocol.turn import ItemsView
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +53,40 @@ def read_threads(connection: sqlite3.Connection, query: ThreadQuery) -> Page[Thr
     return page_of(query.sort_key, found, query.limit)
 
 
-def read_turns(connection: sqlite3.Connection, thread: int, query: PageQuery, *, with_items: bool) -> Page[TurnRecord]:
-    """Return a page of turns."""
-    select = _Clause(f"SELECT key, {TURN_COLUMNS} FROM turns WHERE thread = ?", (thread,))
+def read_turns(
+    connection: sqlite3.Connection,
+    thread: int,
+    query: PageQuery,
+    view: ItemsView,
+    turn_of: Callable[[int, str | None, tuple[Any, ...]], TurnRecord],
+) -> Page[TurnRecord]:
+    """Return a page of turns, made of key, owner and TURN_COLUMNS."""
+    select = _Clause(f"SELECT key, owner, {TURN_COLUMNS} FROM turns WHERE thread = ?", (thread,))
     where = _from(("key",), decode("turns", query.cursor), descending=query.descending)
     rows = _run(connection, select + where + _order(("key",), query.descending, query.limit))
-    found: list[tuple[Position, TurnRecord]] = [((key,), turn_in(tuple(row))) for key, *row in rows]
-    if with_items:
-        for (key,), turn in found:
-            items = connection.execute(
-                "SELECT item FROM items WHERE thread = ? AND turn = ? AND item IS NOT NULL ORDER BY key", (thread, key)
-            )
-            turn.items.extend(loads(text) for (text,) in items)
-    return page_of("turns", found, query.limit)
+    found = {key: turn_of(key, owner, tuple(row)) for key, owner, *row in rows}
+    if found and view != "notLoaded":
+        items = connection.execute(
+            "SELECT turn, item FROM items WHERE thread = ? AND turn BETWEEN ? AND ? AND item IS NOT NULL"
+            " ORDER BY turn, key",
+            (thread, min(found), max(found)),
+        )
+        for turn, group in groupby(items, key=lambda row: row[0]):
+            found[turn].items = _items_in([text for _, text in group], view)
+    return page_of("turns", [((key,), turn) for key, turn in found.items()], query.limit)
+
+
+def _items_in(texts: list[str], view: ItemsView) -> list[Item]:
+    """Decode the items of a turn. For a summary, from both ends as far as needed: most turns have many items."""
+    if view == "full":
+        return [loads(text) for text in texts]
+    first = _first_of("userMessage", texts)
+    last = _first_of("agentMessage", reversed(texts))
+    return [item for item in (first, last) if item is not None]
+
+
+def _first_of(kind: str, texts: Iterable[str]) -> Item | None:
+    return next((item for item in map(loads, texts) if item.get("type") == kind), None)
 
 
 def read_items(connection: sqlite3.Connection, thread: int, query: PageQuery, turn_id: str | None) -> Page[StoredItem]:

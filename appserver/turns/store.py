@@ -12,12 +12,14 @@ from appserver.errors import RequestError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AbstractContextManager
 
     from appserver.turns.facts import ThreadFacts
     from appserver.turns.pages import Page, PageQuery, StoredItem, ThreadQuery
     from appserver.turns.past import PastTurn
     from appserver.turns.state import ThreadRecord, TurnRecord
     from protocol.thread import TokenUsage
+    from protocol.turn import ItemsView
 
 
 READ_ONLY = "threadStoreReadOnly"
@@ -41,6 +43,28 @@ class Changes(NamedTuple):
     git_info: dict[str, Any] | None = None
 
 
+class ThreadReader(Protocol):
+    """Reads one thread as it is at one moment, whatever is written meanwhile.
+
+    A turn whose process has died is seen as interrupted.
+    """
+
+    def kept(self) -> Kept:
+        """Return what there is of the thread beside its transcript."""
+
+    def past(self) -> list[PastTurn]:
+        """Return the whole transcript."""
+
+    def turns(self, query: PageQuery, view: ItemsView = "notLoaded") -> Page[TurnRecord]:
+        """Return a page of turns, each with the items that a view shows at least. Raises InvalidParams."""
+
+    def items(self, query: PageQuery, turn_id: str | None = None) -> Page[StoredItem]:
+        """Return a page of items, of one turn or of all. Raises InvalidParams."""
+
+    def attach(self, thread: ThreadRecord) -> None:
+        """Give a record that was made of `kept` its history, and write down what happens in it from now on."""
+
+
 class ThreadStore(Protocol):
     """Keeps threads. All methods raise ThreadStoreError, and RequestError for a thread that is not there.
 
@@ -54,23 +78,11 @@ class ThreadStore(Protocol):
     def add(self, thread: ThreadRecord, past: Sequence[PastTurn] = ()) -> None:
         """Keep a new thread, with the turns of the one it was forked from, and write down what happens in it."""
 
-    def attach(self, thread: ThreadRecord) -> None:
-        """Give a record that was made of `kept` its history, and write down what happens in it."""
-
-    def kept(self, thread_id: str) -> Kept:
-        """Return what there is of a thread."""
+    def reading(self, thread_id: str) -> AbstractContextManager[ThreadReader]:
+        """Begin to read a thread. The reader is good for the length of the block, in which nothing is written."""
 
     def page(self, query: ThreadQuery) -> Page[ThreadFacts]:
         """Return a page of threads. Raises InvalidParams for a cursor that is not ours."""
-
-    def past(self, thread_id: str) -> list[PastTurn]:
-        """Return the whole transcript. Turns that a crash cut off are found as interrupted, here and below."""
-
-    def turns(self, thread_id: str, query: PageQuery, *, with_items: bool) -> Page[TurnRecord]:
-        """Return a page of turns. Raises InvalidParams."""
-
-    def items(self, thread_id: str, query: PageQuery, turn_id: str | None = None) -> Page[StoredItem]:
-        """Return a page of items, of one turn or of all. Raises InvalidParams."""
 
     def change(self, thread_id: str, changes: Changes) -> None:
         """Change the metadata of a thread."""

@@ -18,11 +18,12 @@ from appserver.turns.store import READ_ONLY, not_found
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from appserver.settings import Provider
     from appserver.turns.facts import ThreadFacts
     from appserver.turns.past import PastTurn
-    from appserver.turns.store import Changes, ThreadStore
+    from appserver.turns.store import Changes, Kept, ThreadReader, ThreadStore
     from protocol.thread import ThreadStatus, TokenUsage
 
 
@@ -80,17 +81,24 @@ class Threads:
 
     def facts(self, thread_id: str) -> ThreadFacts:
         """Return what is known of a thread, loaded or not. Raises RequestError, ThreadStoreError."""
-        return self.store_of(thread_id).kept(thread_id).facts
+        with self.reading(thread_id) as found:
+            return found.kept().facts
+
+    def reading(self, thread_id: str) -> AbstractContextManager[ThreadReader]:
+        """Begin to read a thread, loaded or not. Raises RequestError, ThreadStoreError."""
+        return self.store_of(thread_id).reading(thread_id)
 
     def status(self, thread_id: str) -> ThreadStatus:
         """Return the status of a thread."""
         found = self._loaded.get(thread_id)
         return {"type": "notLoaded"} if found is None else found.status_on_wire()
 
-    def resume(self, thread_id: str, overrides: Overrides) -> ThreadRecord:
+    def resume(self, found: ThreadReader, overrides: Overrides) -> ThreadRecord:
         """Load a thread, with its whole history. One that is loaded stays as it is, but for the overrides if idle."""
-        thread = self._loaded.get(thread_id) or self._load(thread_id)
-        self._refresh(thread)
+        kept = found.kept()
+        thread_id = kept.facts.id
+        thread = self._loaded.get(thread_id) or self._load(found, kept)
+        _refresh(thread, kept.facts)
         thread.after_turn.clear()  # somebody was about to let go of it
         if thread.active is None:
             self._override(thread, overrides)
@@ -104,9 +112,8 @@ class Threads:
 
         A turn that is running is copied as far as it has come, as an interrupted one.
         """
-        store = self.store_of(thread_id)
-        kept = store.kept(thread_id)
-        past = _up_to(store.past(thread_id), last, before)
+        with self.reading(thread_id) as found:
+            kept, past = found.kept(), _up_to(found.past(), last, before)
         for one in past:
             if one.turn.status == "inProgress":
                 one.turn.status, one.turn.completed_at = "interrupted", time.time()
@@ -125,7 +132,7 @@ class Threads:
         """Change the metadata of a thread, loaded or not. Raises RequestError, ThreadStoreError."""
         self.store_of(thread_id).change(thread_id, changes)
         if thread_id in self._loaded:
-            self._refresh(self._loaded[thread_id])
+            _refresh(self._loaded[thread_id], self.facts(thread_id))
 
     def unload(self, thread_id: str) -> bool:
         """Let go of a thread. An ephemeral one is gone. Returns whether it was loaded."""
@@ -145,16 +152,10 @@ class Threads:
         """Close the stores."""
         self.durable.close()
 
-    def _load(self, thread_id: str) -> ThreadRecord:
-        kept = self.durable.kept(thread_id)
+    def _load(self, found: ThreadReader, kept: Kept) -> ThreadRecord:
         thread = revived(kept.facts, kept.in_force, kept.usage, self._provider(kept.facts.provider))
-        self.durable.attach(thread)
+        found.attach(thread)
         return thread
-
-    def _refresh(self, thread: ThreadRecord) -> None:
-        """Take over what may have been changed elsewhere. Turns that were run elsewhere, the journal takes over."""
-        facts = self.facts(thread.id)
-        thread.name, thread.git_info = facts.name, facts.git_info
 
     def _override(self, thread: ThreadRecord, overrides: Overrides) -> None:
         if overrides.provider is not None:
@@ -187,6 +188,11 @@ def revived(facts: ThreadFacts, in_force: dict[str, Any], usage: TokenUsage, pro
     )
     thread.usage = usage
     return thread
+
+
+def _refresh(thread: ThreadRecord, facts: ThreadFacts) -> None:
+    """Take over what may have been changed elsewhere. Turns that were run elsewhere, the journal takes over."""
+    thread.name, thread.git_info = facts.name, facts.git_info
 
 
 def _up_to(past: list[PastTurn], last: str | None, before: str | None) -> list[PastTurn]:

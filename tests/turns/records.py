@@ -9,9 +9,11 @@ from appserver.turns.state import ThreadRecord, TurnRecord
 from appserver.turns.threads import revived
 
 if TYPE_CHECKING:
-    from appserver.turns.store import ThreadStore
+    from appserver.turns.pages import Page, PageQuery, StoredItem
+    from appserver.turns.past import PastTurn
+    from appserver.turns.store import Kept, ThreadStore
     from protocol.item import AgentMessageItem
-    from protocol.turn import TurnStatus
+    from protocol.turn import ItemsView, TurnStatus
 
 FAKE = Provider("fake", "Fake", "http://fake.example/v1")
 
@@ -74,7 +76,28 @@ def added(store: ThreadStore, preview: str = "", *texts: str, **members: object)
 
 def loaded(store: ThreadStore, thread_id: str) -> ThreadRecord:
     """Load a thread as another process would."""
-    kept = store.kept(thread_id)
-    record = revived(kept.facts, kept.in_force, kept.usage, FAKE)
-    store.attach(record)
+    with store.reading(thread_id) as found:
+        kept = found.kept()
+        record = revived(kept.facts, kept.in_force, kept.usage, FAKE)
+        found.attach(record)
     return record
+
+
+def kept_of(store: ThreadStore, thread_id: str) -> Kept:
+    with store.reading(thread_id) as found:
+        return found.kept()
+
+
+def past_of(store: ThreadStore, thread_id: str) -> list[PastTurn]:
+    with store.reading(thread_id) as found:
+        return found.past()
+
+
+def turns_of(store: ThreadStore, thread_id: str, query: PageQuery, view: ItemsView = "notLoaded") -> Page[TurnRecord]:
+    with store.reading(thread_id) as found:
+        return found.turns(query, view)
+
+
+def items_of(store: ThreadStore, thread_id: str, query: PageQuery, turn_id: str | None = None) -> Page[StoredItem]:
+    with store.reading(thread_id) as found:
+        return found.items(query, turn_id)

@@ -15,37 +15,17 @@ from appserver.turns.migrations import MIGRATIONS, VERSION, migrate, version_of
 from appserver.turns.owners import DIRECTORY
 from appserver.turns.pages import PageQuery, ThreadQuery
 from appserver.turns.sqlite_store import SqliteThreads
-from tests.turns.records import added, begin, end, loaded, message, remembered, run, say, thread
+from tests.turns.records import added, begin, end, loaded, message, past_of, remembered, run, say, thread, turns_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
 OPENERS = 6
 
 
-@pytest.fixture
-def opened(tmp_path: Path) -> Iterator[Callable[[], SqliteThreads]]:
-    """Open the store once more, as another process would."""
-    stores: list[SqliteThreads] = []
-
-    def again() -> SqliteThreads:
-        stores.append(SqliteThreads(str(tmp_path / "home"), busy_seconds=0.05))
-        return stores[-1]
-
-    yield again
-    for store in stores:
-        store.close()
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Path:
-    (tmp_path / "home").mkdir()
-    return tmp_path / "home" / "threads.db"
-
-
 def statuses(store: SqliteThreads, thread_id: str) -> list[str]:
-    return [turn.status for turn in store.turns(thread_id, PageQuery(descending=False), with_items=False).rows]
+    return [turn.status for turn in turns_of(store, thread_id, PageQuery(descending=False)).rows]
 
 
 # Two processes on one home
@@ -82,7 +62,7 @@ def test_a_turn_of_a_process_that_died_is_found_as_interrupted(opened: Callable[
     turn = begin(record)
     say(record, turn, "one")
     died.close()  # what the system does for a process: its lock is gone, its turn is not
-    (found,) = other.past(record.id)
+    (found,) = past_of(other, record.id)
     assert found.turn.status == "interrupted"
     assert found.turn.completed_at is not None
     assert [entry.item for entry in found.entries] == [message("one")]

@@ -11,7 +11,21 @@ from appserver.turns.memory_store import MemoryThreads
 from appserver.turns.pages import PageQuery, ThreadQuery
 from appserver.turns.sqlite_store import SqliteThreads
 from appserver.turns.store import Changes
-from tests.turns.records import added, begin, end, loaded, message, remembered, run, say, thread
+from tests.turns.records import (
+    added,
+    begin,
+    end,
+    items_of,
+    kept_of,
+    loaded,
+    message,
+    past_of,
+    remembered,
+    run,
+    say,
+    thread,
+    turns_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,7 +72,7 @@ def test_overrides_and_usage_of_a_turn_are_kept(store: ThreadStore) -> None:
 def test_the_transcript_has_turns_and_items_in_order(store: ThreadStore) -> None:
     record = added(store, "Hello", "one", "two")
     second = run(record, "three")
-    past = store.past(record.id)
+    past = past_of(store, record.id)
     assert [[entry.item for entry in one.entries] for one in past] == [
         [message("one"), message("two")],
         [message("three")],
@@ -72,20 +86,20 @@ def test_how_a_turn_ended_is_kept(store: ThreadStore) -> None:
     turn = begin(record)
     turn.end("failed", {"message": "no", "codexErrorInfo": "other", "additionalDetails": None})
     record.stop()
-    (found,) = store.past(record.id)
+    (found,) = past_of(store, record.id)
     assert found.turn.viewed("notLoaded") == turn.viewed("notLoaded")
     assert found.turn.error == {"message": "no", "codexErrorInfo": "other", "additionalDetails": None}
 
 
 def test_a_thread_that_is_not_there_is_named_and_told_apart(store: ThreadStore) -> None:
     for ask in (
-        lambda: store.kept("gone"),
-        lambda: store.past("gone"),
-        lambda: store.turns("gone", PageQuery(), with_items=True),
-        lambda: store.items("gone", PageQuery()),
+        lambda: kept_of(store, "gone"),
+        lambda: past_of(store, "gone"),
+        lambda: turns_of(store, "gone", PageQuery(), "full"),
+        lambda: items_of(store, "gone", PageQuery()),
         lambda: store.change("gone", Changes(name="x")),
         lambda: store.delete("gone"),
-        lambda: store.kept("\ud800"),
+        lambda: kept_of(store, "\ud800"),
     ):
         with pytest.raises(RequestError, match="thread not found: ") as caught:
             ask()
@@ -96,7 +110,7 @@ def test_a_thread_without_a_turn_or_name_is_kept_and_not_listed(store: ThreadSto
     record = thread()
     store.add(record)
     assert listed(store) == []
-    assert store.kept(record.id).facts.id == record.id
+    assert kept_of(store, record.id).facts.id == record.id
     store.change(record.id, Changes(name="Named"))
     assert listed(store) == [record.id]
     store.change(record.id, Changes(name=""))
@@ -136,7 +150,7 @@ def test_archived_threads_are_a_list_of_their_own(store: ThreadStore) -> None:
     record = added(store)
     store.change(record.id, Changes(archived=True))
     assert (listed(store), listed(store, archived=True)) == ([], [record.id])
-    assert store.kept(record.id).facts.archived
+    assert kept_of(store, record.id).facts.archived
     store.change(record.id, Changes(archived=False))
     assert (listed(store), listed(store, archived=True)) == ([record.id], [])
 
@@ -146,40 +160,40 @@ def test_a_deleted_thread_leaves_nothing(store: ThreadStore) -> None:
     store.delete(record.id)
     assert listed(store) == []
     with pytest.raises(RequestError):
-        store.past(record.id)
+        past_of(store, record.id)
 
 
 def test_git_info_is_kept_and_taken_away(store: ThreadStore) -> None:
     record = added(store)
     store.change(record.id, Changes(git_info={"sha": "abc", "branch": None, "originUrl": None}))
-    assert store.kept(record.id).facts.git_info == {"sha": "abc", "branch": None, "originUrl": None}
+    assert kept_of(store, record.id).facts.git_info == {"sha": "abc", "branch": None, "originUrl": None}
     store.change(record.id, Changes(git_info={}))
-    assert store.kept(record.id).facts.git_info is None
+    assert kept_of(store, record.id).facts.git_info is None
 
 
 def test_turns_are_paged_both_ways(store: ThreadStore) -> None:
     record = thread()
     store.add(record)
     ids = [run(record, str(number)).id for number in range(5)]
-    page = store.turns(record.id, PageQuery(limit=2), with_items=True)
+    page = turns_of(store, record.id, PageQuery(limit=2), "full")
     assert [turn.id for turn in page.rows] == [ids[4], ids[3]]
     assert page.rows[0].items == [message("4")]
-    following = store.turns(record.id, PageQuery(limit=3, cursor=page.next), with_items=False)
+    following = turns_of(store, record.id, PageQuery(limit=3, cursor=page.next))
     assert ([turn.id for turn in following.rows], following.next) == ([ids[2], ids[1], ids[0]], None)
     assert following.rows[0].items == []
-    back = store.turns(record.id, PageQuery(cursor=following.back, descending=False), with_items=False)
+    back = turns_of(store, record.id, PageQuery(cursor=following.back, descending=False))
     assert [turn.id for turn in back.rows] == [ids[2], ids[3], ids[4]]
 
 
 def test_items_are_paged_over_turns_and_within_one(store: ThreadStore) -> None:
     record = added(store, "", "a", "b")
     second = run(record, "c", "d")
-    page = store.items(record.id, PageQuery(limit=3, descending=False))
+    page = items_of(store, record.id, PageQuery(limit=3, descending=False))
     assert [one.item for one in page.rows] == [message("a"), message("b"), message("c")]
     assert page.rows[2].turn_id == second.id
-    following = store.items(record.id, PageQuery(cursor=page.next, descending=False))
+    following = items_of(store, record.id, PageQuery(cursor=page.next, descending=False))
     assert ([one.item for one in following.rows], following.next) == ([message("d")], None)
-    of_one = store.items(record.id, PageQuery(descending=True), second.id)
+    of_one = items_of(store, record.id, PageQuery(descending=True), second.id)
     assert [one.item for one in of_one.rows] == [message("d"), message("c")]
 
 
@@ -190,7 +204,7 @@ def test_what_only_the_model_is_told_is_no_item(store: ThreadStore) -> None:
     record.keep(turn, None, remembered("hidden"))
     record.keep(turn, message("shown"), None)
     end(record, turn)
-    assert [one.item for one in store.items(record.id, PageQuery()).rows] == [message("shown")]
+    assert [one.item for one in items_of(store, record.id, PageQuery()).rows] == [message("shown")]
     assert loaded(store, record.id).history == [remembered("hidden")]
 
 
@@ -202,18 +216,18 @@ def test_a_summary_stands_for_all_that_was_said_before_it(store: ThreadStore) ->
     run(record, "more")
     assert record.history == [remembered("in short"), remembered("more")]
     assert loaded(store, record.id).history == record.history
-    assert len(store.items(record.id, PageQuery()).rows) == 4
+    assert len(items_of(store, record.id, PageQuery()).rows) == 4
 
 
 def test_a_fork_has_the_turns_it_was_given_and_goes_its_own_way(store: ThreadStore) -> None:
     source = added(store, "Hello", "one")
     fork = thread("Hello", forked_from=source.id)
-    store.add(fork, store.past(source.id))
+    store.add(fork, past_of(store, source.id))
     assert fork.history == source.history
     run(fork, "two")
-    assert len(store.past(fork.id)) == 2
-    assert len(store.past(source.id)) == 1
-    assert store.kept(fork.id).facts.forked_from == source.id
+    assert len(past_of(store, fork.id)) == 2
+    assert len(past_of(store, source.id)) == 1
+    assert kept_of(store, fork.id).facts.forked_from == source.id
     assert set(listed(store)) == {source.id, fork.id}
 
 
@@ -239,7 +253,7 @@ def test_a_cursor_that_is_not_ours_is_refused(store: ThreadStore, cursor: str) -
 def test_text_that_no_database_takes_is_kept(store: ThreadStore) -> None:
     odd = "half \ud800 a pair\x00"
     record = added(store, odd, odd, cwd=odd)
-    assert store.kept(record.id).facts.preview == odd
+    assert kept_of(store, record.id).facts.preview == odd
     assert listed(store, cwds=(odd,)) == [record.id]
     assert listed(store, search="\ud800") == [record.id]
-    assert [one.item for one in store.items(record.id, PageQuery()).rows] == [message(odd)]
+    assert [one.item for one in items_of(store, record.id, PageQuery()).rows] == [message(odd)]

@@ -1,0 +1,124 @@
+"""Reads one thread from threads.db within one read transaction (`store.ThreadReader`).
+
+Writes nothing, not even that a turn was cut off: whether the process of a running turn lives is asked once, when the
+reading begins.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import groupby
+from typing import TYPE_CHECKING, NamedTuple
+
+from appserver.turns.past import PastTurn
+from appserver.turns.rows import ENTRY_COLUMNS, THREAD_COLUMNS, TURN_COLUMNS, entry_in, facts_in, loads, turn_in
+from appserver.turns.sqlite_journal import SqliteJournal, load_history
+from appserver.turns.sqlite_pages import read_items, read_turns
+from appserver.turns.store import Kept, not_found, plain
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterator
+
+    from appserver.turns.database import Database
+    from appserver.turns.owners import Owners
+    from appserver.turns.pages import Page, PageQuery, StoredItem
+    from appserver.turns.state import ThreadRecord, TurnRecord
+    from protocol.turn import ItemsView
+
+_FIND = (
+    "SELECT key, touched, (SELECT group_concat(owner) FROM turns WHERE thread = threads.key AND owner IS NOT NULL)"
+    " FROM threads WHERE id = ?"
+)
+
+
+class _Found(NamedTuple):
+    key: int
+    touched: int
+    dead: frozenset[str]
+    """Owners of its turns that do not live any more."""
+
+
+class SqliteReader:
+    """One thread, as of the beginning of a read transaction."""
+
+    def __init__(self, database: Database, owners: Owners, connection: sqlite3.Connection, found: _Found) -> None:
+        self._database = database
+        self._owners = owners
+        self._connection = connection
+        self._found = found
+
+    def kept(self) -> Kept:
+        """Return what there is of the thread beside its transcript."""
+        usage, in_force, *facts = self._connection.execute(
+            f"SELECT usage, in_force, {THREAD_COLUMNS} FROM threads"
+            " JOIN thread_settings ON thread_settings.thread = key WHERE key = ?",
+            (self._found.key,),
+        ).fetchone()
+        return Kept(facts_in(tuple(facts)), loads(in_force), loads(usage))
+
+    def past(self) -> list[PastTurn]:
+        """Return the whole transcript."""
+        of_thread = (self._found.key,)
+        rows = self._connection.execute(
+            f"SELECT key, owner, {TURN_COLUMNS} FROM turns WHERE thread = ? ORDER BY key", of_thread
+        )
+        past = {key: PastTurn(self._turn(key, owner, tuple(row))) for key, owner, *row in rows.fetchall()}
+        entries = self._connection.execute(
+            f"SELECT turn, {ENTRY_COLUMNS} FROM items WHERE thread = ? ORDER BY turn, key", of_thread
+        )
+        for turn, group in groupby(entries, key=lambda row: row[0]):
+            past[turn].entries = [entry_in(row[1:]) for row in group]
+        for one in past.values():
+            one.turn.items = [entry.item for entry in one.entries if entry.item is not None]
+        return list(past.values())
+
+    def turns(self, query: PageQuery, view: ItemsView = "notLoaded") -> Page[TurnRecord]:
+        """Return a page of turns, each with the items that a view shows at least. Raises InvalidParams."""
+        return read_turns(self._connection, self._found.key, query, view, self._turn)
+
+    def items(self, query: PageQuery, turn_id: str | None = None) -> Page[StoredItem]:
+        """Return a page of items, of one turn or of all. Raises InvalidParams."""
+        return read_items(self._connection, self._found.key, query, turn_id)
+
+    def attach(self, thread: ThreadRecord) -> None:
+        """Give a record that was made of `kept` its history, and write down what happens in it from now on."""
+        key, touched, _ = self._found
+        thread.history = load_history(self._connection, key)
+        thread.journal = SqliteJournal(self._database, self._owners, thread, key, touched)
+
+    def _turn(self, key: int, owner: str | None, row: tuple[object, ...]) -> TurnRecord:
+        """Read a turn; one that was cut off ended no later than its last item, as far as anybody was told."""
+        turn, owed = turn_in(row), self._database.owed.get(key)
+        if owed is not None:
+            return replace(owed.turn, items=[])
+        if owner in self._found.dead:
+            last = "SELECT max(completed_at) FROM items WHERE thread = ? AND turn = ?"
+            (at,) = self._connection.execute(last, (self._found.key, key)).fetchone()
+            turn.status, turn.completed_at = "interrupted", at or turn.started_at
+        return turn
+
+
+@contextmanager
+def reading(database: Database, owners: Owners, thread_id: str) -> Iterator[SqliteReader]:
+    """Begin to read a thread. Raises RequestError if it is not there, ThreadStoreError."""
+    with database.reading() as connection:
+        found = _find(connection, owners, thread_id)
+        if not found.dead:
+            yield SqliteReader(database, owners, connection, found)
+            return
+    # A process may have ended its turn after this transaction began, and itself before it was asked for. Of those that
+    # are dead by now, everything that they wrote is in the next one.
+    with database.reading() as connection:
+        yield SqliteReader(database, owners, connection, _find(connection, owners, thread_id, found.dead))
+
+
+def _find(connection: sqlite3.Connection, owners: Owners, thread_id: str, dead: frozenset[str] | None = None) -> _Found:
+    row = connection.execute(_FIND, (plain(thread_id),)).fetchone()
+    if row is None:
+        raise not_found(thread_id)
+    key, touched, running = row
+    if dead is None:
+        dead = frozenset(owner for owner in (running or "").split(",") if owner and not owners.alive(owner))
+    return _Found(key, touched, dead)
