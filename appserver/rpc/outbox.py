@@ -2,14 +2,15 @@
 
 `send` never waits, so that a plain function can answer. Whoever produces much awaits `room` between its bursts: a
 streaming turn, and the read loop for the sake of the answers it causes. A parent that falls behind gets the deltas of
-one item joined to longer ones; nothing is left out, and nothing changes its place.
+one item joined to longer ones, of any number of items side by side. Nothing is left out. A delta is joined to an
+earlier one only across what cannot matter to its item: messages that name another thread, and deltas of other items.
 """
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any
 
 from appserver.rpc.codec import encode, encode_response
 
@@ -42,6 +43,9 @@ WRITE_BYTES = 256 * 1024
 """What one write takes, or one line if that is longer: joining all that waits would double it for the time of the
 write."""
 
+ENVELOPE_BYTES = 200
+"""About what a delta's line takes beside its text."""
+
 
 class Outbox:
     """The outgoing side of a connection."""
@@ -52,19 +56,21 @@ class Outbox:
         """When the parent last took something, or something first waited for it."""
         self.with_version = False
         """Whether messages carry `jsonrpc: "2.0"`: as the parent's first message does."""
-        self._lines: deque[bytes] = deque()
+        self._lines: deque[bytes | _Growing] = deque()
+        self._growing: dict[object, dict[object, _Growing]] = {}
+        """Thread -> item -> the line in the queue that the item's next delta may be joined to."""
+        self._unfinished = 0
+        """How many lines of the queue are joined deltas, not encoded yet."""
         self._size = 0
-        """About how many bytes are unsent: lines, what is growing, and what is being written."""
+        """About how many bytes are unsent: lines, and what is being written."""
         self._in_writing = 0
-        self._growing: _Growing | None = None
-        """The last message, while it may still be joined with the next one. Comes after all lines."""
         self._closed = False
         self._filled: Event | None = None
         self._drained: Event | None = None
 
     def send(self, message: Message) -> None:
         """Queue a message. Once the queue has ended, or if it cannot be encoded, it is dropped (`codec.encode`)."""
-        if self._closed or ((self._size > JOIN_BYTES or self._growing is not None) and self._joined(message)):
+        if self._closed or ((self._size > JOIN_BYTES or self._growing) and self._joined(message)):
             return
         line = encode(self._versioned(message))
         if line is not None:
@@ -76,20 +82,18 @@ class Outbox:
 
     def send_batch(self, responses: list[bytes]) -> None:
         """Queue encoded responses as one array."""
+        self._growing.clear()
         if not self._closed:
-            self._settle()
             self._append(b"[" + b",".join(responses) + b"]\n")
 
     def take(self) -> bytes:
         """Return the next bytes to write, and forget them; empty: there are none. What was taken before is written."""
         self._note_written()
-        if not self._lines:
-            self._settle()
-        if self._size <= WRITE_BYTES:
-            data = b"".join(self._lines)
-            self._lines.clear()
-        else:
+        if self._size > WRITE_BYTES or self._unfinished:
             data = self._some_lines()
+        else:
+            data = b"".join(self._lines)  # type: ignore[arg-type]  # all are bytes, as none is unfinished
+            self._lines.clear()
         self._in_writing = len(data)
         self._since = self._clock()
         return data
@@ -99,7 +103,8 @@ class Outbox:
         self._closed = True
         if discard:
             self._lines.clear()
-            self._growing, self._size, self._in_writing = None, 0, 0
+            self._growing.clear()
+            self._unfinished = self._size = self._in_writing = 0
             self._wake()
         if self._filled is not None:
             self._filled.set()
@@ -145,76 +150,102 @@ class Outbox:
             self._filled.set()
 
     def _joined(self, message: Message) -> bool:
-        """Join a delta to the one that is growing, or let it be the one that grows. False: it is not to be joined."""
-        if not _is_delta(message) or not self._parent_lags():
-            self._settle()
+        """Join a delta to what its item has in the queue, or begin with it. False: the message is sent as it is."""
+        params = _params_of_delta(message)
+        if params is None or not self._parent_lags():
+            self._end_growth(message)
             return False
-        if self._growing is None or not self._growing.takes(message):
-            self._settle()
-            self._growing = _Growing(message)
-            self._size += self._growing.size
+        items = self._growing.setdefault(params["threadId"], {})
+        growing = items.get(params["itemId"])
+        if growing is not None and growing.takes(message):
+            growing.add(params["delta"])
+            self._size += len(params["delta"])
         else:
-            self._size += self._growing.add(message)
+            # Also where only another kind of delta is growing: what comes next of the item must not pass this one.
+            items[params["itemId"]] = growing = _Growing(message)
+            self._lines.append(growing)
+            self._unfinished += 1
+            self._size += growing.size
         return True
+
+    def _end_growth(self, message: Message) -> None:
+        """See to it that no later delta passes this message which may have to follow it: one of the same thread.
+
+        A message that names no thread, such as a response, could be about any.
+        """
+        params = message.get("params")
+        thread_id = params.get("threadId") if isinstance(params, dict) else None
+        if isinstance(thread_id, str):
+            self._growing.pop(thread_id, None)
+        else:
+            self._growing.clear()
 
     def _parent_lags(self) -> bool:
         waits = self._clock() - self._since
         return self._size > FLOOD_BYTES or (self._size > JOIN_BYTES and waits > STALL_SECONDS)
 
-    def _settle(self) -> None:
-        """Make a line of what has been growing."""
-        if self._growing is not None:
-            growing, self._growing = self._growing, None
-            self._size -= growing.size
-            line = encode(self._versioned(growing.message()))
-            if line is not None:
-                self._append(line + b"\n")
-
     def _some_lines(self) -> bytes:
-        lines = [self._lines.popleft()]
-        size = len(lines[0])
-        while self._lines and size + len(self._lines[0]) <= WRITE_BYTES:
-            lines.append(self._lines.popleft())
-            size += len(lines[-1])
+        lines: list[bytes] = []
+        size = 0
+        while self._lines:
+            line = self._first_line()
+            size += len(line)
+            if lines and size > WRITE_BYTES:
+                break
+            lines.append(line)
+            self._lines.popleft()
         return b"".join(lines)
+
+    def _first_line(self) -> bytes:
+        """Return the first line of the queue. Nothing is joined to it any more: it is about to be taken."""
+        first = self._lines[0]
+        if isinstance(first, bytes):
+            return first
+        line = encode(self._versioned(first.finish()))
+        self._lines[0] = line = b"" if line is None else line + b"\n"
+        self._size += len(line) - first.size
+        self._unfinished -= 1
+        return line
 
     def _versioned(self, message: Message) -> Message:
         return {"jsonrpc": "2.0", **message} if self.with_version else message
 
 
 class _Growing:
-    """A delta that waits, and those that have been joined to it."""
+    """A delta in the queue, and those that have been joined to it."""
 
     def __init__(self, first: Message) -> None:
         self._first = first
         self._pieces: list[str] = [first["params"]["delta"]]
-        self.size = len(self._pieces[0])
+        self._finished = False
+        self.size = len(self._pieces[0]) + ENVELOPE_BYTES
         """About how many bytes it adds to the queue."""
 
     def takes(self, message: Message) -> bool:
         """Whether a delta continues this one: of the same kind, for the same place."""
         mine, other = self._first["params"], message["params"]
         return bool(
-            message["method"] == self._first["method"]
+            not self._finished
+            and message["method"] == self._first["method"]
             and mine.keys() == other.keys()
             and all(name == "delta" or mine[name] == other[name] for name in mine)
         )
 
-    def add(self, message: Message) -> int:
-        """Join a delta to this one. Returns what it adds to the size."""
-        piece: str = message["params"]["delta"]
+    def add(self, piece: str) -> None:
+        """Join a delta's text to this one."""
         self._pieces.append(piece)
         self.size += len(piece)
-        return len(piece)
 
-    def message(self) -> Message:
-        """Return them as one."""
+    def finish(self) -> Message:
+        """Return them as one. No further one is taken."""
+        self._finished = True
         return {**self._first, "params": {**self._first["params"], "delta": "".join(self._pieces)}}
 
 
-def _is_delta(message: Message) -> TypeGuard[dict[str, Any]]:
-    """Whether a message is a notification that adds text to what an earlier one began."""
-    if "id" in message:
-        return False
+def _params_of_delta(message: Message) -> dict[str, Any] | None:
+    """Return the params of a notification that adds text to an item of a thread; None: it is something else."""
     params = message.get("params")
-    return isinstance(params, dict) and isinstance(params.get("delta"), str)
+    if "id" in message or not isinstance(params, dict):
+        return None
+    told = params.get("delta"), params.get("threadId"), params.get("itemId")
+    return params if all(isinstance(one, str) for one in told) else None

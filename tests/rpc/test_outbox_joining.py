@@ -7,6 +7,8 @@ from typing import Any
 
 import anyio
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from appserver.rpc import outbox as outboxes
 from appserver.rpc.outbox import Outbox
@@ -24,8 +26,10 @@ class Clock:
         return self.now
 
 
-def delta(text: str, item: str = "m", method: str = "item/agentMessage/delta", **more: object) -> dict[str, Any]:
-    return {"method": method, "params": {"itemId": item, "delta": text, **more}}
+def delta(
+    text: str, item: str = "m", thread: str = "t", method: str = "item/agentMessage/delta", **more: object
+) -> dict[str, Any]:
+    return {"method": method, "params": {"threadId": thread, "itemId": item, "delta": text, **more}}
 
 
 def filler() -> dict[str, Any]:
@@ -88,9 +92,9 @@ def test_deltas_are_joined_at_once_when_very_much_waits() -> None:
 
 @pytest.mark.parametrize(
     "other",
-    [delta("b", item="n"), delta("b", method="item/reasoning/textDelta"), delta("b", contentIndex=1)],
+    [delta("b", method="item/reasoning/textDelta"), delta("b", contentIndex=1)],
 )
-def test_only_deltas_of_the_same_place_are_joined(other: dict[str, Any]) -> None:
+def test_a_delta_does_not_pass_one_of_the_same_item_but_for_another_part_of_it(other: dict[str, Any]) -> None:
     outbox = stalled()
     outbox.send(delta("a"))
     outbox.send(other)
@@ -120,9 +124,9 @@ def test_joining_ends_when_the_parent_reads_again() -> None:
     before = outbox.take()
     outbox.send(delta("c"))
     outbox.send(delta("d"))
-    after = taken(outbox)
-    assert b"filler" in before
-    assert deltas(after) == ["ab", "c", "d"]
+    after = outbox.take()
+    assert deltas([json.loads(line) for line in before.splitlines()][1:]) == ["ab"]
+    assert deltas([json.loads(line) for line in after.splitlines()]) == ["c", "d"]
 
 
 def test_joined_deltas_carry_the_version_that_the_connection_wants() -> None:
@@ -194,3 +198,123 @@ async def test_the_writer_is_woken_by_a_message() -> None:
             await anyio.wait_all_tasks_blocked()
             outbox.send({"id": 1})
     assert taken(outbox) == [{"id": 1}]
+
+
+def test_interleaved_streams_grow_side_by_side() -> None:
+    outbox = stalled()
+    for number in range(500):
+        outbox.send(delta(f"{number} ", item="m", thread="one"))
+        outbox.send(delta(f"{number} ", item="n", thread="one"))
+        outbox.send(delta(f"{number} ", item="m", thread="two"))
+    found = taken(outbox)[1:]
+    whole = "".join(f"{number} " for number in range(500))
+    assert [(one["params"]["threadId"], one["params"]["itemId"], one["params"]["delta"]) for one in found] == [
+        ("one", "m", whole),
+        ("one", "n", whole),
+        ("two", "m", whole),
+    ]
+
+
+def test_what_happens_in_one_thread_ends_no_growth_in_another() -> None:
+    outbox = stalled()
+    outbox.send(delta("a", thread="one"))
+    outbox.send(delta("x", thread="two"))
+    outbox.send({"method": "item/started", "params": {"threadId": "two", "item": {"id": "n"}}})
+    outbox.send(delta("b", thread="one"))
+    outbox.send(delta("y", thread="two"))
+    assert deltas(taken(outbox)) == ["ab", "x", "y"]
+
+
+def test_what_is_being_written_does_not_grow_any_more() -> None:
+    outbox = stalled()
+    outbox.send(delta("a"))
+    while b"delta" not in outbox.take():
+        pass
+    outbox.send({"method": "filler", "params": {"threadId": "another", "text": "x" * outboxes.FLOOD_BYTES}})
+    outbox.send(delta("b"))
+    assert deltas(taken(outbox)) == ["b"]
+
+
+def test_a_batch_of_answers_is_passed_by_no_delta() -> None:
+    outbox = stalled()
+    outbox.send(delta("a"))
+    outbox.send_batch([outbox.encoded({"id": 1, "result": {}})])
+    outbox.send(delta("b"))
+    assert taken(outbox)[1:] == [delta("a"), [{"id": 1, "result": {}}], delta("b")]
+
+
+THREADS = ("one", "two")
+ITEMS = ("m", "n")
+MESSAGES = st.one_of(
+    st.builds(
+        delta,
+        st.text(max_size=3),
+        st.sampled_from(ITEMS),
+        st.sampled_from(THREADS),
+        st.sampled_from(["item/agentMessage/delta", "item/reasoning/textDelta"]),
+        contentIndex=st.integers(0, 1),
+    ),
+    st.builds(
+        lambda thread, item, method: {"method": method, "params": {"threadId": thread, "itemId": item}},
+        st.sampled_from(THREADS),
+        st.sampled_from(ITEMS),
+        st.sampled_from(["item/started", "item/completed", "item/reasoning/summaryPartAdded"]),
+    ),
+    st.sampled_from(THREADS).map(lambda thread: {"method": "turn/completed", "params": {"threadId": thread}}),
+    st.sampled_from(THREADS).map(lambda thread: {"id": 7, "method": "item/tool/call", "params": {"threadId": thread}}),
+    st.integers(0, 9).map(lambda number: {"id": number, "result": {}}),
+    st.just({"method": "account/updated", "params": {}}),
+)
+STEPS = st.lists(MESSAGES | MESSAGES | MESSAGES | st.sampled_from(["take", "wait", "fill"]), min_size=20, max_size=60)
+
+
+@given(STEPS)
+def test_whatever_is_interleaved_each_thread_is_told_the_same_in_the_same_order(steps: list[Any]) -> None:
+    clock = Clock()
+    outbox = Outbox(clock)
+    steps = ["fill", "wait", *steps]
+    sent: list[Any] = []
+    received: list[Any] = []
+
+    def send(message: Any) -> None:  # noqa: ANN401 - a message
+        sent.append(message)
+        outbox.send(message)
+
+    for step in steps:
+        match step:
+            case "take":
+                received += map(json.loads, outbox.take().splitlines())
+            case "wait":
+                clock.now += outboxes.STALL_SECONDS + 0.1
+            case "fill":
+                send({"method": "filler", "params": {"threadId": "another", "text": "x" * outboxes.JOIN_BYTES}})
+            case message:
+                send(message)
+    received += taken(outbox)
+
+    assert [one for one in received if not is_delta(one)] == [one for one in sent if not is_delta(one)]
+    for thread in THREADS:
+        for item in ITEMS:
+            assert story(received, thread, item) == story(sent, thread, item)
+
+
+def is_delta(message: Any) -> bool:  # noqa: ANN401 - a message
+    return "delta" in message.get("params", {})
+
+
+def story(messages: list[Any], thread: str, item: str) -> list[Any]:
+    """All that could concern an item, in order: its deltas, those in a row for the same place as one, and the rest.
+
+    That is what names its thread, but for deltas of other items, and what names no thread.
+    """
+    told: list[Any] = []
+    for message in messages:
+        params = message.get("params", {})
+        if params.get("threadId", thread) != thread or (is_delta(message) and params["itemId"] != item):
+            continue
+        place = (message["method"], params["contentIndex"]) if is_delta(message) else None
+        if place is not None and told and told[-1][0] == place:
+            told[-1][1] += params["delta"]
+        else:
+            told.append([place, params["delta"] if place else message])
+    return told
