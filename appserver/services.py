@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from appserver.auth.store import CredentialStore
     from appserver.backend import Authority, Backend
     from appserver.http import Http
+    from appserver.llm.account_api import AccountApi
     from appserver.llm.client import ModelClient
     from appserver.session import Session
     from appserver.settings import Provider, Settings
@@ -205,6 +206,13 @@ class Services:
         from appserver.llm.client import ModelClient
 
         return ModelClient(self.http, self.settings, self.session)
+
+    @cached_property
+    def account_api(self) -> AccountApi:
+        """Requests to the backend about the account."""
+        from appserver.llm.account_api import AccountApi
+
+        return AccountApi(self.http, self.settings, self.session)
 
     @cached_property
     def authority(self) -> Authority:

@@ -1,6 +1,6 @@
-"""Signing in and out, what the account is, its rate limits, and the refresh request to the parent."""
+"""Signing in and out, what the account is, and the refresh request to the parent."""
 
-from typing import Annotated, Any, Literal, NotRequired
+from typing import Annotated, Literal, NotRequired
 
 from typing_extensions import TypedDict
 
@@ -191,49 +191,6 @@ class GetAuthStatusResult(TypedDict):
     authMethod: AuthMode | None
     authToken: str | None
     requiresOpenaiAuth: bool | None
-
-
-class RateLimitWindow(TypedDict):
-    """usedPercent of a window of windowDurationMins minutes that resets at resetsAt (Unix seconds)."""
-
-    usedPercent: int
-    windowDurationMins: int | None
-    resetsAt: int | None
-
-
-class CreditsSnapshot(TypedDict):
-    """Credits beyond the plan; the balance is a decimal in a string."""
-
-    hasCredits: bool
-    unlimited: bool
-    balance: str | None
-
-
-class RateLimitSnapshot(TypedDict):
-    """How much of its limits the account has used."""
-
-    limitId: str | None
-    limitName: str | None
-    primary: RateLimitWindow | None
-    secondary: RateLimitWindow | None
-    credits: CreditsSnapshot | None
-    planType: str | None
-    rateLimitReachedType: str | None
-
-
-class RateLimitsReadResult(TypedDict):
-    """Result of `account/rateLimits/read`."""
-
-    rateLimits: RateLimitSnapshot
-    rateLimitsByLimitId: dict[str, RateLimitSnapshot]
-    rateLimitResetCredits: dict[str, Any] | None
-    accountId: str | None
-
-
-class RateLimitsUpdatedNotification(TypedDict):
-    """The limits as the backend's latest answer told them."""
-
-    rateLimits: RateLimitSnapshot
 
 
 class AuthTokensRefreshParams(TypedDict):

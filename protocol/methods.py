@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from protocol import absent, account, handshake, item, model, thread, thread_life, thread_list, tool, turn
+from protocol import absent, account, handshake, item, model, thread, thread_life, thread_list, tool, turn, usage
 
 
 class Method(NamedTuple):
@@ -20,7 +20,8 @@ CLIENT_REQUESTS: dict[str, Method] = {
     "account/login/start": Method(account.LoginParams, account.LoginResult),
     "account/login/cancel": Method(account.LoginCancelParams, account.LoginCancelResult),
     "account/logout": Method(account.LogoutParams, account.LogoutResult),
-    "account/rateLimits/read": Method(None, account.RateLimitsReadResult),
+    "account/rateLimits/read": Method(usage.RateLimitsReadParams, usage.RateLimitsReadResult),
+    "account/usage/read": Method(usage.UsageReadParams, usage.UsageReadResult),
     "getAuthStatus": Method(account.GetAuthStatusParams, account.GetAuthStatusResult),
     "model/list": Method(model.ModelListParams, model.ModelListResult),
     "thread/start": Method(thread.ThreadStartParams, thread.ThreadStartResult),
@@ -67,7 +68,7 @@ SERVER_REQUESTS: dict[str, Method] = {
 
 SERVER_NOTIFICATIONS: dict[str, Any] = {
     "account/login/completed": account.LoginCompletedNotification,
-    "account/rateLimits/updated": account.RateLimitsUpdatedNotification,
+    "account/rateLimits/updated": usage.RateLimitsUpdatedNotification,
     "account/updated": account.AccountUpdatedNotification,
     "error": turn.ErrorNotification,
     "item/agentMessage/delta": item.AgentMessageDeltaNotification,

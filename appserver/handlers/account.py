@@ -1,4 +1,4 @@
-"""account/* and the older getAuthStatus."""
+"""Who is signed in, signing in and out: account/read, account/login/*, account/logout and the older getAuthStatus."""
 
 from __future__ import annotations
 
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
         LoginParams,
         LogoutParams,
         LogoutResult,
-        RateLimitsReadResult,
     )
 
 EXTERNAL_IS_ACTIVE = (
@@ -84,27 +83,6 @@ def logout(services: Services, params: LogoutParams) -> Reply:
     services.sign_out(revoke=params.get("scope") != "local")
     result: LogoutResult = {}
     return Reply(result, then=services.tell_account)
-
-
-async def rate_limits_read(services: Services, _: object) -> RateLimitsReadResult:
-    """Ask the backend how much of the account's limits is used."""
-    from appserver.llm.authorized import authorized
-    from appserver.llm.limits import limits_in_usage
-
-    held = services.auth.current()
-    if held is None:
-        raise RequestError("codex account authentication required to read rate limits")
-    if isinstance(held.credential, ApiKey):
-        raise RequestError("chatgpt authentication required to read rate limits")
-    usage = await authorized(services.authority, services.model.usage)
-    plan = usage.get("plan_type")
-    limits = limits_in_usage(usage, plan_type(plan if isinstance(plan, str) else None))
-    return {
-        "rateLimits": limits,
-        "rateLimitsByLimitId": {limits["limitId"] or "": limits},
-        "rateLimitResetCredits": None,
-        "accountId": held.credential.account_id,
-    }
 
 
 def _login_with_api_key(services: Services, params: ApiKeyLogin) -> Reply:

@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from appserver.errors import BackendError
 from appserver.http import CONNECT_TIMEOUT, read_error, write_timeout
 from appserver.http_failure import HttpFailure, translated
 from appserver.llm.events import decode_event, failure_of_answer, not_connected, stream_cut
-from appserver.llm.headers import identity, request_headers
+from appserver.llm.headers import request_headers
 from appserver.llm.retry import told_wait
 from appserver.llm.sse import EventStreamParser, EventTooLong
 from appserver.settings import DEFAULT_API_BASE_URL
@@ -24,14 +23,12 @@ from appserver.settings import DEFAULT_API_BASE_URL
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
+    from appserver.errors import BackendError
     from appserver.http import Http
     from appserver.llm.authorized import Access
     from appserver.llm.events import Event
     from appserver.session import Session
     from appserver.settings import Provider, Settings
-
-USAGE_SECONDS = 30.0
-"""For the usage endpoint, request and answer: a client shows it beside the conversation, and asks again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +78,7 @@ class EventStream:
 
 
 class ModelClient:
-    """Sends requests to a provider's Responses API, and to the usage endpoint."""
+    """Sends requests to a provider's Responses API."""
 
     def __init__(self, http: Http, settings: Settings, session: Session) -> None:
         self._http = http
@@ -103,24 +100,6 @@ class ModelClient:
         if response.status_code != httpx.codes.OK:
             raise await _failure(response)
         return EventStream(response, url)
-
-    async def usage(self, access: Access) -> dict[str, Any]:
-        """Ask the usage endpoint. Raises BackendError, Unauthorized on 401."""
-        url = f"{self._settings.chatgpt_base_url}/wham/usage"
-        try:
-            answer = await self._http.ask(
-                url,
-                lambda client: client.build_request("GET", url, headers=identity(access, self._session)),
-                USAGE_SECONDS,
-            )
-        except HttpFailure as exc:
-            raise not_connected(str(exc), retryable=exc.transient) from None
-        if answer.status != httpx.codes.OK:
-            raise failure_of_answer(answer.status, answer.body)
-        usage = answer.json()
-        if not isinstance(usage, dict):
-            raise BackendError("The usage endpoint answered with something else")
-        return usage
 
     def _outgoing(
         self, client: httpx.AsyncClient, url: str, request: ModelRequest, access: Access | None

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 RESPONSE_ROOTS: Final = ("/v1", "/backend-api/codex")  # of an API key, and of ChatGPT tokens
 USAGE_PATHS: Final = ("/backend-api/wham/usage", "/wham/usage", "/api/codex/usage")
+PROFILE_PATH: Final = "/backend-api/wham/profiles/me"
+RESET_CREDITS_PATH: Final = "/backend-api/wham/rate-limit-reset-credits"
+THREAD_USAGE_PATH: Final = "/backend-api/wham/usage/thread_usage/query"
 
 DEFAULT_HEADERS: Final = {
     "x-codex-primary-used-percent": "12.5",
@@ -41,8 +44,16 @@ def default_usage() -> dict[str, Any]:
     """Build the body of GET wham/usage that the backend starts with."""
     primary = {"used_percent": 42, "limit_window_seconds": 18_000, "reset_at": 1_893_456_000}
     secondary = {"used_percent": 5, "limit_window_seconds": 604_800, "reset_at": 1_893_888_000}
-    windows = {"primary_window": primary, "secondary_window": secondary}
+    soon = {"reset_after_seconds": 60}
+    windows = {"primary_window": {**primary, **soon}, "secondary_window": {**secondary, **soon}}
     return {"plan_type": "pro", "rate_limit": {"allowed": True, "limit_reached": False, **windows}}
+
+
+def default_profile() -> dict[str, Any]:
+    """Build the body of GET wham/profiles/me that the backend starts with."""
+    days = [{"start_date": "2026-01-01", "tokens": 1000}, {"start_date": "2026-01-02", "tokens": 234}]
+    streaks = {"current_streak_days": 2, "longest_streak_days": 7, "longest_running_turn_sec": 90}
+    return {"stats": {"lifetime_tokens": 1234, "peak_daily_tokens": 1000, **streaks, "daily_usage_buckets": days}}
 
 
 def echo(request: RecordedRequest) -> Reply:
@@ -54,15 +65,19 @@ def echo(request: RecordedRequest) -> Reply:
 class ModelApi(FaultyService):
     """The scriptable model.
 
-    `headers` go with every stream (rate limits); `usage` and `models` are the JSON of their endpoints;
-    `default` makes the reply when the script has run out. All may be replaced at any time. A request that
-    is refused for its token, or takes an injected fault, leaves the script untouched.
+    `headers` go with every stream (rate limits); `usage`, `profile`, `reset_credits` and `models` are the JSON of
+    their endpoints; `thread_usage` is what the backend knows of threads, by their ids; `default` makes the reply
+    when the script has run out. All may be replaced at any time. A request that is refused for its token, or takes
+    an injected fault, leaves the script untouched.
     """
 
     def __init__(self, ledger: TokenLedger) -> None:
         super().__init__()
         self.headers: dict[str, str] = dict(DEFAULT_HEADERS)
         self.usage: dict[str, Any] = default_usage()
+        self.profile: dict[str, Any] = default_profile()
+        self.reset_credits: dict[str, Any] = {"available_count": 0, "credits": []}
+        self.thread_usage: dict[str, dict[str, Any]] = {}
         self.models: dict[str, Any] = {"models": []}
         self.default: Callable[[RecordedRequest], Reply] = echo
         self._ledger = ledger
@@ -88,13 +103,28 @@ class ModelApi(FaultyService):
         for root in RESPONSE_ROOTS:
             table["POST", f"{root}/responses"] = self._create_response
             table["GET", f"{root}/models"] = self._get_models
-        return table | {("GET", path): self._get_usage for path in USAGE_PATHS}
+        table |= {("GET", path): self._get_usage for path in USAGE_PATHS}
+        table["GET", PROFILE_PATH] = self._get_profile
+        table["GET", RESET_CREDITS_PATH] = self._get_reset_credits
+        table["POST", THREAD_USAGE_PATH] = self._query_thread_usage
+        return table
 
     async def _get_models(self, request: RecordedRequest) -> Response:
         return self._refusal(request) or respond(self.models)
 
     async def _get_usage(self, request: RecordedRequest) -> Response:
         return self._refusal(request) or respond(self.usage)
+
+    async def _get_profile(self, request: RecordedRequest) -> Response:
+        return self._refusal(request) or respond(self.profile)
+
+    async def _get_reset_credits(self, request: RecordedRequest) -> Response:
+        return self._refusal(request) or respond(self.reset_credits)
+
+    async def _query_thread_usage(self, request: RecordedRequest) -> Response:
+        wanted = request.params().get("thread_ids", [])
+        known = [{"thread_id": one, **self.thread_usage[one]} for one in wanted if one in self.thread_usage]
+        return self._refusal(request) or respond({"threads": known})
 
     async def _create_response(self, request: RecordedRequest) -> Response:
         if refusal := self._refusal(request):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 LIMITS, USAGE_PATH = "account/rateLimits/read", "/backend-api/wham/usage"
+RESET_CREDITS_PATH = "/backend-api/wham/rate-limit-reset-credits"
 REFRESH = "account/chatgptAuthTokens/refresh"
 SNAPSHOT = {
     "limitId": "codex",
@@ -24,6 +25,8 @@ SNAPSHOT = {
     "primary": {"usedPercent": 42, "windowDurationMins": 300, "resetsAt": 1_893_456_000},
     "secondary": {"usedPercent": 5, "windowDurationMins": 10_080, "resetsAt": 1_893_888_000},
     "credits": None,
+    "individualLimit": None,
+    "spendControlReached": None,
     "planType": "pro",
     "rateLimitReachedType": None,
 }
@@ -50,6 +53,8 @@ async def test_the_limits_are_told_as_the_reference_tells_them(server: ServerFac
             "rateLimits": SNAPSHOT,
             "rateLimitsByLimitId": {"codex": SNAPSHOT},
             "rateLimitResetCredits": None,
+            "ordinaryUsageAllowed": True,
+            "rateLimitUpsell": None,
             "accountId": "org-1",
         }
     [request] = backend.requests.to(USAGE_PATH)
@@ -116,3 +121,41 @@ async def test_an_answer_that_makes_no_sense_does_not_break_the_connection(
         await peer.login_with_tokens(backend.grant().access_token)
         await peer.call(LIMITS)
         assert (await peer.result(LIMITS))["rateLimits"] == SNAPSHOT
+
+
+async def test_reset_credits_are_asked_for_where_there_are_any(server: ServerFactory, backend: FakeBackend) -> None:
+    backend.model.usage["rate_limit_reset_credits"] = {"available_count": 1}
+    credit = {
+        "id": "c1",
+        "reset_type": "codex_rate_limits",
+        "status": "available",
+        "granted_at": "2026-01-01T00:00:00Z",
+    }
+    backend.model.reset_credits = {"available_count": 1, "credits": [credit]}
+    async with server() as peer:
+        await peer.login_with_tokens(backend.grant().access_token)
+        found = (await peer.result(LIMITS))["rateLimitResetCredits"]
+        assert (found["availableCount"], found["credits"][0]["id"]) == (1, "c1")
+        counted = (await peer.result(LIMITS, {"excludeResetCreditDetails": True}))["rateLimitResetCredits"]
+        assert counted == {"availableCount": 1, "credits": None}
+    assert len(backend.requests.to(RESET_CREDITS_PATH)) == 1
+
+
+async def test_reset_credits_that_cannot_be_read_do_not_hide_the_limits(
+    server: ServerFactory, backend: FakeBackend
+) -> None:
+    backend.model.usage["rate_limit_reset_credits"] = {"available_count": 2}
+    backend.model.fail_next(500, path=RESET_CREDITS_PATH)
+    async with server() as peer:
+        await peer.login_with_tokens(backend.grant().access_token)
+        found = await peer.result(LIMITS)
+        assert found["rateLimits"] == SNAPSHOT
+        assert found["rateLimitResetCredits"] == {"availableCount": 2, "credits": None}
+
+
+async def test_ordinary_usage_of_another_account_is_not_told(server: ServerFactory, backend: FakeBackend) -> None:
+    backend.model.usage["account_id"] = "org-2"
+    async with server() as peer:
+        await peer.login_with_tokens(backend.grant().access_token)
+        found = await peer.result(LIMITS)
+        assert (found["accountId"], found["ordinaryUsageAllowed"]) == ("org-2", None)

@@ -147,16 +147,3 @@ async def test_comments_keep_a_stream_alive_and_are_no_events(backend: FakeBacke
         "response.output_item.done",
         "response.completed",
     ]
-
-
-async def test_the_usage_endpoint_is_read(backend: FakeBackend, caller: Caller) -> None:
-    assert (await caller.client.usage(ACCESS))["plan_type"] == "pro"
-
-
-@pytest.mark.parametrize("body", ["no json", "[]"])
-async def test_a_usage_endpoint_that_answers_otherwise_is_a_failure(
-    backend: FakeBackend, caller: Caller, body: str
-) -> None:
-    backend.model.fail_next(200, body)
-    with pytest.raises(BackendError):
-        await caller.client.usage(ACCESS)

@@ -30,6 +30,7 @@ RESULT_NAMES = {
     "account/login/cancel": "CancelLoginAccount",
     "account/logout": "LogoutAccount",
     "account/rateLimits/read": "GetAccountRateLimits",
+    "account/usage/read": "GetAccountTokenUsage",
     "account/chatgptAuthTokens/refresh": "ChatgptAuthTokensRefresh",
     "item/tool/call": "DynamicToolCall",
     "thread/name/set": "ThreadSetName",

@@ -37,7 +37,9 @@ async def _logins(peer: Peer, backend: FakeBackend) -> None:
         await peer.result("account/login/cancel", {"loginId": login["loginId"]})
     await peer.login_with_tokens(backend.grant().access_token)
     await peer.result("account/read", {})
+    backend.model.usage["rate_limit_reset_credits"] = {"available_count": 1}
     await peer.result("account/rateLimits/read")
+    await peer.result("account/usage/read", {})
 
 
 async def _features_that_are_not_here(peer: Peer) -> None:

@@ -26,7 +26,7 @@ BOUND = 10.0
 
 # Methods of the real table, since params are held against it: the first two take none, the third needs one.
 INLINE = "account/read"
-WAITING = "account/rateLimits/read"
+WAITING = "config/mcpServer/reload"
 STRICT = "account/login/cancel"
 LOGIN = "account/login/start"
 

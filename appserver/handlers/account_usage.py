@@ -1,0 +1,67 @@
+"""account/rateLimits/read and account/usage/read: what the backend says of a ChatGPT account."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from appserver.auth.credentials import ApiKey
+from appserver.errors import AppServerError, RequestError
+from appserver.llm.account_usage import usage_in_profile, usage_of_thread
+from appserver.llm.authorized import authorized
+from appserver.llm.limits import LIMIT_ID, limits_by_id, ordinary_usage_allowed, reset_credits
+from appserver.log import warn
+from protocol.account import plan_type
+
+if TYPE_CHECKING:
+    from appserver.auth.credentials import ChatgptTokens
+    from appserver.services import Services
+    from protocol.usage import RateLimitsReadParams, RateLimitsReadResult, UsageReadParams, UsageReadResult
+
+
+async def rate_limits_read(services: Services, params: RateLimitsReadParams) -> RateLimitsReadResult:
+    """Ask how much of the account's limits is used."""
+    credential = _chatgpt(services, "rate limits")
+    usage = await authorized(services.authority, services.account_api.limits)
+    credits_left = reset_credits(usage, None)
+    if credits_left and credits_left["availableCount"] and not params.get("excludeResetCreditDetails"):
+        credits_left = reset_credits(usage, await _reset_credit_details(services))
+    plan, account_id = usage.get("plan_type"), usage.get("account_id") or credential.account_id
+    limits = limits_by_id(usage, plan_type(plan if isinstance(plan, str) else None))
+    return {
+        "rateLimits": limits[LIMIT_ID],
+        "rateLimitsByLimitId": limits,
+        "rateLimitResetCredits": credits_left,
+        "ordinaryUsageAllowed": ordinary_usage_allowed(usage) if account_id == credential.account_id else None,
+        "rateLimitUpsell": usage.get("rate_limit_upsell"),
+        "accountId": account_id,
+    }
+
+
+async def usage_read(services: Services, params: UsageReadParams) -> UsageReadResult:
+    """Ask what the account has used, or one thread."""
+    _chatgpt(services, "token usage")
+    thread_id = params.get("threadId")
+    if thread_id is None:
+        return usage_in_profile(await authorized(services.authority, services.account_api.profile))
+    ask = partial(services.account_api.thread_usage, thread_id=thread_id)
+    return usage_of_thread(thread_id, await authorized(services.authority, ask))
+
+
+async def _reset_credit_details(services: Services) -> dict[str, Any] | None:
+    """Ask for the reset credits. That they are not told does not hide the limits."""
+    try:
+        return await authorized(services.authority, services.account_api.reset_credits)
+    except AppServerError as exc:
+        warn(f"the rate limit reset credits were not read: {exc.message}")
+        return None
+
+
+def _chatgpt(services: Services, what: str) -> ChatgptTokens:
+    """Return the ChatGPT login in use. Raises RequestError if there is none."""
+    held = services.auth.current()
+    if held is None:
+        raise RequestError(f"codex account authentication required to read {what}")
+    if isinstance(held.credential, ApiKey):
+        raise RequestError(f"chatgpt authentication required to read {what}")
+    return held.credential
