@@ -7,12 +7,12 @@ BackendError with the protocol's codexErrorInfo, told apart by code, not by word
 from __future__ import annotations
 
 import json
-import math
 import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from appserver.errors import BackendError, Unauthorized
+from appserver.llm.members import MAX_NUMBER
 from appserver.log import redacted
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ Event: TypeAlias = dict[str, Any]
 
 MAX_TOLD = 500
 """Characters of a backend's own text that an error repeats."""
+
+MAX_SEARCHED = 16 * 1024
+"""Characters of it that are searched for credentials first: none that begins in what is repeated ends after these."""
 
 _TRY_AGAIN = re.compile(r"try again in\s*(\d{1,6}(?:\.\d{1,6})?)\s*(ms|s)", re.IGNORECASE)
 """Where an error inside a stream says when to come back: there is no header for it."""
@@ -71,7 +74,8 @@ def failure_in_stream(event: Event) -> BackendError:
     """Translate a `response.failed`, `response.incomplete` or `error` event."""
     if event["type"] == "response.incomplete":
         reason = object_in(object_in(event, "response"), "incomplete_details").get("reason")
-        return BackendError(f"The model's answer is incomplete: {reason or 'no reason given'}")
+        told = _told(reason) if isinstance(reason, str) else ""
+        return BackendError(f"The model's answer is incomplete: {told or 'no reason given'}")
     error = object_in(object_in(event, "response"), "error") or object_in(event, "error") or event
     return _coded(error) or BackendError(_message(error) or "The model backend failed", "other", retryable=True)
 
@@ -79,7 +83,7 @@ def failure_in_stream(event: Event) -> BackendError:
 def failure_of_answer(status: int, body: bytes) -> BackendError:
     """Translate an HTTP answer that is no stream."""
     error = _error_object(body)
-    told = _message(error) or redacted(body.decode("utf-8", "replace")[:MAX_TOLD].strip())
+    told = _message(error) or _told(body.decode("utf-8", "replace").strip())
     if status == HTTPStatus.UNAUTHORIZED:
         return Unauthorized(told or "The model backend does not accept the credential")
     coded = _coded(error, status)
@@ -162,8 +166,13 @@ def _error_object(body: bytes) -> dict[str, Any]:
 def _message(error: dict[str, Any]) -> str:
     for name in ("message", "detail"):
         if isinstance(error.get(name), str):
-            return redacted(error[name][:MAX_TOLD])
+            return _told(error[name])
     return ""
+
+
+def _told(text: str) -> str:
+    """Return as much of a backend's text as is repeated. Cut last: half a credential would not be recognized."""
+    return redacted(text[:MAX_SEARCHED])[:MAX_TOLD]
 
 
 def _phrase(status: int) -> str:
@@ -175,4 +184,4 @@ def _phrase(status: int) -> str:
 
 def _number(members: dict[str, Any], name: str) -> int:
     value = members.get(name)
-    return int(value) if isinstance(value, int | float) and math.isfinite(value) else 0
+    return int(value) if isinstance(value, int | float) and abs(value) <= MAX_NUMBER else 0  # not for NaN either

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -10,16 +9,19 @@ if TYPE_CHECKING:
 
 Members = dict[str, Any]
 
+MAX_NUMBER = 2**53
+"""Beyond it a number is none that a client could read (RFC 8259, section 6)."""
+
 
 def number(value: object) -> float | None:
-    """Return a finite number, also where it is written as a string, as in headers."""
+    """Return a number up to MAX_NUMBER, also where it is written as a string, as in headers."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
     try:
         found = float(value)
     except (ValueError, OverflowError):
         return None
-    return found if math.isfinite(found) else None
+    return found if abs(found) <= MAX_NUMBER else None  # not for NaN either
 
 
 def integer(members: Mapping[str, Any], name: str) -> int | None:

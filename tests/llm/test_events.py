@@ -9,6 +9,7 @@ import pytest
 
 from appserver.errors import BackendError, Unauthorized
 from appserver.llm.events import (
+    MAX_TOLD,
     decode_event,
     failure_in_stream,
     failure_of_answer,
@@ -17,6 +18,8 @@ from appserver.llm.events import (
     stream_cut,
     token_usage,
 )
+from appserver.log import hide
+from protocol.base import Secret
 
 
 def in_stream(code: str, message: str = "words") -> BackendError:
@@ -144,6 +147,39 @@ def test_usage_is_read_as_far_as_it_goes() -> None:
         "reasoningOutputTokens": 0,
     }
     assert token_usage({"type": "x"}) is None
+
+
+@pytest.mark.parametrize("number", ["1e300", "1e999", "NaN", "9" * 400, "-" + "9" * 400])
+def test_a_number_that_no_client_could_read_counts_as_none(number: str) -> None:
+    event = decode_event(f'{{"type": "x", "response": {{"usage": {{"total_tokens": {number}}}}}}}')
+    assert event is not None
+    usage = token_usage(event)
+    assert usage is not None
+    assert usage["totalTokens"] == 0
+
+
+@pytest.mark.parametrize("length", range(MAX_TOLD - 30, MAX_TOLD + 1, 10))
+def test_a_credential_is_found_also_where_a_text_is_cut(length: int) -> None:
+    secret = "a-secret-without-a-form-of-its-own"
+    hide(Secret(secret))
+    words = "x" * length + secret
+    failures = (
+        in_stream("unknown", words),
+        of_answer(400, message=words),
+        failure_of_answer(400, words.encode()),
+        failure_in_stream({"type": "response.incomplete", "response": {"incomplete_details": {"reason": words}}}),
+    )
+    assert not [failure for failure in failures if "a-sec" in failure.message]
+
+
+def test_an_incomplete_answer_says_why_if_it_does() -> None:
+    for reason, told in (
+        ("max_output_tokens", "max_output_tokens"),
+        ({"x": 1}, "no reason given"),
+        (None, "no reason"),
+    ):
+        event = {"type": "response.incomplete", "response": {"incomplete_details": {"reason": reason}}}
+        assert told in failure_in_stream(event).message
 
 
 def test_history_knows_no_ids_of_the_backend() -> None:

@@ -28,7 +28,7 @@ def test_a_window_is_read_and_its_percentage_rounded_half_up() -> None:
     assert limits["secondary"] is None
 
 
-@pytest.mark.parametrize("value", ["", "many", "nan", "inf"])
+@pytest.mark.parametrize("value", ["", "many", "nan", "inf", "1e300", "9" * 400])
 def test_a_malformed_percentage_is_no_window(value: str) -> None:
     assert limits_in_headers({"x-codex-primary-used-percent": value}) is None
 
@@ -55,7 +55,13 @@ def test_the_usage_endpoint_counts_windows_in_seconds() -> None:
 
 @pytest.mark.parametrize(
     "usage",
-    [{}, {"rate_limit": None}, {"rate_limit": []}, {"rate_limit": {"primary_window": {"used_percent": True}}}],
+    [
+        {},
+        {"rate_limit": None},
+        {"rate_limit": []},
+        {"rate_limit": {"primary_window": {"used_percent": True}}},
+        {"rate_limit": {"primary_window": {"used_percent": 10**400}}},
+    ],
 )
 def test_a_malformed_usage_is_empty(usage: dict[str, Any]) -> None:
     assert limits_in_usage(usage, None)["primary"] is None
