@@ -79,8 +79,18 @@ def run(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except AppServerError as exc:
-        sys.stderr.write(f"appserver: {exc.message}\n")
+        _complain(command, exc.message)
         return EXIT_CONFIG if isinstance(exc, ConfigError) else EXIT_FAILED
+
+
+def _complain(command: str, problem: str) -> None:
+    """Tell on stderr what ends the command: as a log line where a parent reads it, else as people read it."""
+    if command == "app-server":
+        from appserver.log import log_error
+
+        log_error(problem)
+    else:
+        sys.stderr.write(f"appserver: {problem}\n")
 
 
 def _split(arguments: list[str]) -> tuple[str, list[str]]:
@@ -113,10 +123,12 @@ def serve_stdio(settings: Settings) -> int:
 
     collect_rarely()  # first, for the imports that follow
     from appserver.porch import answer_first_lines
+    from appserver.stderr import claim_stderr
     from appserver.transport.stdio import Stdio, TransportClosed
     from appserver.wiring import Connection
 
     stdio = Stdio.claim(settings.max_line_bytes)
+    stderr = claim_stderr(settings.log_level)
     connection = Connection(settings)
     connection.check_configuration()
     try:
@@ -129,12 +141,12 @@ def serve_stdio(settings: Settings) -> int:
     from appserver.heap import return_large_blocks
     from appserver.log import set_up_logging
 
-    set_up_logging(settings.log_level)
+    set_up_logging()
     return_large_blocks()
     code = anyio.run(partial(connection.serve, stdio, owns_process=True))
     if stdio.uses_threads:
         # A thread may be blocked in a read that nothing can end.
-        sys.stderr.flush()
+        stderr.close()
         os._exit(code)
     return code
 

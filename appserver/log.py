@@ -1,5 +1,6 @@
 """Logging to stderr, with credentials taken out: those that are in use, and what looks like one.
 
+Imports the logging module, and what makes lines of its records (`log_lines`), when there is something to log.
 Redaction works on the finished text, traceback included, so a library's careless record is covered too. Secrets
 that we know are kept out at the source (`protocol.base.Secret`); this is the second net.
 """
@@ -7,11 +8,15 @@ that we know are kept out at the source (`protocol.base.Secret`); this is the se
 from __future__ import annotations
 
 import re
+import sys
 from functools import cache
 from typing import TYPE_CHECKING
 
+from appserver.log_levels import DEFAULT_LEVELS
+
 if TYPE_CHECKING:
-    from logging import Logger, LogRecord
+    from logging import Logger
+    from typing import TextIO
 
     from protocol.base import Secret
 
@@ -31,6 +36,7 @@ MIN_HIDDEN = 8
 """Characters. Nothing shorter is a secret worth the name, and it could be part of a word."""
 
 _hidden: dict[Secret, None] = {}  # in the order in which they came
+_prepared: tuple[str, TextIO | None] = (DEFAULT_LEVELS, None)  # no stream: whatever sys.stderr is then
 
 
 def hide(*secrets: Secret | None) -> None:
@@ -55,21 +61,18 @@ def _credentials() -> re.Pattern[str]:
     return re.compile(_CREDENTIALS)  # late: compiling takes time that start-up does not have
 
 
-def set_up_logging(level: str) -> None:
-    """Send log records to stderr, one line each plus any traceback. `level` is a name such as "WARNING"."""
-    import logging
-    import sys
+def prepare_logging(directives: str, stream: TextIO) -> None:
+    """Say which lines are wanted (`log_levels`), and where: logging itself is set up when there is the first one."""
+    global _prepared
+    _prepared = (directives, stream)
 
-    class Redacting(logging.Formatter):
-        def format(self, record: LogRecord) -> str:
-            return redacted(super().format(record))
 
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(Redacting("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(level=level, handlers=[handler], force=True)
-    # These tell whole URLs and headers at DEBUG; what we need of a request we log ourselves.
-    for chatty in ("httpx", "httpcore", "asyncio"):
-        logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLogger().level))
+def set_up_logging(directives: str | None = None) -> None:
+    """Send log records to stderr, one line each, at these levels or as it was prepared."""
+    from appserver.log_lines import log_to
+
+    prepared, stream = _prepared
+    log_to(stream or sys.stderr, directives or prepared, redacted)
 
 
 def warn(message: str) -> None:
@@ -77,15 +80,25 @@ def warn(message: str) -> None:
     _logger().warning(message)
 
 
+def log_error(message: str) -> None:
+    """Log an error."""
+    _logger().error(message)
+
+
 def log_exception(message: str, exc: BaseException) -> None:
     """Log an exception with its traceback, redacted like everything."""
     _logger().error(message, exc_info=exc)
 
 
-def _logger() -> Logger:
+def log_printed(line: str, stream: str) -> None:
+    """Log a line that somebody has printed to stdout or stderr, which are not theirs to write to."""
+    _logger(stream).warning(line)
+
+
+def _logger(name: str = "appserver") -> Logger:
     import logging
 
     if not logging.getLogger().handlers:
         # In the porch, which has no time to import logging: what it has to say must not go out unredacted.
-        set_up_logging("WARNING")
-    return logging.getLogger("appserver")
+        set_up_logging()
+    return logging.getLogger(name)

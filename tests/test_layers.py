@@ -29,10 +29,10 @@ ORDER = (
         "appserver.headers",
         "appserver.heap",
         "appserver.json_text",
-        "appserver.log",
         "appserver.session",
         "appserver.tasks",
     ),
+    ("appserver.log", "appserver.log_levels", "appserver.log_lines", "appserver.stderr"),
     ("appserver.transport",),
     ("appserver.settings",),  # it knows the default size of a line
     ("appserver.rpc",),

@@ -173,5 +173,6 @@ def test_settings_and_providers_show_no_secrets(load: Callable[..., Settings]) -
 
 
 def test_the_log_level_is_read_from_the_environment(load: Callable[..., Settings]) -> None:
-    assert load().log_level == "WARNING"
-    assert load(APPSERVER_LOG="debug").log_level == "DEBUG"
+    assert load().log_level == "WARN"
+    assert load(APPSERVER_LOG="debug").log_level == "debug"
+    assert load(RUST_LOG="info,foo=debug").log_level == "INFO,foo=DEBUG"

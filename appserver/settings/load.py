@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from appserver.errors import ConfigError
+from appserver.log_levels import wanted_levels
 from appserver.settings.providers import read_provider
 from appserver.settings.sources import apply_override, read_file
 from appserver.settings.table import Table
@@ -79,7 +79,7 @@ def _settings(config: Table, home: str, environ: Mapping[str, str]) -> Settings:
         background_external=server.get("background_refresh_external", bool) or False,
         tool_timeout=server.seconds("tool_timeout", DEFAULT_TOOL_TIMEOUT),
         max_line_bytes=_max_line_bytes(server),
-        log_level=_log_level(environ),
+        log_level=wanted_levels(environ),
     )
 
 
@@ -113,10 +113,3 @@ def _max_line_bytes(server: Table) -> int:
     if value is not None and value < 1:
         raise server.error("max_line_bytes", "expected a number of bytes above 0")
     return DEFAULT_MAX_LINE_BYTES if value is None else value
-
-
-def _log_level(environ: Mapping[str, str]) -> str:
-    level = (environ.get("APPSERVER_LOG") or "WARNING").upper()
-    if level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
-        raise ConfigError("APPSERVER_LOG: expected debug, info, warning or error")
-    return level

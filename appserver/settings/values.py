@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from appserver.log_levels import DEFAULT_LEVELS
 from appserver.transport.framing import DEFAULT_MAX_LINE_BYTES
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class Settings(NamedTuple):
     background_external: bool = False
     tool_timeout: float = DEFAULT_TOOL_TIMEOUT
     max_line_bytes: int = DEFAULT_MAX_LINE_BYTES
-    log_level: str = "WARNING"
+    log_level: str = DEFAULT_LEVELS
 
     def __repr__(self) -> str:
         return f"Settings({self.home!r})"  # a refresher's options may hold credentials

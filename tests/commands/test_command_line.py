@@ -64,7 +64,7 @@ async def test_what_cannot_be_understood_is_told_in_one_line_and_ends_with_2(
 ) -> None:
     done = await appserver(*words)
     assert (done.code, done.out) == (2, "")
-    assert re.fullmatch("appserver.*: .*\n", done.err)
+    assert re.fullmatch("(.* ERROR )?appserver.*: .*\n", done.err)
 
 
 async def test_a_broken_configuration_ends_a_command_with_2(appserver: CommandLine) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from appserver import __version__
 from tests.e2e.run import HELLO, decoded, lines, request, run
+from tests.log_form import FORM
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,13 +22,13 @@ def environ(tmp_path: Path) -> dict[str, str]:
 
 
 def mistake(environ: dict[str, str], *arguments: str) -> str:
-    """Run what cannot be run; nothing is served, and one line says why."""
+    """Run what cannot be run; nothing is served, and one line says why, in the form of all lines of a server."""
     done = run(*arguments, environ=environ, stdin=lines(HELLO))
     assert done.returncode == 2, done
     assert done.stdout == b""
     told = done.stderr.decode()
-    assert told.startswith("appserver: ")
-    assert told.count("\n") == 1
+    assert FORM.fullmatch(told.removesuffix("\n"))
+    assert " ERROR appserver: " in told
     assert "Traceback" not in told
     return told
 
