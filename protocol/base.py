@@ -65,3 +65,20 @@ class TaggedBy:
         from pydantic import Field  # late: see the module's docstring
 
         return handler.generate_schema(Annotated[source, Field(discriminator=self.field)])
+
+
+class WithDefault:
+    """Marks a type whose objects may leave a member out: it then has this value."""
+
+    def __init__(self, name: str, value: object) -> None:
+        self.name = name
+        self.value = value
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:  # noqa: ANN401 - a type expression
+        """Add the member before the object is looked at."""
+        from pydantic_core import core_schema  # late: see the module's docstring
+
+        return core_schema.no_info_before_validator_function(self._filled, handler(source))
+
+    def _filled(self, value: object) -> object:
+        return {self.name: self.value, **value} if isinstance(value, dict) else value

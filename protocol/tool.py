@@ -4,16 +4,21 @@ from typing import Annotated, Any, Literal, NotRequired
 
 from typing_extensions import TypedDict
 
-from protocol.base import TaggedBy
+from protocol.base import TaggedBy, WithDefault
 
 
 class FunctionTool(TypedDict):
-    """A function that the model may call. inputSchema: JSON Schema of its arguments. deferLoading changes nothing."""
+    """A function that the model may call. `type` may be left out.
+
+    inputSchema: JSON Schema of its arguments. namespace: puts the function under a common name, as NamespaceTool does.
+    deferLoading changes nothing.
+    """
 
     type: Literal["function"]
     name: str
     description: str
-    inputSchema: Any
+    inputSchema: dict[str, Any]
+    namespace: NotRequired[str | None]
     deferLoading: NotRequired[bool]
 
 
@@ -23,10 +28,10 @@ class NamespaceTool(TypedDict):
     type: Literal["namespace"]
     name: str
     description: str
-    tools: list[FunctionTool]
+    tools: list[Annotated[FunctionTool, WithDefault("type", "function")]]
 
 
-DynamicTool = Annotated[FunctionTool | NamespaceTool, TaggedBy("type")]
+DynamicTool = Annotated[FunctionTool | NamespaceTool, TaggedBy("type"), WithDefault("type", "function")]
 
 
 class ToolText(TypedDict):
@@ -43,7 +48,14 @@ class ToolImage(TypedDict):
     imageUrl: str
 
 
-ToolContent = Annotated[ToolText | ToolImage, TaggedBy("type")]
+class ToolAudio(TypedDict):
+    """Sound for the model, by URL (https: or data:)."""
+
+    type: Literal["inputAudio"]
+    audioUrl: str
+
+
+ToolContent = Annotated[ToolText | ToolImage | ToolAudio, TaggedBy("type")]
 
 
 class DynamicToolCallParams(TypedDict):

@@ -12,6 +12,7 @@ from appserver.settings import DEFAULT_MODEL
 from appserver.turns.pages import PageQuery
 from appserver.turns.state import ThreadRecord
 from appserver.turns.threads import Overrides
+from appserver.turns.tool_definitions import checked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +40,7 @@ def start(services: Services, params: ThreadStartParams) -> Reply:
         developer_instructions=params.get("developerInstructions"),
         effort=settings.reasoning_effort,
         ephemeral=bool(params.get("ephemeral")),
-        tools=params.get("dynamicTools") or [],
+        tools=checked(params.get("dynamicTools") or []),
     )
     services.threads.add(thread)
     return Reply(_result(thread), then=_telling_of_start(services, thread))

@@ -21,7 +21,8 @@ from appserver.llm.events import stream_cut
 from appserver.llm.retry import Retries
 from appserver.turns.answer import Answer
 from appserver.turns.notices import Notices
-from appserver.turns.tools import ToolCalls, answered, definitions
+from appserver.turns.tool_definitions import definitions
+from appserver.turns.tools import ToolCalls, answered
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

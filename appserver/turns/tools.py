@@ -1,4 +1,4 @@
-"""The tools of the embedding application: what the model is told of them, and the calls that one answer makes.
+"""Calls of the client's tools that one answer of the model makes.
 
 Sees the parent through a Protocol of one method. A call always ends with an output for the model, whatever the parent
 does: the backend refuses a conversation in which one is missing.
@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from appserver.errors import AppServerError
 from appserver.llm.events import for_history
+from appserver.turns.tool_definitions import names_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from appserver.turns.state import ThreadRecord, TurnRecord
     from protocol.item import DynamicToolCallItem
-    from protocol.tool import DynamicTool, DynamicToolCallParams, FunctionTool, ToolContent
+    from protocol.tool import DynamicToolCallParams, ToolContent
 
 CANCELLED = "dynamic tool call was cancelled before receiving a response"
 """The output of a call whose turn has ended, or whose process has."""
@@ -108,7 +109,7 @@ class ToolCalls:
         except (ValueError, TypeError, RecursionError) as exc:
             self._answer(call_id, f"failed to parse function arguments: {exc}")
             return
-        if (namespace, name) not in _names(self._thread.tools):
+        if (namespace, name) not in names_of(self._thread.tools):
             self._answer(call_id, f"unsupported call: {name}")
             return
         call = self._open[call_id] = _Call(call_id, namespace, name, arguments)
@@ -151,21 +152,6 @@ class ToolCalls:
         return {"threadId": self._thread.id, "turnId": self._turn.id}
 
 
-def definitions(tools: list[DynamicTool]) -> list[dict[str, Any]]:
-    """Describe the tools to the model, as the Responses API takes them."""
-    return [
-        _function(tool)
-        if tool["type"] == "function"
-        else {
-            "type": "namespace",
-            "name": tool["name"],
-            "description": tool["description"],
-            "tools": [_function(inner) for inner in tool["tools"]],
-        }
-        for tool in tools
-    ]
-
-
 def answered(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the history with an output for every call: a process that was killed in a call has left none."""
     outputs = {item.get("call_id") for item in history if item.get("type") == "function_call_output"}
@@ -175,27 +161,6 @@ def answered(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
         if item.get("type") == "function_call" and item.get("call_id") not in outputs:
             whole.append(_answer(item["call_id"], CANCELLED))
     return whole
-
-
-def _function(tool: FunctionTool) -> dict[str, Any]:
-    return {
-        "type": "function",
-        "name": tool["name"],
-        "description": tool["description"],
-        "strict": False,
-        "parameters": tool["inputSchema"],
-    }
-
-
-def _names(tools: list[DynamicTool]) -> set[tuple[str | None, str]]:
-    """Return what the model may call: namespace, or None, and name."""
-    names: set[tuple[str | None, str]] = set()
-    for tool in tools:
-        if tool["type"] == "function":
-            names.add((None, tool["name"]))
-        else:
-            names.update((tool["name"], inner["name"]) for inner in tool["tools"])
-    return names
 
 
 def _answer(call_id: str, output: object) -> dict[str, Any]:
@@ -208,12 +173,17 @@ def _output(content: list[ToolContent], *, success: bool) -> object:
         return "" if success else SILENT_FAILURE
     if len(content) == 1 and content[0]["type"] == "inputText":
         return content[0]["text"]
-    return [
-        {"type": "input_text", "text": one["text"]}
-        if one["type"] == "inputText"
-        else {"type": "input_image", "image_url": one["imageUrl"]}
-        for one in content
-    ]
+    return [_part(one) for one in content]
+
+
+def _part(one: ToolContent) -> dict[str, Any]:
+    match one["type"]:
+        case "inputText":
+            return {"type": "input_text", "text": one["text"]}
+        case "inputImage":
+            return {"type": "input_image", "image_url": one["imageUrl"]}
+        case "inputAudio":
+            return {"type": "input_audio", "audio_url": one["audioUrl"]}
 
 
 def _now_ms() -> int:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from appserver.testing import Gate, Stream, function_call, message, output, text
+from appserver.testing import Gate, RawItem, Stream, function_call, message, output, text
 
 if TYPE_CHECKING:
     from appserver.testing import FakeBackend
@@ -122,6 +122,46 @@ async def test_a_call_runs_while_the_model_goes_on_writing(server: ServerFactory
         await peer.until(lambda: bool(call_items(peer)))
         gate.release()
         assert (await peer.finished_turn(turn_id))["status"] == "completed"
+
+
+async def test_tools_of_earlier_clients_need_no_type_and_may_name_a_namespace(
+    server: ServerFactory, backend: FakeBackend
+) -> None:
+    flat = {"name": "lookup", "description": "d", "inputSchema": {"type": "object"}}
+    called = RawItem({"type": "function_call", "call_id": "c1", "name": "lookup", "namespace": "ns", "arguments": "{}"})
+    backend.script(output(called), text("ok"))
+    async with server() as peer:
+        peer.responders["item/tool/call"] = lambda _: FOUND
+        await peer.login_with_tokens(backend.grant().access_token)
+        thread = await peer.start_thread(dynamicTools=[flat, {**flat, "namespace": "ns"}])
+        assert (await peer.turn(thread))["status"] == "completed"
+        assert [(one["params"]["namespace"], one["params"]["tool"]) for one in peer.requests] == [("ns", "lookup")]
+    offered = backend.requests.to("/v1/responses")[0].json()["tools"]
+    assert [(one["type"], one["name"]) for one in offered] == [("function", "lookup"), ("namespace", "ns")]
+    assert [one["name"] for one in offered[1]["tools"]] == ["lookup"]
+
+
+async def test_a_tool_may_answer_with_an_image_and_with_sound(server: ServerFactory, backend: FakeBackend) -> None:
+    image = {"type": "inputImage", "imageUrl": "data:image/png;base64,AA"}
+    sound = {"type": "inputAudio", "audioUrl": "data:audio/wav;base64,AA"}
+    backend.script(output(CALL), text("ok"))
+    async with server() as peer:
+        peer.responders["item/tool/call"] = lambda _: {"result": {"contentItems": [image, sound], "success": True}}
+        await peer.turn(await thread_with_tool(peer, backend))
+        assert call_items(peer)[0]["contentItems"] == [image, sound]
+    assert outputs(backend) == [
+        [
+            {"type": "input_image", "image_url": image["imageUrl"]},
+            {"type": "input_audio", "audio_url": sound["audioUrl"]},
+        ]
+    ]
+
+
+@pytest.mark.parametrize("name", ["two words", "lookup.more"])
+async def test_a_tool_whose_name_the_backend_would_refuse_is_refused(server: ServerFactory, name: str) -> None:
+    async with server() as peer:
+        error = await peer.error("thread/start", {"dynamicTools": [{**TOOL, "name": name}]})
+        assert (error["code"], name in error["message"]) == (-32602, True)
 
 
 @pytest.mark.parametrize("tools", [[{**TOOL, "name": 5}], [{"type": "gadget", "name": "x"}], "lookup"])

@@ -4,14 +4,14 @@ import copy
 import json
 import logging
 import pickle
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 from typing_extensions import TypedDict
 
-from protocol.base import Secret, TaggedBy
+from protocol.base import Secret, TaggedBy, WithDefault
 
 VALUE = "sk-very-secret-value"
 SECRET = Secret(VALUE)
@@ -145,3 +145,19 @@ def test_an_unknown_or_missing_tag_is_one_error(value: object) -> None:
 
 def test_a_tagged_union_names_its_tag_in_the_schema() -> None:
     assert TypeAdapter(Animal).json_schema()["discriminator"]["propertyName"] == "type"
+
+
+def test_a_tag_may_be_left_out_where_it_has_a_default() -> None:
+    adapter: TypeAdapter[Cat | Dog] = TypeAdapter(Annotated[Cat | Dog, TaggedBy("type"), WithDefault("type", "cat")])
+    assert adapter.validate_python({"lives": 9}) == {"type": "cat", "lives": 9}
+    assert adapter.validate_python({"type": "dog", "key": VALUE}) == {"type": "dog", "key": SECRET}
+    wrong: tuple[Any, ...] = ({"type": None}, [], "cat")
+    for value in wrong:
+        with pytest.raises(ValidationError):
+            adapter.validate_python(value)
+
+
+def test_what_was_sent_is_not_changed_by_a_default() -> None:
+    sent = {"lives": 9}
+    TypeAdapter[Any](Annotated[Cat, WithDefault("type", "cat")]).validate_python(sent)
+    assert sent == {"lives": 9}
