@@ -30,6 +30,9 @@ PROFILE_PATH: Final = "/backend-api/wham/profiles/me"
 RESET_CREDITS_PATH: Final = "/backend-api/wham/rate-limit-reset-credits"
 THREAD_USAGE_PATH: Final = "/backend-api/wham/usage/thread_usage/query"
 
+WRITE_BYTES: Final = 64 * 1024
+"""Of a stream, at most so much and one event in one write."""
+
 DEFAULT_HEADERS: Final = {
     "x-codex-primary-used-percent": "12.5",
     "x-codex-primary-window-minutes": "300",
@@ -144,21 +147,32 @@ class ModelApi(FaultyService):
 
 
 async def _play(stream: Stream, response_id: str) -> AsyncIterator[bytes]:
-    """Send the events of a stream, pausing, holding and breaking off where it says."""
-    deltas = 0
+    """Send the events of a stream, pausing, holding and breaking off where it says.
+
+    Events between two of these are sent together, as far as WRITE_BYTES allows: so a long answer comes as fast as a
+    server can read it.
+    """
+    written, deltas = bytearray(), 0
     for number, event in enumerate(_events(stream, response_id)):
-        if number:  # response.created comes first, whatever happens then
-            if stream.gate and deltas == stream.hold_after:
-                await stream.gate.hold()
-            if deltas == stream.cut_after:
-                raise Disconnect
-        if event["type"].endswith(".delta"):
+        is_delta = event["type"].endswith(".delta")
+        holds = stream.gate if number and deltas == stream.hold_after else None  # response.created comes first
+        cuts = number > 0 and deltas == stream.cut_after
+        if written and (holds or cuts or (is_delta and stream.delay) or len(written) >= WRITE_BYTES):
+            yield bytes(written)
+            written.clear()
+        if holds:
+            await holds.hold()
+        if cuts:
+            raise Disconnect
+        if is_delta:
             deltas += 1
             if stream.delay:
                 await anyio.sleep(stream.delay)
         comment = ": keep-alive\n\n" if stream.keep_alive else ""
         data = json.dumps({**event, "sequence_number": number})
-        yield f"{comment}event: {event['type']}\ndata: {data}\n\n".encode()
+        written += f"{comment}event: {event['type']}\ndata: {data}\n\n".encode()
+    if written:
+        yield bytes(written)
 
 
 def _events(stream: Stream, response_id: str) -> Iterator[Event]:
