@@ -23,7 +23,15 @@ class AppServerError(Exception):
 
 
 class ConfigError(AppServerError):
-    """The configuration cannot be used; the message names file and position."""
+    """The configuration cannot be used. The message says where; so do `path` and `position` if that is in a file.
+
+    position: line and column, from 1.
+    """
+
+    def __init__(self, message: str, *, path: str | None = None, position: tuple[int, int] | None = None) -> None:
+        super().__init__(message)
+        self.path = path
+        self.position = position
 
 
 class RequestError(AppServerError):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from appserver.settings import Settings, home_directory, load_settings
+from appserver.settings import Options, Settings, home_directory, load_settings, provider_named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -53,9 +53,9 @@ def test_a_relative_home_is_told_as_an_absolute_one() -> None:
 
 
 def test_without_a_config_file_everything_has_a_default(tmp_path: Path) -> None:
-    settings = load_settings({"CODEX_HOME": str(tmp_path / "nowhere")})
-    assert settings == Settings(str(tmp_path / "nowhere"), providers=settings.providers)
-    assert set(settings.providers) == {"openai"}
+    environ = {"CODEX_HOME": str(tmp_path / "nowhere")}
+    settings = load_settings(environ)
+    assert settings == Settings(str(tmp_path / "nowhere"), layers=settings.layers, environ=environ)
     assert settings.issuer == "https://auth.openai.com"
     assert settings.token_url == "https://auth.openai.com/oauth/token"
 
@@ -66,15 +66,16 @@ def test_without_a_config_file_everything_has_a_default(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("override", "expected"),
     [
-        ('model="a b"', {"model": "a b"}),
-        ("model='a'", {"model": "a"}),
-        ("model=a b", {"model": "a b"}),
-        ("model= a ", {"model": "a"}),
-        ("model=", {"model": ""}),
-        ("model=a=b", {"model": "a=b"}),
-        ("model=2024-x", {"model": "2024-x"}),
-        ("model=" + "[" * 5000, {"model": "[" * 5000}),
-        (" model = a", {"model": "a"}),
+        ('model="a b"', {"options": Options("a b")}),
+        ("model='a'", {"options": Options("a")}),
+        ("model=a b", {"options": Options("a b")}),
+        ("model= a ", {"options": Options("a")}),
+        ("model=", {"options": Options()}),
+        ("model=a=b", {"options": Options("a=b")}),
+        ("model=2024-x", {"options": Options("2024-x")}),
+        ("model=" + "[" * 5000, {"options": Options("[" * 5000)}),
+        (" model = a", {"options": Options("a")}),
+        ('model="a', {"options": Options("a")}),
         ("appserver.max_line_bytes=1_000", {"max_line_bytes": 1000}),
         ("appserver.refresh_timeout=3", {"refresh_timeout": 3.0}),
         ("appserver={refresh_timeout = 2.5}", {"refresh_timeout": 2.5}),
@@ -128,10 +129,12 @@ def test_a_provider_takes_its_key_and_headers_from_the_environment(load: Callabl
 
 def test_the_built_in_provider_is_always_there_and_wants_a_login(load: Callable[..., Settings]) -> None:
     settings = load('[model_providers.x]\nbase_url = "http://x"\nrequires_openai_auth = true')
-    assert set(settings.providers) == {"openai", "x"}
     assert settings.provider.id == "openai"
     assert settings.provider.requires_openai_auth
-    assert settings.providers["x"].requires_openai_auth
+    other = provider_named(settings, "x")
+    assert other is not None
+    assert other.requires_openai_auth
+    assert provider_named(settings, "y") is None
 
 
 @pytest.mark.parametrize(
@@ -169,7 +172,7 @@ def test_settings_and_providers_show_no_secrets(load: Callable[..., Settings]) -
         X_KEY=SECRET,
     )
     assert settings.refresher_options == {"password": SECRET}
-    assert SECRET not in f"{settings!r} {settings} {settings.providers!r} {[settings]}"
+    assert SECRET not in f"{settings!r} {settings} {provider_named(settings, 'x')!r} {[settings]}"
 
 
 def test_the_log_level_is_read_from_the_environment(load: Callable[..., Settings]) -> None:

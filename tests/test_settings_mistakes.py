@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from pathlib import Path
 
@@ -26,15 +27,14 @@ def failure(home: Path, text: str = "", *overrides: str, **environ: str) -> str:
 
 def test_a_mistake_in_the_file_is_told_with_file_line_and_column(tmp_path: Path) -> None:
     told = failure(tmp_path, 'model = "a"\nmodel_provider = \n')
-    assert told.startswith(f"{tmp_path / 'config.toml'}: ")
-    assert "line 2, column 18" in told
+    assert told == f"{tmp_path / 'config.toml'}:2:18: Invalid value"
 
 
 @pytest.mark.parametrize(
     "text", ["a = " + "9" * 5000, "a = " + "[" * 5000, "a = 1\na = 2", "[a]\n[a]", "\x00", "a = 2024-13-41"]
 )
 def test_whatever_is_wrong_with_the_file_is_a_mistake_and_no_fault(tmp_path: Path, text: str) -> None:
-    assert "config.toml: " in failure(tmp_path, text)
+    assert re.search(r"config\.toml:(\d+:\d+:)? ", failure(tmp_path, text))
 
 
 def test_a_file_that_is_not_utf8_is_told_with_its_position(tmp_path: Path) -> None:
@@ -58,22 +58,30 @@ def test_a_config_that_is_no_file_is_told(tmp_path: Path) -> None:
         ("model_provider = true", "model_provider", "expected str, got bool"),
         ('model_provider = "nope"', "model_provider", "there is no [model_providers.nope]"),
         ("model_providers = 5", "model_providers", "expected dict, got int"),
-        ("model_providers.x = 5", "model_providers.x", "expected dict, got int"),
-        ("[model_providers.x]", "model_providers.x.base_url", "is missing"),
-        ("[model_providers.x]\nbase_url = 5", "model_providers.x.base_url", "expected str, got int"),
-        ('[model_providers.x]\nwire_api = "chat"', "model_providers.x.wire_api", 'only "responses" is spoken'),
+        ("model_provider = 'x'\nmodel_providers.x = 5", "model_providers.x", "expected dict, got int"),
+        ("model_provider = 'x'\n[model_providers.x]", "model_providers.x", "base_url is missing"),
         (
-            '[model_providers.x]\nbase_url = "u"\nhttp_headers.a = 1',
+            "model_provider = 'x'\n[model_providers.x]\nbase_url = 5",
+            "model_providers.x.base_url",
+            "expected str, got int",
+        ),
+        (
+            "model_provider = 'x'\n[model_providers.x]\nwire_api = 'chat'",
+            "model_providers.x.wire_api",
+            'only "responses" is spoken',
+        ),
+        (
+            'model_provider = "x"\n[model_providers.x]\nbase_url = "u"\nhttp_headers.a = 1',
             "model_providers.x.http_headers.a",
             "expected str, got int",
         ),
         (
-            '[model_providers.x]\nbase_url = "u"\nrequires_openai_auth = "yes"',
+            'model_provider = "x"\n[model_providers.x]\nbase_url = "u"\nrequires_openai_auth = "yes"',
             "model_providers.x.requires_openai_auth",
             "expected bool, got str",
         ),
         (
-            '[model_providers.x]\nbase_url = "u"\nstream_idle_timeout_ms = -1',
+            'model_provider = "x"\n[model_providers.x]\nbase_url = "u"\nstream_idle_timeout_ms = -1',
             "model_providers.x.stream_idle_timeout_ms",
             "expected a number above 0",
         ),
@@ -81,7 +89,11 @@ def test_a_config_that_is_no_file_is_told(tmp_path: Path) -> None:
         ("forced_chatgpt_workspace_id = 5", "forced_chatgpt_workspace_id", "expected a workspace id or a list"),
         ('forced_chatgpt_workspace_id = ["a", 1]', "forced_chatgpt_workspace_id", "expected a workspace id or a list"),
         ('forced_chatgpt_workspace_id = [""]', "forced_chatgpt_workspace_id", "expected a workspace id or a list"),
-        ('cli_auth_credentials_store = "cloud"', "cli_auth_credentials_store", 'not "cloud"'),
+        (
+            'cli_auth_credentials_store = "cloud"',
+            "cli_auth_credentials_store",
+            'expected "file", "keyring", "auto" or "ephemeral"',
+        ),
         ("appserver.refresh_timeout = 0", "appserver.refresh_timeout", "above 0"),
         ("appserver.refresh_timeout = nan", "appserver.refresh_timeout", "above 0"),
         ('appserver.refresh_timeout = "10"', "appserver.refresh_timeout", "expected float, got str"),
@@ -94,7 +106,7 @@ def test_a_config_that_is_no_file_is_told(tmp_path: Path) -> None:
 )
 def test_a_wrong_value_is_told_with_its_key(tmp_path: Path, text: str, key: str, problem: str) -> None:
     told = failure(tmp_path, text)
-    assert f"config.toml: {key}: " in told
+    assert re.search(rf"config\.toml:\d+:\d+: {re.escape(key)}: ", told), told
     assert problem in told
 
 
@@ -107,8 +119,8 @@ def test_an_override_without_a_key_or_a_value_is_a_mistake(tmp_path: Path, overr
     assert "expected key=value" in failure(tmp_path, "", override)
 
 
-def test_an_override_into_what_is_no_table_is_a_mistake(tmp_path: Path) -> None:
-    assert "-c model.name: model is no table" in failure(tmp_path, 'model = "a"', "model.name=b")
+def test_an_override_is_named_as_the_place_of_its_mistake(tmp_path: Path) -> None:
+    assert failure(tmp_path, 'model = "a"', "model.name=b") == "-c: model: expected str, got dict"
 
 
 def test_a_mistake_in_an_override_does_not_repeat_its_value(tmp_path: Path) -> None:

@@ -1,11 +1,19 @@
-"""Settings: the home directory, config.toml, -c overrides, and what the environment says, read once and frozen."""
+"""Settings: the home directory, config.toml, profiles, -c overrides, and what the environment says.
 
-from appserver.settings.load import home_directory, load_settings
-from appserver.settings.values import (
-    DEFAULT_API_BASE_URL,
-    DEFAULT_MODEL,
-    Provider,
-    Settings,
-)
+They are read once and frozen; what a client passes with a thread is laid over them.
+"""
 
-__all__ = ["DEFAULT_API_BASE_URL", "DEFAULT_MODEL", "Provider", "Settings", "home_directory", "load_settings"]
+from appserver.settings.load import home_directory, load_settings, provider_named, thread_options
+from appserver.settings.values import DEFAULT_API_BASE_URL, DEFAULT_MODEL, Options, Provider, Settings
+
+__all__ = [
+    "DEFAULT_API_BASE_URL",
+    "DEFAULT_MODEL",
+    "Options",
+    "Provider",
+    "Settings",
+    "home_directory",
+    "load_settings",
+    "provider_named",
+    "thread_options",
+]

@@ -1,4 +1,4 @@
-"""From the home directory, config.toml, -c overrides and the environment to Settings, read once.
+"""From layers of configuration and the environment to Settings, read once and frozen.
 
 Only `cli.py` hands in the environment; nothing else reads it. A mistake in a setting is a ConfigError that names the
 file and the position, or the key.
@@ -7,18 +7,21 @@ file and the position, or the key.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from appserver.log_levels import wanted_levels
-from appserver.settings.providers import read_provider
-from appserver.settings.sources import apply_override, read_file
-from appserver.settings.table import Table
+from appserver.settings.keys import drop
+from appserver.settings.layers import flags_layer, located, merged, profile_layers, request_layer, user_layer
+from appserver.settings.options import only_named, read_options
+from appserver.settings.providers import is_known, read_provider
+from appserver.settings.table import Table, WrongValue
 from appserver.settings.values import (
     BUILT_IN_PROVIDER,
     DEFAULT_CHATGPT_BASE_URL,
     DEFAULT_CLIENT_ID,
     DEFAULT_ISSUER,
     DEFAULT_TOOL_TIMEOUT,
+    Options,
     Provider,
     Settings,
 )
@@ -27,6 +30,8 @@ from appserver.transport.framing import DEFAULT_MAX_LINE_BYTES
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from appserver.settings.layers import Layer
+
 
 def home_directory(environ: Mapping[str, str]) -> str:
     """Return the home: APPSERVER_HOME, else CODEX_HOME, else ~/.codex, so that an existing login is found."""
@@ -34,38 +39,91 @@ def home_directory(environ: Mapping[str, str]) -> str:
     return os.path.abspath(named or os.path.join(os.path.expanduser("~"), ".codex"))
 
 
-def load_settings(environ: Mapping[str, str], overrides: Sequence[str] = ()) -> Settings:
-    """Read config.toml in the home and apply `key=value` overrides. Raises ConfigError."""
+def load_settings(
+    environ: Mapping[str, str], overrides: Sequence[str] = (), *, profile: str | None = None, lenient: bool = False
+) -> Settings:
+    """Read config.toml in the home and the profile, and apply `key=value` overrides. Raises ConfigError.
+
+    `lenient`: what cannot be used is left out and noted in `Settings.problems`, but for a malformed override.
+    """
     home = home_directory(environ)
-    path = os.path.join(home, "config.toml")
-    table = read_file(path)
-    for override in overrides:
-        apply_override(table, override)
-    return _settings(Table(table, path), home, environ)
+    user, flags = user_layer(home), flags_layer(overrides)
+    layers = (user, *_profile(home, profile, user, flags), flags)
+    return _resolved(home, layers, environ, lenient=lenient)
+
+
+def thread_options(settings: Settings, config: Mapping[str, Any] | None) -> Options:
+    """Return the options that the `config` of a thread chooses, and no other.
+
+    Raises ConfigError, also for what was wrong with the settings from the start, unless `config` puts that right.
+    """
+    if not config:
+        if settings.problems:
+            raise settings.problems[0]
+        return Options()
+    request = request_layer(config)
+    own = (*_profile(settings.home, None, *settings.layers, request), request)
+    fresh = _resolved(settings.home, (*settings.layers, *own), settings.environ, lenient=False)
+    return only_named(fresh.options, merged(own))
+
+
+def provider_named(settings: Settings, name: str, config: Mapping[str, Any] | None = None) -> Provider | None:
+    """Return a provider, None if there is none with this name. Raises ConfigError if it cannot be used.
+
+    `config`: that of the thread; it may define the provider, or change it.
+    """
+    if name == settings.provider.id and not config:
+        return settings.provider
+    layers = (*settings.layers, request_layer(config or {}))
+    table = Table(merged(layers))
+    try:
+        return read_provider(table, name, settings.environ) if is_known(table, name) else None
+    except WrongValue as exc:
+        raise located(layers, exc) from None
+
+
+def _profile(home: str, name: str | None, *layers: Layer) -> list[Layer]:
+    """Return the layers of the profile that is named, on the command line or by the last layer that names one."""
+    named: object = name or next((one.values["profile"] for one in reversed(layers) if "profile" in one.values), None)
+    return profile_layers(home, named, layers) if isinstance(named, str) else []
+
+
+def _resolved(home: str, layers: tuple[Layer, ...], environ: Mapping[str, str], *, lenient: bool) -> Settings:
+    problems = [layer.problem for layer in layers if layer.problem is not None]
+    if problems and not lenient:
+        raise problems[0]
+    values = merged(layers)
+    while True:
+        try:
+            settings = _settings(Table(values), home, environ)
+        except WrongValue as exc:
+            problem = located(layers, exc)
+            if not lenient:
+                raise problem from None
+            problems.append(problem)
+            drop(values, exc.key)  # and try again without it
+        else:
+            return settings._replace(layers=layers, problems=tuple(problems))
 
 
 def _settings(config: Table, home: str, environ: Mapping[str, str]) -> Settings:
-    providers = {name: read_provider(config, name, environ) for name in config.table("model_providers").raw()}
-    providers.setdefault(BUILT_IN_PROVIDER, Provider(BUILT_IN_PROVIDER, "OpenAI"))
-    chosen = config.get("model_provider", str) or BUILT_IN_PROVIDER
-    if chosen not in providers:
-        raise config.error("model_provider", f"there is no [model_providers.{chosen}]")
+    config.get("profile", str)  # taken by the layers, if it is a string
+    options = read_options(config, environ)
     issuer = (environ.get("CODEX_APP_SERVER_LOGIN_ISSUER") or DEFAULT_ISSUER).rstrip("/")
     ca_variable = next((name for name in ("CODEX_CA_CERTIFICATE", "SSL_CERT_FILE") if environ.get(name)), None)
     refresher = config.table("refresher")
     server = config.table("appserver")
     return Settings(
         home=home,
-        model=config.get("model", str),
-        provider=providers[chosen],
-        providers=providers,
-        reasoning_effort=config.get("model_reasoning_effort", str),
-        forced_login_method=_forced_login_method(config),
+        environ=environ,
+        options=options,
+        provider=options.provider or read_provider(config, BUILT_IN_PROVIDER, environ),
+        forced_login_method=config.one_of("forced_login_method", "chatgpt", "api"),
         forced_workspaces=_forced_workspaces(config),
         chatgpt_base_url=(config.get("chatgpt_base_url", str) or DEFAULT_CHATGPT_BASE_URL).rstrip("/"),
         issuer=issuer,
         client_id=environ.get("CODEX_APP_SERVER_LOGIN_CLIENT_ID") or DEFAULT_CLIENT_ID,
-        credentials_store=_credentials_store(config),
+        credentials_store=config.one_of("cli_auth_credentials_store", "file", "keyring", "auto", "ephemeral") or "file",
         token_url=environ.get("CODEX_REFRESH_TOKEN_URL_OVERRIDE") or f"{issuer}/oauth/token",
         revoke_url=environ.get("CODEX_REVOKE_TOKEN_URL_OVERRIDE") or f"{issuer}/oauth/revoke",
         ca_file=environ[ca_variable] if ca_variable else None,
@@ -83,13 +141,6 @@ def _settings(config: Table, home: str, environ: Mapping[str, str]) -> Settings:
     )
 
 
-def _forced_login_method(config: Table) -> str | None:
-    method = config.get("forced_login_method", str)
-    if method not in (None, "chatgpt", "api"):
-        raise config.error("forced_login_method", 'expected "chatgpt" or "api"')
-    return method
-
-
 def _forced_workspaces(config: Table) -> tuple[str, ...]:
     value = config.raw().get("forced_chatgpt_workspace_id")
     if value is None:
@@ -98,14 +149,6 @@ def _forced_workspaces(config: Table) -> tuple[str, ...]:
     if not isinstance(named, list) or not all(isinstance(one, str) and one for one in named):
         raise config.error("forced_chatgpt_workspace_id", "expected a workspace id or a list of them")
     return tuple(named)
-
-
-def _credentials_store(config: Table) -> str:
-    chosen = config.get("cli_auth_credentials_store", str) or "file"
-    if chosen not in ("file", "keyring", "auto", "ephemeral"):
-        expected = 'expected "file", "keyring", "auto" or "ephemeral"'
-        raise config.error("cli_auth_credentials_store", f'{expected}, not "{chosen}"')
-    return chosen
 
 
 def _max_line_bytes(server: Table) -> int:

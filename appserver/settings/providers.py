@@ -1,4 +1,7 @@
-"""Model providers as [model_providers.NAME] defines them."""
+"""Model providers: the built-in ones, and what [model_providers.NAME] defines or changes.
+
+A provider is checked when it is chosen; what is wrong with another one harms nobody.
+"""
 
 from __future__ import annotations
 
@@ -12,20 +15,32 @@ if TYPE_CHECKING:
 
     from appserver.settings.table import Table
 
+LOCAL_PROVIDERS = {
+    # Servers on the user's own machine: id -> base URL, as the reference has them.
+    "ollama": "http://localhost:11434/v1",
+    "lmstudio": "http://localhost:1234/v1",
+}
+
 MAX_RETRIES = 100
 """More retries than this are a slip of the pen: the waits between them would add up to hours."""
 
 
+def is_known(config: Table, name: str) -> bool:
+    """Whether there is a provider with this name, complete or not."""
+    return name == BUILT_IN_PROVIDER or name in LOCAL_PROVIDERS or name in config.table("model_providers").raw()
+
+
 def read_provider(config: Table, name: str, environ: Mapping[str, str]) -> Provider:
-    """Read one provider. Raises ConfigError."""
+    """Return a known provider. Raises WrongValue if it cannot be used."""
     table = config.table("model_providers").table(name)
     wire_api = table.get("wire_api", str) or "responses"
     if wire_api != "responses":
         raise table.error("wire_api", f'only "responses" is spoken, not "{wire_api}"')
+    base_url = table.get("base_url", str) or _usual_base_url(config, name)
+    if base_url is None and name != BUILT_IN_PROVIDER:
+        raise table.error_here("base_url is missing")
     env_key = table.get("env_key", str)
     key = environ.get(env_key) if env_key else None
-    if (base_url := table.get("base_url", str)) is None and name != BUILT_IN_PROVIDER:
-        raise table.error("base_url", "is missing")
     env_headers = {
         header: variable for header, variable in table.strings("env_http_headers").items() if environ.get(variable)
     }
@@ -33,7 +48,7 @@ def read_provider(config: Table, name: str, environ: Mapping[str, str]) -> Provi
     requires_auth = table.get("requires_openai_auth", bool)
     return Provider(
         id=name,
-        name=table.get("name", str) or name,
+        name=table.get("name", str) or ("OpenAI" if name == BUILT_IN_PROVIDER else name),
         base_url=base_url.rstrip("/") if base_url else None,
         requires_openai_auth=(name == BUILT_IN_PROVIDER) if requires_auth is None else requires_auth,
         api_key=Secret(key) if key else None,
@@ -45,6 +60,11 @@ def read_provider(config: Table, name: str, environ: Mapping[str, str]) -> Provi
         request_max_retries=_retries(table, "request_max_retries", 4),
         stream_max_retries=_retries(table, "stream_max_retries", 5),
     )
+
+
+def _usual_base_url(config: Table, name: str) -> str | None:
+    """Return the URL of a built-in provider. None for that of the vendor: it depends on how the user signed in."""
+    return config.get("openai_base_url", str) if name == BUILT_IN_PROVIDER else LOCAL_PROVIDERS.get(name)
 
 
 def _retries(table: Table, key: str, default: int) -> int:

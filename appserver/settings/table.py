@@ -1,21 +1,29 @@
-"""A TOML table that is read by key and type. Knows no key."""
+"""A TOML table that is read by key and type. Knows no key, and not which file a value comes from."""
 
 from __future__ import annotations
 
 from typing import Any, TypeVar
 
 from appserver.errors import ConfigError
+from appserver.settings.keys import join_key
 
 T = TypeVar("T")
 
 
-class Table:
-    """A TOML table that is read by key and type, and knows its place for error texts."""
+class WrongValue(ConfigError):
+    """A value cannot be used. `key` tells which one; the message does not say where it was set."""
 
-    def __init__(self, values: dict[str, Any], place: str, prefix: str = "") -> None:
+    def __init__(self, key: tuple[str, ...], problem: str) -> None:
+        super().__init__(f"{join_key(key)}: {problem}")
+        self.key = key
+
+
+class Table:
+    """A table and the way to it. What cannot be used is raised as WrongValue."""
+
+    def __init__(self, values: dict[str, Any], path: tuple[str, ...] = ()) -> None:
         self._values = values
-        self._place = place
-        self._prefix = prefix
+        self._path = path
 
     def get(self, key: str, kind: type[T]) -> T | None:
         """Return a value of the given type, or None if it is not set."""
@@ -31,6 +39,14 @@ class Table:
             raise self.error(key, f"expected {kind.__name__}, got {type(value).__name__}")
         return value
 
+    def one_of(self, key: str, *allowed: str) -> str | None:
+        """Return a string that must be one of those."""
+        value = self.get(key, str)
+        if value is not None and value not in allowed:
+            expected = ", ".join(f'"{one}"' for one in allowed[:-1])
+            raise self.error(key, f'expected {expected} or "{allowed[-1]}"')
+        return value
+
     def seconds(self, key: str, default: float, *, zero: bool = False) -> float:
         """Return a duration. It must be above zero, or zero where that has a meaning."""
         value = self.get(key, float)
@@ -40,7 +56,7 @@ class Table:
 
     def table(self, key: str) -> Table:
         """Return a nested table, empty if it is not set."""
-        return Table(self.get(key, dict) or {}, self._place, f"{self._prefix}{key}.")
+        return Table(self.get(key, dict) or {}, (*self._path, key))
 
     def strings(self, key: str) -> dict[str, str]:
         """Return a nested table of strings."""
@@ -51,6 +67,10 @@ class Table:
         """Return the values as they are."""
         return self._values
 
-    def error(self, key: str, problem: str) -> ConfigError:
+    def error(self, key: str, problem: str) -> WrongValue:
         """Return the error for one key."""
-        return ConfigError(f"{self._place}: {self._prefix}{key}: {problem}")
+        return WrongValue((*self._path, key), problem)
+
+    def error_here(self, problem: str) -> WrongValue:
+        """Return the error for the table itself."""
+        return WrongValue(self._path, problem)

@@ -1,4 +1,4 @@
-"""Settings and providers: what is in force, frozen, and what holds where nothing is configured. Reads nothing."""
+"""Settings, options of threads, and providers: what is in force, frozen, and what holds by default. Reads nothing."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from appserver.transport.framing import DEFAULT_MAX_LINE_BYTES
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from appserver.errors import ConfigError
+    from appserver.settings.layers import Layer
     from protocol.base import Secret
 
 DEFAULT_ISSUER = "https://auth.openai.com"
@@ -52,14 +54,41 @@ class Provider(NamedTuple):
         return f"Provider({self.id!r})"  # headers and query may hold credentials
 
 
+class Options(NamedTuple):
+    """What requests to the model are made with. None: not chosen here, so what lies below is in force.
+
+    From top to bottom: the turn, its collaboration mode, the thread, the thread's `config`, the settings.
+    """
+
+    model: str | None = None
+    provider: Provider | None = None
+    effort: str | None = None
+    summary: str | None = None
+    verbosity: str | None = None
+    service_tier: str | None = None
+    instructions: str | None = None
+    developer_instructions: str | None = None
+
+    def over(self, below: Options) -> Options:
+        """Lay these options over others."""
+        chosen = {name: value for name, value in self._asdict().items() if value is not None}
+        return below._replace(**chosen)
+
+
 class Settings(NamedTuple):
     """What the server was told. Times are in seconds."""
 
     home: str
-    model: str | None = None
+    layers: tuple[Layer, ...] = ()
+    """Where the values come from, the strongest last."""
+    environ: Mapping[str, str] = NOTHING
+    """For the keys of providers that are not chosen yet."""
+    problems: tuple[ConfigError, ...] = ()
+    """What could not be used and was left out. Threads are refused while there are any."""
+    options: Options = Options()
+    """What threads start with."""
     provider: Provider = Provider(BUILT_IN_PROVIDER, "OpenAI")
-    providers: Mapping[str, Provider] = NOTHING
-    reasoning_effort: str | None = None
+    """The one in `options`, or the built-in one."""
     forced_login_method: str | None = None
     forced_workspaces: tuple[str, ...] = ()
     chatgpt_base_url: str = DEFAULT_CHATGPT_BASE_URL
@@ -84,4 +113,4 @@ class Settings(NamedTuple):
     log_level: str = DEFAULT_LEVELS
 
     def __repr__(self) -> str:
-        return f"Settings({self.home!r})"  # a refresher's options may hold credentials
+        return f"Settings({self.home!r})"  # layers, environment and a refresher's options may hold credentials

@@ -71,7 +71,7 @@ async def test_a_broken_configuration_ends_a_command_with_2(appserver: CommandLi
     (appserver.home / "config.toml").write_text("model = ", encoding="utf-8")
     done = await appserver("status")
     assert (done.code, done.out) == (2, "")
-    assert re.fullmatch(r"appserver: .*config\.toml: .*\n", done.err)
+    assert re.fullmatch(r"appserver: .*config\.toml:1:9: Invalid value\n", done.err)
 
 
 async def test_help_names_every_command_and_exit_code(appserver: CommandLine) -> None:
