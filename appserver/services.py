@@ -7,7 +7,7 @@ handshake does not import them.
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from appserver.auth.credentials import ApiKey, ManagedTokens, managed_tokens
 from appserver.auth.logins import Logins
@@ -16,11 +16,12 @@ from appserver.auth.refresh_parent import ParentCalls
 from appserver.auth.refresher import load_refresher
 from appserver.auth.restrictions import check_credential
 from appserver.auth.stores import open_store
-from appserver.errors import LoginError, RequestError
+from appserver.errors import ConfigError, LoginError, RequestError
+from appserver.settings import provider_named, thread_options
 from protocol.account import plan_type
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from appserver.auth.credentials import ChatgptTokens
     from appserver.auth.login_browser import BrowserLogin
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from appserver.llm.account_api import AccountApi
     from appserver.llm.client import ModelClient
     from appserver.session import Session
-    from appserver.settings import Provider, Settings
+    from appserver.settings import Options, Provider, Settings
     from appserver.tasks import Tasks
     from appserver.turns.compaction import Compactor
     from appserver.turns.manager import TurnManager
@@ -153,13 +154,23 @@ class Services:
 
         return Threads(SqliteThreads(self.settings.home), self.provider)
 
-    def provider(self, name: str | None) -> Provider:
+    def options(self, config: Mapping[str, Any] | None) -> Options:
+        """Return the options that the `config` of a thread chooses. Raises RequestError."""
+        try:
+            return thread_options(self.settings, config)
+        except ConfigError as exc:
+            raise _unusable(exc) from None
+
+    def provider(self, name: str | None, config: Mapping[str, Any] | None = None) -> Provider:
         """Return the model provider with this name, or the configured one. Raises RequestError."""
-        if name is None:
-            return self.settings.provider
-        if name not in self.settings.providers:
-            raise RequestError(f"model provider not found: {name}", {"kind": "modelProviderNotFound"})
-        return self.settings.providers[name]
+        try:
+            found = provider_named(self.settings, name or self.settings.provider.id, config)
+        except ConfigError as exc:
+            raise _unusable(exc) from None
+        if found is None:
+            words = f"failed to load configuration: Model provider `{name}` not found"  # the reference's
+            raise RequestError(words, {"kind": "modelProviderNotFound"})
+        return found
 
     @cached_property
     def turns(self) -> TurnManager:
@@ -266,3 +277,7 @@ class Services:
                 await self.token_client.revoke(credential.refresh_token, "refresh_token")
             else:
                 await self.token_client.revoke(credential.access_token, "access_token")
+
+
+def _unusable(exc: ConfigError) -> RequestError:
+    return RequestError(f"failed to load configuration: {exc.message}", {"kind": "configurationError"})

@@ -64,8 +64,12 @@ class Thread(TypedDict):
 
 
 class ThreadOptions(TypedDict):
-    """What can be chosen for a thread when it is started, loaded or forked."""
+    """What can be chosen for a thread when it is started, loaded or forked.
 
+    config: keys of config.toml, nested or with dots; a member beside it that says the same has the last word.
+    """
+
+    config: NotRequired[dict[str, Any] | None]
     model: NotRequired[str | None]
     modelProvider: NotRequired[str | None]
     cwd: NotRequired[str | None]

@@ -13,4 +13,4 @@ def list_(services: Services, params: ModelListParams) -> ModelListResult:
     """List the models that a picker may offer."""
     from appserver.turns.models import list_models
 
-    return list_models(services.settings.model, params.get("limit"), params.get("cursor"))
+    return list_models(services.settings.options.model, params.get("limit"), params.get("cursor"))

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 from appserver import __version__
 from appserver.handlers.thread_list import all_turns, turns_page
 from appserver.rpc.router import Reply
-from appserver.settings import DEFAULT_MODEL
+from appserver.settings import DEFAULT_MODEL, Options
 from appserver.turns.pages import PageQuery
 from appserver.turns.state import ThreadRecord
-from appserver.turns.threads import Overrides
 from appserver.turns.tool_definitions import checked
 
 if TYPE_CHECKING:
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
     from appserver.services import Services
     from appserver.turns.state import TurnRecord
-    from protocol.thread import ThreadStartedNotification, ThreadStartParams, ThreadStartResult
+    from protocol.thread import ThreadOptions, ThreadStartedNotification, ThreadStartParams, ThreadStartResult
     from protocol.thread_life import ThreadForkParams, ThreadResumeParams, ThreadResumeResult
     from protocol.turn import Turn
 
@@ -29,16 +28,19 @@ DEFAULT_INSTRUCTIONS = "You are a helpful assistant."
 
 def start(services: Services, params: ThreadStartParams) -> Reply:
     """Start a thread."""
-    settings = services.settings
+    options = _options(services, params).over(services.settings.options)
     thread = ThreadRecord(
-        provider=services.provider(params.get("modelProvider")),
-        model=params.get("model") or settings.model or DEFAULT_MODEL,
+        provider=services.provider(options.provider.id if options.provider else None, params.get("config")),
+        model=options.model or DEFAULT_MODEL,
         cwd=params.get("cwd") or os.getcwd(),
         originator=services.session.originator,
         version=__version__,
-        instructions=params.get("baseInstructions") or DEFAULT_INSTRUCTIONS,
-        developer_instructions=params.get("developerInstructions"),
-        effort=settings.reasoning_effort,
+        instructions=options.instructions or DEFAULT_INSTRUCTIONS,
+        developer_instructions=options.developer_instructions,
+        effort=options.effort,
+        summary=options.summary,
+        verbosity=options.verbosity,
+        service_tier=options.service_tier,
         ephemeral=bool(params.get("ephemeral")),
         tools=checked(params.get("dynamicTools") or []),
     )
@@ -49,12 +51,12 @@ def start(services: Services, params: ThreadStartParams) -> Reply:
 def resume(services: Services, params: ThreadResumeParams) -> Reply:
     """Load a thread, so that turns can be started in it."""
     threads, thread_id, wanted = services.threads, params["threadId"], params.get("initialTurnsPage")
-    was_loaded = threads.is_loaded(thread_id)
+    was_loaded, options = threads.is_loaded(thread_id), _options(services, params)
     with threads.reading(thread_id) as found:
         turns = [] if params.get("excludeTurns") else all_turns(found)
         page = None if wanted is None else turns_page(found, wanted)
         last_turn, last_item = found.turns(PageQuery(limit=1)), found.items(PageQuery(limit=1))
-        thread = threads.resume(found, _overrides(params))
+        thread = threads.resume(found, options, params.get("cwd"))
     if not was_loaded:
         services.parent.notify("thread/status/changed", {"threadId": thread_id, "status": thread.status_on_wire()})
     result: ThreadResumeResult = {
@@ -70,7 +72,8 @@ def fork(services: Services, params: ThreadForkParams) -> Reply:
     """Make a new thread of the turns of another."""
     thread = services.threads.fork(
         params["threadId"],
-        _overrides(params),
+        _options(services, params),
+        params.get("cwd"),
         ephemeral=bool(params.get("ephemeral")),
         last=params.get("lastTurnId"),
         before=params.get("beforeTurnId"),
@@ -87,14 +90,16 @@ def fork(services: Services, params: ThreadForkParams) -> Reply:
     return Reply(_result(thread, turns), then=then)
 
 
-def _overrides(params: ThreadResumeParams | ThreadForkParams) -> Overrides:
-    return Overrides(
+def _options(services: Services, params: ThreadOptions) -> Options:
+    """Return what the client chooses: with a member of the params, or else with a key of `config`."""
+    config, provider = params.get("config"), params.get("modelProvider")
+    chosen = Options(
         model=params.get("model"),
-        provider=params.get("modelProvider"),
-        cwd=params.get("cwd"),
+        provider=services.provider(provider, config) if provider else None,
         instructions=params.get("baseInstructions"),
         developer_instructions=params.get("developerInstructions"),
     )
+    return chosen.over(services.options(config))
 
 
 def _telling_of_start(services: Services, thread: ThreadRecord) -> Callable[[], None]:
@@ -119,7 +124,7 @@ def _result(thread: ThreadRecord, turns: list[Turn] | None = None) -> ThreadStar
         "thread": thread.facts().on_wire(thread.status_on_wire(), turns),
         "model": thread.model,
         "modelProvider": thread.provider.id,
-        "serviceTier": None,
+        "serviceTier": thread.service_tier,
         "cwd": thread.cwd,
         "approvalPolicy": "never",
         "approvalsReviewer": "user",

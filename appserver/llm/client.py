@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from appserver.session import Session
     from appserver.settings import Provider, Settings
 
+DEFAULT_TIER = "default"
+"""The service tier that a request gets which names none."""
+
 
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
@@ -41,7 +44,9 @@ class ModelRequest:
     instructions: str
     input: list[dict[str, Any]]
     effort: str | None = None
-    summary: str = "auto"
+    summary: str | None = None
+    verbosity: str | None = None
+    service_tier: str | None = None
     output_schema: object = None
     tools: list[dict[str, Any]] = field(default_factory=list)
 
@@ -138,16 +143,19 @@ def _body(request: ModelRequest) -> dict[str, Any]:
         "include": ["reasoning.encrypted_content"],
         "prompt_cache_key": request.thread_id,
     }
-    if request.output_schema is not None:
-        body["text"] = {
-            "format": {
-                "type": "json_schema",
-                "name": "output",
-                "strict": True,
-                "schema": request.output_schema,
-            }
-        }
+    if text := _text(request):
+        body["text"] = text
+    if request.service_tier not in (None, DEFAULT_TIER):
+        body["service_tier"] = request.service_tier
     return body
+
+
+def _text(request: ModelRequest) -> dict[str, Any]:
+    """Build the settings of the answer's text."""
+    text: dict[str, Any] = {"verbosity": request.verbosity} if request.verbosity else {}
+    if request.output_schema is not None:
+        text["format"] = {"type": "json_schema", "name": "output", "strict": True, "schema": request.output_schema}
+    return text
 
 
 def _reasoning(request: ModelRequest) -> dict[str, str]:

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from appserver.errors import BackendError
-from appserver.llm.client import ModelRequest
 from appserver.llm.events import failure_in_stream, stream_cut, token_usage
 from appserver.llm.retry import Retries
 from appserver.turns.notices import Notices
+from appserver.turns.requests import model_request
 from appserver.turns.state import new_id
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Compactor:
         while True:
             retries = requests
             try:
-                stream = await self.backend.open(_request(thread))
+                stream = await self.backend.open(model_request(thread, [*thread.history, _said(REQUEST)], []))
                 retries = streams
                 return await _taken(stream, notices)
             except BackendError as exc:
@@ -106,18 +106,6 @@ async def _read(stream: EventStream) -> tuple[str, TokenUsage | None]:
 def _text_in(event: Event) -> str:
     delta = event.get("delta") if event["type"] == "response.output_text.delta" else None
     return delta if isinstance(delta, str) else ""
-
-
-def _request(thread: ThreadRecord) -> ModelRequest:
-    return ModelRequest(
-        provider=thread.provider,
-        thread_id=thread.id,
-        model=thread.model,
-        instructions=thread.instructions,
-        input=[*thread.history, _said(REQUEST)],
-        effort=thread.effort,
-        summary=thread.summary,
-    )
 
 
 def _said(text: str) -> dict[str, Any]:

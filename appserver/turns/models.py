@@ -5,7 +5,7 @@ A list for pickers in a user interface, not a gate: a thread may name any model,
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from appserver.errors import InvalidParams
 
@@ -32,6 +32,29 @@ _KNOWN = (
     ("gpt-5.6-sol", "GPT-5.6-Sol", "Everyday work, two generations back", "ultra", "low"),
     ("gpt-5.5", "GPT-5.5", "An older model", "xhigh", "medium"),
 )
+
+
+class ModelDefaults(NamedTuple):
+    """What a request is sent with where nothing was chosen. None: the member is left out."""
+
+    effort: str | None
+    summary: str | None
+    verbosity: str | None
+
+
+_UNKNOWN = ModelDefaults(effort=None, summary="auto", verbosity=None)
+
+
+def defaults_of(model: str) -> ModelDefaults:
+    """Return the defaults of a model, as the reference has them.
+
+    A dated or otherwise extended name has those of the model that it begins with; so has one behind `owner/`.
+    """
+    for name in (model, model.partition("/")[2]):
+        efforts = [(entry[0], entry[4]) for entry in _KNOWN if name.startswith(entry[0])]
+        if efforts:
+            return ModelDefaults(effort=max(efforts, key=lambda one: len(one[0]))[1], summary=None, verbosity="low")
+    return _UNKNOWN
 
 
 def list_models(configured: str | None, limit: int | None, cursor: str | None) -> ModelListResult:

@@ -16,18 +16,18 @@ from typing import TYPE_CHECKING, Protocol
 import anyio
 
 from appserver.errors import BackendError
-from appserver.llm.client import ModelRequest
 from appserver.llm.events import stream_cut
 from appserver.llm.retry import Retries
 from appserver.turns.answer import Answer
 from appserver.turns.notices import Notices
+from appserver.turns.requests import model_request
 from appserver.turns.tool_definitions import definitions
 from appserver.turns.tools import ToolCalls, answered
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from appserver.llm.client import EventStream
+    from appserver.llm.client import EventStream, ModelRequest
     from appserver.turns.inbox import Inbox
     from appserver.turns.state import ThreadRecord, TurnRecord
     from appserver.turns.tools import ToolDesk
@@ -171,14 +171,4 @@ def _request(thread: ThreadRecord, turn: TurnRecord) -> ModelRequest:
         if developer
         else []
     )
-    return ModelRequest(
-        provider=thread.provider,
-        thread_id=thread.id,
-        model=thread.model,
-        instructions=thread.instructions,
-        input=[*preface, *answered(thread.history)],
-        effort=thread.effort,
-        summary=thread.summary,
-        output_schema=turn.output_schema,
-        tools=definitions(thread.tools),
-    )
+    return model_request(thread, [*preface, *answered(thread.history)], definitions(thread.tools), turn.output_schema)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from protocol.tool import DynamicTool
     from protocol.turn import ItemsView, Turn, TurnError, TurnStatus
 
-IN_FORCE = ("instructions", "developer_instructions", "summary", "tools")
+IN_FORCE = ("instructions", "developer_instructions", "summary", "verbosity", "service_tier", "tools")
 """What else of a thread is written down, beside its facts: each a member of ThreadRecord whose value is JSON."""
 
 NO_USAGE: TokenUsage = {
@@ -157,7 +157,9 @@ class ThreadRecord:
     instructions: str
     developer_instructions: str | None = None
     effort: str | None = None
-    summary: str = "auto"
+    summary: str | None = None
+    verbosity: str | None = None
+    service_tier: str | None = None
     ephemeral: bool = False
     tools: list[DynamicTool] = field(default_factory=list)
     """The client's own tools."""

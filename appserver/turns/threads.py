@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from appserver.errors import RequestError, ThreadStoreError
 from appserver.log import warn
@@ -20,21 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
-    from appserver.settings import Provider
+    from appserver.settings import Options, Provider
     from appserver.turns.facts import ThreadFacts
     from appserver.turns.past import PastTurn
     from appserver.turns.store import Changes, Kept, ThreadReader, ThreadStore
     from protocol.thread import ThreadStatus, TokenUsage
-
-
-class Overrides(NamedTuple):
-    """What a client asks for in place of what a thread was kept with. None: as it was."""
-
-    model: str | None = None
-    provider: str | None = None
-    cwd: str | None = None
-    instructions: str | None = None
-    developer_instructions: str | None = None
 
 
 class Threads:
@@ -93,20 +83,27 @@ class Threads:
         found = self._loaded.get(thread_id)
         return {"type": "notLoaded"} if found is None else found.status_on_wire()
 
-    def resume(self, found: ThreadReader, overrides: Overrides) -> ThreadRecord:
-        """Load a thread, with its whole history. One that is loaded stays as it is, but for the overrides if idle."""
+    def resume(self, found: ThreadReader, options: Options, cwd: str | None) -> ThreadRecord:
+        """Load a thread, with its whole history. One that is loaded stays as it is, but for the options if idle."""
         kept = found.kept()
         thread_id = kept.facts.id
-        thread = self._loaded.get(thread_id) or self._load(found, kept)
+        thread = self._loaded.get(thread_id) or self._load(found, kept, options)
         _refresh(thread, kept.facts)
         thread.after_turn.clear()  # somebody was about to let go of it
         if thread.active is None:
-            self._override(thread, overrides)
+            _choose(thread, options, cwd)
         self._loaded[thread_id] = thread
         return thread
 
     def fork(
-        self, thread_id: str, overrides: Overrides, *, ephemeral: bool, last: str | None, before: str | None
+        self,
+        thread_id: str,
+        options: Options,
+        cwd: str | None,
+        *,
+        ephemeral: bool,
+        last: str | None,
+        before: str | None,
     ) -> ThreadRecord:
         """Make a new thread of the turns of another, up to a turn if one is named. Raises RequestError.
 
@@ -117,14 +114,15 @@ class Threads:
         for one in past:
             if one.turn.status == "inProgress":
                 one.turn.status, one.turn.completed_at = "interrupted", time.time()
-        thread = revived(kept.facts, kept.in_force, NO_USAGE.copy(), self._provider(kept.facts.provider))
+        provider = options.provider or self._provider(kept.facts.provider)
+        thread = revived(kept.facts, kept.in_force, NO_USAGE.copy(), provider)
         fresh = replace(
             thread, id=new_id(), ephemeral=ephemeral, forked_from=thread_id, journal=NoJournal(), after_turn=[]
         )
         fresh.created_at = fresh.updated_at = time.time()
         if last is None and before is None:
             fresh.usage = kept.usage.copy()
-        self._override(fresh, overrides)
+        _choose(fresh, options, cwd)
         self.add(fresh, past)
         return fresh
 
@@ -152,18 +150,11 @@ class Threads:
         """Close the stores."""
         self.durable.close()
 
-    def _load(self, found: ThreadReader, kept: Kept) -> ThreadRecord:
-        thread = revived(kept.facts, kept.in_force, kept.usage, self._provider(kept.facts.provider))
+    def _load(self, found: ThreadReader, kept: Kept, options: Options) -> ThreadRecord:
+        provider = options.provider or self._provider(kept.facts.provider)
+        thread = revived(kept.facts, kept.in_force, kept.usage, provider)
         found.attach(thread)
         return thread
-
-    def _override(self, thread: ThreadRecord, overrides: Overrides) -> None:
-        if overrides.provider is not None:
-            thread.provider = self._provider(overrides.provider)
-        for name in ("model", "cwd", "instructions", "developer_instructions"):
-            value: Any = getattr(overrides, name)
-            if value is not None:
-                setattr(thread, name, value)
 
 
 def revived(facts: ThreadFacts, in_force: dict[str, Any], usage: TokenUsage, provider: Provider) -> ThreadRecord:
@@ -193,6 +184,14 @@ def revived(facts: ThreadFacts, in_force: dict[str, Any], usage: TokenUsage, pro
 def _refresh(thread: ThreadRecord, facts: ThreadFacts) -> None:
     """Take over what may have been changed elsewhere. Turns that were run elsewhere, the journal takes over."""
     thread.name, thread.git_info = facts.name, facts.git_info
+
+
+def _choose(thread: ThreadRecord, options: Options, cwd: str | None) -> None:
+    """Put in force what was chosen; all else stays as it was."""
+    thread.cwd = thread.cwd if cwd is None else cwd
+    for name, value in options._asdict().items():
+        if value is not None:
+            setattr(thread, name, value)
 
 
 def _up_to(past: list[PastTurn], last: str | None, before: str | None) -> list[PastTurn]:

@@ -113,7 +113,7 @@ async def test_a_provider_that_is_not_configured_any_more_is_named(
     async with server() as peer:
         error = await peer.error("thread/resume", {"threadId": thread_id})
         assert (error["message"], error["data"]) == (
-            "model provider not found: gone",
+            "failed to load configuration: Model provider `gone` not found",
             {"kind": "modelProviderNotFound"},
         )
 
