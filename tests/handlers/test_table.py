@@ -41,7 +41,6 @@ def answers(lines: Sequence[Any]) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("params", [[1], ["refreshToken"]])
 async def test_positional_params_do_not_end_the_server(server: ServerFactory, params: object) -> None:
     async with server() as peer:
-        error = await peer.error("account/rateLimits/read", params)
-        assert error == {"code": -32600, "message": "codex account authentication required to read rate limits"}
-        assert (await peer.error("account/login/cancel", params))["code"] == -32602
+        for method in ("account/rateLimits/read", "account/login/cancel"):
+            assert (await peer.error(method, params))["code"] == -32602
         assert (await peer.result("account/read"))["account"] is None
