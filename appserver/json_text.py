@@ -35,11 +35,16 @@ def encode(value: object) -> str:
 
 def decode(text: str) -> Any:  # noqa: ANN401 - JSON
     """Return what a JSON text says. Raises ValueError with a reason that does not repeat the text."""
-    return _decoded(text, _STRICT)
+    return _shallow(text, _decoded(text, _STRICT))
 
 
 def decode_leniently(text: str) -> Any:  # noqa: ANN401 - JSON
-    """Return what a JSON text says; NaN and numbers out of range read as null. Raises ValueError as `decode` does."""
+    """Return what a backend's text says. NaN, which some send, and numbers out of range are null. Raises ValueError."""
+    return _shallow(text, _decoded(text, _LENIENT))
+
+
+def decode_stored(text: str) -> Any:  # noqa: ANN401 - JSON
+    """Return what a text of our own says: earlier versions wrote NaN, too, and any depth. Raises ValueError."""
     return _decoded(text, _LENIENT)
 
 
@@ -55,13 +60,12 @@ def _decoded(text: str, decoder: json.JSONDecoder) -> Any:  # noqa: ANN401 - JSO
         raise ValueError(f"{exc.msg} at character {exc.pos}") from None
     except RecursionError:
         raise TooDeep from None
-    if text.count("[") + text.count("{") > MAX_DEPTH:
-        _check_depth(value)
     return value
 
 
-def _check_depth(value: object) -> None:
-    level = [value]
+def _shallow(text: str, value: object) -> object:
+    """Return the value that a text says unless it is nested too deeply. Counting brackets settles it for most."""
+    level = [value] if text.count("[") + text.count("{") > MAX_DEPTH else []
     for _ in range(MAX_DEPTH + 1):
         level = [
             inner
@@ -70,7 +74,7 @@ def _check_depth(value: object) -> None:
             for inner in (outer.values() if isinstance(outer, dict) else outer)
         ]
         if not level:
-            return
+            return value
     raise TooDeep
 
 

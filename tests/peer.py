@@ -170,7 +170,7 @@ class Peer:
 
     async def take(self, line: bytes) -> None:
         """Take a line from the server."""
-        message = json.loads(line)
+        message = json.loads(line, parse_constant=_refuse_constant)
         self.messages.append(message)
         self._tell()
         if isinstance(message, dict) and "method" in message and "id" in message:
@@ -186,6 +186,10 @@ class Peer:
     def _tell(self) -> None:
         self._news.set()
         self._news = anyio.Event()
+
+
+def _refuse_constant(name: str) -> object:
+    raise AssertionError(f"the server sent {name}, which is not JSON")
 
 
 @asynccontextmanager

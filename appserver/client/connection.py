@@ -213,7 +213,7 @@ def _params(message: Message) -> dict[str, Any]:
 
 
 def _line(message: Message) -> bytes:
-    return json.dumps(message, separators=(",", ":")).encode("ascii") + b"\n"
+    return json.dumps(message, allow_nan=False, separators=(",", ":")).encode("ascii") + b"\n"
 
 
 def _server_error(error: object) -> ServerError:

@@ -5,13 +5,13 @@ Owns URLs, headers and bodies of the Responses API. Does not retry, does not kno
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from appserver import json_text
 from appserver.http import CONNECT_TIMEOUT, read_error, write_timeout
 from appserver.http_failure import HttpFailure, translated
 from appserver.llm.events import decode_event, failure_of_answer, not_connected, stream_cut
@@ -109,7 +109,7 @@ class ModelClient:
     def _outgoing(
         self, client: httpx.AsyncClient, url: str, request: ModelRequest, access: Access | None
     ) -> httpx.Request:
-        body = json.dumps(_body(request), separators=(",", ":")).encode()
+        body = json_text.encode(_body(request)).encode()
         idle = request.provider.stream_idle_timeout
         return client.build_request(
             "POST",

@@ -11,6 +11,7 @@ import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from appserver import json_text
 from appserver.errors import BackendError, Unauthorized
 from appserver.llm.members import MAX_NUMBER
 from appserver.log import redacted
@@ -45,8 +46,8 @@ _CODES: dict[str, tuple[str, bool]] = {
 def decode_event(data: str) -> Event | None:
     """Return an event, or None for what is none ("[DONE]", or no JSON object with a type)."""
     try:
-        event = json.loads(data)
-    except (ValueError, RecursionError):
+        event = json_text.decode_leniently(data)
+    except ValueError:
         return None
     return event if isinstance(event, dict) and isinstance(event.get("type"), str) else None
 

@@ -6,10 +6,10 @@ meanwhile; no page is remembered by the server. To clients it is opaque.
 
 from __future__ import annotations
 
-import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import TYPE_CHECKING, Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
+from appserver import json_text
 from appserver.errors import InvalidParams
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def page_of(kind: str, found: Sequence[tuple[Position, ROW]], limit: int) -> Pag
 
 def encode(kind: str, cursor: Cursor) -> str:
     """Return a cursor as text."""
-    text = json.dumps([kind, cursor.inclusive, *cursor.position], separators=(",", ":"))
+    text = json_text.encode([kind, cursor.inclusive, *cursor.position])
     return urlsafe_b64encode(text.encode("ascii")).decode("ascii").rstrip("=")
 
 
@@ -113,9 +113,9 @@ def decode(kind: str, text: str | None) -> Cursor | None:
     if text is None:
         return None
     try:
-        found = json.loads(urlsafe_b64decode(text.encode("ascii") + b"=="))
+        found = json_text.decode(urlsafe_b64decode(text.encode("ascii") + b"==").decode())
         made_for, inclusive, *position = found
-    except (ValueError, TypeError, RecursionError):
+    except (ValueError, TypeError):
         raise _not_ours() from None
     if made_for != kind or not isinstance(inclusive, bool) or not _fits(kind, position):
         raise _not_ours()

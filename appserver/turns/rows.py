@@ -5,9 +5,9 @@ What is not compared by the database is JSON, in ASCII: that takes any text that
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
+from appserver import json_text
 from appserver.turns.facts import ThreadFacts
 from appserver.turns.past import Entry, said
 from appserver.turns.state import TurnRecord
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 Row = tuple[Any, ...]
 
-dumps = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
-loads = json.loads
+dumps = json_text.encode
+loads = json_text.decode_stored
 
 FACTS = ("id", "provider", "model", "effort", "cwd", "originator", "version", "preview", "forked_from")
 """The members of ThreadFacts that stand in the column `facts`."""

@@ -6,11 +6,11 @@ does: the backend refuses a conversation in which one is missing.
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from appserver import json_text
 from appserver.errors import AppServerError
 from appserver.llm.events import for_history
 from appserver.turns.tool_definitions import names_of
@@ -105,8 +105,8 @@ class ToolCalls:
         self._thread.keep(self._turn, None, for_history(upstream))
         namespace = upstream.get("namespace") if isinstance(upstream.get("namespace"), str) else None
         try:
-            arguments = json.loads(upstream.get("arguments") or "{}")
-        except (ValueError, TypeError, RecursionError) as exc:
+            arguments = json_text.decode(upstream.get("arguments") or "{}")
+        except (ValueError, TypeError) as exc:
             self._answer(call_id, f"failed to parse function arguments: {exc}")
             return
         if (namespace, name) not in names_of(self._thread.tools):

@@ -408,3 +408,12 @@ async def test_concurrent_requests_arrive_whole() -> None:
 def test_everything_public_is_exported() -> None:
     assert set(public.__all__) <= set(dir(public))
     assert json.dumps(sorted(public.__all__))
+
+
+async def test_params_that_are_no_json_are_refused_before_they_are_sent(
+    daemon: AbstractAsyncContextManager[AppServer],
+) -> None:
+    async with daemon as server:
+        with pytest.raises(ValueError, match="JSON"):
+            await server.request("thread/start", {"cwd": float("nan")})
+        assert await server.request("account/read")

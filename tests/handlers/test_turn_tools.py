@@ -168,3 +168,16 @@ async def test_a_tool_whose_name_the_backend_would_refuse_is_refused(server: Ser
 async def test_tools_that_are_none_are_refused(server: ServerFactory, tools: object) -> None:
     async with server() as peer:
         assert (await peer.error("thread/start", {"dynamicTools": tools}))["code"] == -32602
+
+
+async def test_arguments_that_are_no_json_are_told_to_the_model_and_reach_nobody_else(
+    server: ServerFactory, backend: FakeBackend
+) -> None:
+    backend.script(output(function_call("lookup", '{"id": NaN}')), text("I see"))
+    async with server() as peer:  # which fails on a line that is no JSON
+        thread_id = await thread_with_tool(peer, backend)
+        assert (await peer.turn(thread_id))["status"] == "completed"
+        assert outputs(backend) == ["failed to parse function arguments: NaN is not JSON"]
+        assert not peer.requests
+        read = await peer.result("thread/read", {"threadId": thread_id, "includeTurns": True})
+        assert [item["type"] for item in read["thread"]["turns"][0]["items"]] == ["userMessage", "agentMessage"]

@@ -39,6 +39,16 @@ def test_an_event_of_any_type_passes() -> None:
     assert decode_event('{"type": "new.thing", "x": 1}') == {"type": "new.thing", "x": 1}
 
 
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e999"])
+def test_a_number_that_json_does_not_have_reads_as_null_and_costs_no_text(number: str) -> None:
+    event = '{"type": "response.output_text.delta", "delta": "Hi", "logprobs": [{"logprob": NaN}]}'
+    assert decode_event(event.replace("NaN", number)) == {
+        "type": "response.output_text.delta",
+        "delta": "Hi",
+        "logprobs": [{"logprob": None}],
+    }
+
+
 CODES = [
     ("context_length_exceeded", "contextWindowExceeded", False),
     ("insufficient_quota", "usageLimitExceeded", False),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -246,3 +248,25 @@ def test_the_log_is_a_bounded_one(opened: Callable[[], SqliteThreads], database:
         record.keep(turn, message("x" * 2_000_000), None)
     end(record, turn)
     assert os.path.getsize(f"{database}-wal") < 20 * 2**20
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_a_number_that_json_does_not_have_and_an_earlier_version_wrote_reads_as_null(
+    number: str, opened: Callable[[], SqliteThreads], database: Path
+) -> None:
+    record = added(opened(), "Hello", "one")
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("UPDATE items SET remembered = ?", (f'{{"type": "message", "x": {number}}}',))
+        connection.execute("UPDATE items SET item = ?", (f'{{"type": "dynamicToolCall", "arguments": {number}}}',))
+    assert loaded(opened(), record.id).history == [{"type": "message", "x": None}]
+    (turn,) = past_of(opened(), record.id)
+    assert turn.entries[0].item == {"type": "dynamicToolCall", "arguments": None}
+
+
+def test_a_number_that_json_does_not_have_is_not_written(opened: Callable[[], SqliteThreads]) -> None:
+    record = thread()
+    opened().add(record)
+    turn = begin(record)
+    record.keep(turn, None, {"type": "message", "x": [math.nan, math.inf]})
+    end(record, turn)
+    assert loaded(opened(), record.id).history == [{"type": "message", "x": [None, None]}]

@@ -135,6 +135,9 @@ async def test_pictures_and_several_texts_are_a_list() -> None:
         (call(name="unknown"), "unsupported call: unknown"),
         (call(namespace="tickets"), "unsupported call: lookup"),
         (call(arguments="{bad"), "failed to parse function arguments"),
+        (call(arguments='{"x": NaN}'), "failed to parse function arguments: NaN is not JSON"),
+        (call(arguments='{"x": 1e999}'), "failed to parse function arguments: a number is out of range"),
+        (call(arguments='{"x": ' * 200 + "1" + "}" * 200), "failed to parse function arguments: nested more than"),
         (call(arguments=["no text"]), "failed to parse function arguments"),
     ],
 )
