@@ -29,6 +29,7 @@ ORDER = (
         "appserver.headers",
         "appserver.heap",
         "appserver.json_text",
+        "appserver.regular_file",
         "appserver.session",
         "appserver.tasks",
     ),

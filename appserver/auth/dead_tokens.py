@@ -12,8 +12,8 @@ import json
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from appserver.auth.regular_file import check_regular, read_regular
 from appserver.log import warn
+from appserver.regular_file import check_regular, read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable

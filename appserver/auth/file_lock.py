@@ -15,8 +15,8 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from appserver.auth.regular_file import read_regular
 from appserver.errors import StoreError
+from appserver.regular_file import read_regular
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

@@ -14,8 +14,8 @@ import stat
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from appserver.auth.regular_file import read_regular
 from appserver.errors import StoreError
+from appserver.regular_file import read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

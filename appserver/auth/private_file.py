@@ -12,9 +12,9 @@ import os
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from appserver.auth.regular_file import MAX_BYTES, NotRegularError, check_regular, read_regular
 from appserver.errors import StoreError
 from appserver.log import warn
+from appserver.regular_file import MAX_BYTES, NotRegularError, check_regular, read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Hashable

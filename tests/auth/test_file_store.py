@@ -12,8 +12,8 @@ import pytest
 
 from appserver.auth.file_store import FileStore
 from appserver.auth.private_file import OccupiedError
-from appserver.auth.regular_file import MAX_BYTES
 from appserver.errors import StoreChangedError, StoreError
+from appserver.regular_file import MAX_BYTES
 from tests.auth.disks import OCCUPANTS, names, occupy
 from tests.auth.store_kit import api_key, login
 

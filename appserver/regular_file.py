@@ -11,7 +11,7 @@ import stat
 from typing import NamedTuple
 
 MAX_BYTES = 1024 * 1024
-"""The most that is read of a file: a credential takes a few kilobytes."""
+"""The most that is read of a file where the caller says nothing else: a credential takes a few kilobytes."""
 
 _KINDS = {
     stat.S_IFDIR: "a directory",
@@ -33,16 +33,16 @@ class Content(NamedTuple):
     mode: int
 
 
-def read_regular(path: str | os.PathLike[str]) -> Content:
+def read_regular(path: str | os.PathLike[str], limit: int = MAX_BYTES) -> Content:
     """Read a regular file without ever waiting for one. Raises NotRegularError, and OSError (EFBIG) for a huge one."""
     check_regular(path)  # before it is opened: opening a device can have effects
     fd = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     with open(fd, "rb") as file:
         found = os.fstat(fd)  # again: it may have been exchanged
         _check_mode(found.st_mode)
-        data = file.read(MAX_BYTES + 1)
-    if len(data) > MAX_BYTES:
-        raise OSError(errno.EFBIG, f"it is larger than {MAX_BYTES} bytes")
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise OSError(errno.EFBIG, f"it is larger than {limit} bytes")
     return Content(data, stat.S_IMODE(found.st_mode))
 
 
