@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from appserver.llm.events import failure_in_stream, for_history, object_in, token_usage
-from appserver.turns.past import said
+from appserver.turns.model_items import agent_message
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -147,7 +147,7 @@ class Answer:
         del self._texts[item_id]
         parts = upstream.get("content") or []
         plain = all(isinstance(part, dict) and part.get("type") == "output_text" for part in parts)
-        remembered = said(text) if plain else {"type": "message", "role": "assistant", "content": parts}
+        remembered = agent_message(text) if plain else {"type": "message", "role": "assistant", "content": parts}
         self._ended(_message(item_id, text), remembered)
 
     def _started(self, item: Item) -> None:

@@ -35,6 +35,9 @@ millisecond; a checkpoint on a slow disk takes longer."""
 CHECKPOINT_PAGES = 4000
 """Pages in the log (16 MiB) after which it is moved into the database: seldom, because that waits for the disk."""
 
+LOG_BYTES = 1024 * 1024
+"""What is kept of the log once all of it is in the database: a large message leaves no large file behind."""
+
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 _RETRY_SECONDS = 0.005
@@ -138,6 +141,7 @@ class Database:
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+        connection.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
         migrate(connection)
 
     def _use_log(self, connection: sqlite3.Connection) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from appserver.errors import InvalidParams
+from appserver.turns.model_items import image, input_part
 
 if TYPE_CHECKING:
     from protocol.item import UserInput
@@ -28,18 +29,8 @@ def preview(content: list[UserInput]) -> str:
     return " ".join(one["text"] for one in content if one["type"] == "text")[:PREVIEW_CHARACTERS]
 
 
-def _part(one: UserInput) -> dict[str, Any]:
-    match one["type"]:
-        case "text":
-            return {"type": "input_text", "text": one["text"]}
-        case "image":
-            return _image(one["url"], one.get("detail"))
-        case "localImage":
-            return _image(_data_url(one["path"]), one.get("detail"))
-
-
-def _image(url: str, detail: str | None) -> dict[str, Any]:
-    return {"type": "input_image", "image_url": url} | ({"detail": detail} if detail else {})
+def _part(one: UserInput) -> dict[str, Any] | None:
+    return image(_data_url(one["path"]), one.get("detail")) if one["type"] == "localImage" else input_part(one)
 
 
 def _data_url(path: str) -> str:

@@ -38,11 +38,6 @@ class PastTurn:
     entries: list[Entry] = field(default_factory=list)
 
 
-def said(text: str) -> dict[str, Any]:
-    """Return what the model is sent for a message of its own."""
-    return {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": text}]}
-
-
 def history_of(past: Iterable[PastTurn]) -> list[dict[str, Any]]:
     """Return the input items that the next request begins with."""
     found: list[dict[str, Any]] = []

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from appserver import json_text
 from appserver.turns.facts import ThreadFacts
-from appserver.turns.past import Entry, said
+from appserver.turns.model_items import model_item
+from appserver.turns.past import Entry
 from appserver.turns.state import TurnRecord
 from appserver.turns.store import folded, plain
 
 if TYPE_CHECKING:
     from appserver.turns.state import ThreadRecord
-    from protocol.item import Item
 
 Row = tuple[Any, ...]
 
@@ -28,7 +28,7 @@ FACTS = ("id", "provider", "model", "effort", "cwd", "originator", "version", "p
 THREAD_COLUMNS = "created_at, updated_at, archived, name, git_info, facts"
 TURN_COLUMNS = "id, status, error, started_at, completed_at, duration_ms"
 AS_TOLD = "true"
-"""In the column `remembered`: what the column `item` says. The text of a long answer is not written twice."""
+"""In the column `remembered`: what follows from the column `item`. A long text or an image is not written twice."""
 
 ENTRY_COLUMNS = "item, remembered, forgets, completed_at"
 
@@ -93,7 +93,7 @@ def turn_in(row: Row) -> TurnRecord:
 
 def entry_row(entry: Entry) -> Row:
     """Return ENTRY_COLUMNS."""
-    as_told = entry.remembered is not None and entry.remembered == _sent_for(entry.item)
+    as_told = entry.remembered is not None and entry.remembered == model_item(entry.item)
     remembered = AS_TOLD if as_told else _dumped(entry.remembered)
     return _dumped(entry.item), remembered, entry.forgets, entry.completed_at
 
@@ -102,18 +102,15 @@ def entry_in(row: Row) -> Entry:
     """Read ENTRY_COLUMNS."""
     item, remembered, forgets, completed_at = row
     shown = _loaded(item)
-    return Entry(shown, _sent_for(shown) if remembered == AS_TOLD else _loaded(remembered), bool(forgets), completed_at)
+    return Entry(
+        shown, model_item(shown) if remembered == AS_TOLD else _loaded(remembered), bool(forgets), completed_at
+    )
 
 
 def remembered_in(item: str | None, remembered: str) -> dict[str, Any]:
     """Read what the model is sent, from the columns `item` and `remembered`."""
-    found: dict[str, Any] = (_sent_for(_loaded(item)) if remembered == AS_TOLD else loads(remembered)) or {}
+    found: dict[str, Any] = (model_item(_loaded(item)) if remembered == AS_TOLD else loads(remembered)) or {}
     return found
-
-
-def _sent_for(item: Item | None) -> dict[str, Any] | None:
-    """What the model is sent for an item that says it all."""
-    return said(item["text"]) if item is not None and item["type"] == "agentMessage" else None
 
 
 def _dumped(value: object) -> str | None:

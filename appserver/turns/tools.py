@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from appserver import json_text
 from appserver.errors import AppServerError
 from appserver.llm.events import for_history
+from appserver.turns.model_items import output_of, tool_output
 from appserver.turns.tool_definitions import names_of
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
 CANCELLED = "dynamic tool call was cancelled before receiving a response"
 """The output of a call whose turn has ended, or whose process has."""
-
-SILENT_FAILURE = "The tool failed and gave no reason."
 
 
 class Client(Protocol):
@@ -137,16 +136,16 @@ class ToolCalls:
             content, success = [{"type": "inputText", "text": exc.message}], False
         else:
             content, success = result["contentItems"], result["success"]
-        self._end(call, content, _output(content, success=success), success=success)
+        self._end(call, content, output_of(content, success=success), success=success)
 
     def _end(self, call: _Call, content: list[ToolContent], output: object, *, success: bool) -> None:
         del self._open[call.id]
         item = call.ended(content, success=success)
-        self._thread.keep(self._turn, item, _answer(call.id, output))
+        self._thread.keep(self._turn, item, tool_output(call.id, output))
         self._emit("item/completed", {**self._place(), "item": item, "completedAtMs": _now_ms()})
 
     def _answer(self, call_id: str, output: str) -> None:
-        self._thread.keep(self._turn, None, _answer(call_id, output))
+        self._thread.keep(self._turn, None, tool_output(call_id, output))
 
     def _place(self) -> dict[str, object]:
         return {"threadId": self._thread.id, "turnId": self._turn.id}
@@ -159,31 +158,8 @@ def answered(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for item in history:
         whole.append(item)
         if item.get("type") == "function_call" and item.get("call_id") not in outputs:
-            whole.append(_answer(item["call_id"], CANCELLED))
+            whole.append(tool_output(item["call_id"], CANCELLED))
     return whole
-
-
-def _answer(call_id: str, output: object) -> dict[str, Any]:
-    return {"type": "function_call_output", "call_id": call_id, "output": output}
-
-
-def _output(content: list[ToolContent], *, success: bool) -> object:
-    """Return what the model reads: plain text where that is all."""
-    if not content:
-        return "" if success else SILENT_FAILURE
-    if len(content) == 1 and content[0]["type"] == "inputText":
-        return content[0]["text"]
-    return [_part(one) for one in content]
-
-
-def _part(one: ToolContent) -> dict[str, Any]:
-    match one["type"]:
-        case "inputText":
-            return {"type": "input_text", "text": one["text"]}
-        case "inputImage":
-            return {"type": "input_image", "image_url": one["imageUrl"]}
-        case "inputAudio":
-            return {"type": "input_audio", "audio_url": one["audioUrl"]}
 
 
 def _now_ms() -> int:

@@ -8,12 +8,14 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from appserver.errors import RequestError, ThreadStoreError
+from appserver.turns.database import LOG_BYTES
 from appserver.turns.migrations import MIGRATIONS, VERSION, migrate, version_of
+from appserver.turns.model_items import model_item
 from appserver.turns.owners import DIRECTORY
 from appserver.turns.pages import PageQuery, ThreadQuery
 from appserver.turns.sqlite_store import SqliteThreads
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 OPENERS = 6
+LARGE = "x" * 2_000_000
 
 
 def statuses(store: SqliteThreads, thread_id: str) -> list[str]:
@@ -248,6 +251,38 @@ def test_the_log_is_a_bounded_one(opened: Callable[[], SqliteThreads], database:
         record.keep(turn, message("x" * 2_000_000), None)
     end(record, turn)
     assert os.path.getsize(f"{database}-wal") < 20 * 2**20
+
+
+def test_a_large_message_leaves_no_large_log(opened: Callable[[], SqliteThreads], database: Path) -> None:
+    record = added(opened(), "Hello", "x" * 20_000_000)
+    run(record, "and on")
+    assert os.path.getsize(f"{database}-wal") <= LOG_BYTES
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"type": "userMessage", "id": "u", "clientId": None, "content": [{"type": "text", "text": LARGE}]},
+        {"type": "userMessage", "id": "u", "clientId": None, "content": [{"type": "image", "url": LARGE}]},
+        {"type": "agentMessage", "id": "a", "text": LARGE, "phase": None},
+        {
+            "type": "dynamicToolCall",
+            "id": "c",
+            "contentItems": [{"type": "inputText", "text": LARGE}],
+            "success": True,
+        },
+    ],
+    ids=["text", "image", "answer", "tool output"],
+)
+def test_a_large_item_is_written_once(item: Any, opened: Callable[[], SqliteThreads], database: Path) -> None:  # noqa: ANN401 - any item
+    store, record = opened(), thread()
+    store.add(record)
+    turn = begin(record)
+    record.keep(turn, item, model_item(item))
+    end(record, turn)
+    assert loaded(opened(), record.id).history == [model_item(item)]
+    written = sum(os.path.getsize(path) for path in database.parent.glob(f"{database.name}*"))
+    assert written < 1.5 * len(LARGE)
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
