@@ -135,6 +135,7 @@ class Connection:
         while (lines := await transport.receive()) is not None:
             for line in lines:
                 self.dispatcher.receive(line)
+            await self.dispatcher.room()
             await self.outbox.room(BRIM_BYTES)
 
     async def _write(self, transport: Transport, reading: CancelScope) -> None:

@@ -16,40 +16,83 @@ from protocol.envelope import Kind
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from anyio import Event
+
     from appserver.rpc.in_flight import InFlight
     from appserver.rpc.outbox import Outbox
     from appserver.rpc.router import Router
+    from appserver.tasks import Tasks
     from protocol.envelope import Message
 
 SLICE_ENTRIES = 32
 """Entries that are begun in one go: a few milliseconds, which is what a delta or an interrupt may wait for them."""
+
+MAX_ENTRIES = 50_000
+"""Entries of a batch; one with more is refused as a whole. Its answers are kept until the last of them is there, and a
+line of the greatest length could ask for millions."""
 
 
 class Batches:
     """Answers batches."""
 
     def __init__(
-        self, router: Router, in_flight: InFlight, outbox: Outbox, take_reply: Callable[[Message], None]
+        self,
+        router: Router,
+        in_flight: InFlight,
+        outbox: Outbox,
+        tasks: Tasks,
+        take_reply: Callable[[Message], None],
     ) -> None:
         self._router = router
         self._in_flight = in_flight
         self._outbox = outbox
+        self._tasks = tasks
         self._take_reply = take_reply
+        self._not_begun = 0
+        self._room: Event | None = None
 
-    async def answer(self, entries: list[object]) -> None:
-        """Answer a batch. Invalid entries get an error each, replies go where they are waited for."""
+    def take(self, entries: list[object]) -> None:
+        """Start to answer a batch. Invalid entries get an error each, replies go where they are waited for."""
+        if len(entries) > MAX_ENTRIES:
+            text = f"Batch too large: {len(entries)} entries, and {MAX_ENTRIES} at most"
+            self._outbox.send(envelope.error(None, error_codes.INVALID_REQUEST, text))
+            return
+        self._in_flight.batch_begins()
+        self._not_begun += len(entries)
+        self._tasks.start(self._answer, entries)
+
+    async def room(self) -> None:
+        """Wait while more entries than one batch may have are not begun yet: reading on would only pile up more."""
+        from anyio import Event
+
+        while self._not_begun > MAX_ENTRIES:
+            self._room = self._room or Event()
+            await self._room.wait()
+
+    async def _answer(self, entries: list[object]) -> None:
         from anyio import create_task_group
         from anyio.lowlevel import checkpoint
 
         answers: list[bytes] = []
         sequels: list[Callable[[], None]] = []
-        async with create_task_group() as group:
-            for start in range(0, len(entries), SLICE_ENTRIES):
-                group.start_soon(self._answer_slice, entries[start : start + SLICE_ENTRIES], answers, sequels)
-                await checkpoint()
+        try:
+            async with create_task_group() as group:
+                for start in range(0, len(entries), SLICE_ENTRIES):
+                    begun = entries[start : start + SLICE_ENTRIES]
+                    group.start_soon(self._answer_slice, begun, answers, sequels)
+                    await checkpoint()
+                    self._note_begun(len(begun))
+        finally:
+            self._in_flight.batch_ends()
         if answers:
             self._outbox.send_batch(answers)
         follow(sequels)
+
+    def _note_begun(self, entries: int) -> None:
+        self._not_begun -= entries
+        if self._room is not None and self._not_begun <= MAX_ENTRIES:
+            self._room.set()
+            self._room = None
 
     async def _answer_slice(
         self, entries: list[object], answers: list[bytes], sequels: list[Callable[[], None]]

@@ -44,7 +44,7 @@ class Dispatcher:
         self._tasks = tasks
         self._warn = warn
         self._in_flight = InFlight()
-        self._batches = Batches(router, self._in_flight, outbox, self._reply)
+        self._batches = Batches(router, self._in_flight, outbox, tasks, self._reply)
         self._first = True
 
     def receive(self, line: Line) -> None:
@@ -61,6 +61,10 @@ class Dispatcher:
             else:
                 self._take(message)
 
+    async def room(self) -> None:
+        """Wait while so much has been received and not begun that no more should be read."""
+        await self._batches.room()
+
     async def idle(self) -> None:
         """Wait until no request is in flight."""
         await self._in_flight.idle()
@@ -73,8 +77,7 @@ class Dispatcher:
         if self._first:
             self._settle_version(message)
         if isinstance(message, list) and message:
-            self._in_flight.batch_begins()
-            self._tasks.start(self._answer_batch, message)
+            self._batches.take(message)
         elif isinstance(message, dict):
             self._one(message)
         else:
@@ -126,12 +129,6 @@ class Dispatcher:
             self._in_flight.done(outcome)
         self._outbox.send(response)
         follow(then)
-
-    async def _answer_batch(self, entries: list[object]) -> None:
-        try:
-            await self._batches.answer(entries)
-        finally:
-            self._in_flight.batch_ends()
 
     def _reply(self, message: Message) -> None:
         try:

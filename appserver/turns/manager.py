@@ -9,7 +9,15 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from appserver.errors import AppServerError, AuthError, BackendError, RequestError, ThreadStoreError, causes_of
+from appserver.errors import (
+    AppServerError,
+    AuthError,
+    BackendError,
+    Overloaded,
+    RequestError,
+    ThreadStoreError,
+    causes_of,
+)
 from appserver.log import log_exception, redacted
 from appserver.tasks import Stop
 from appserver.turns.inbox import Inbox
@@ -22,6 +30,15 @@ if TYPE_CHECKING:
     from appserver.turns.runner import TurnRunner
     from appserver.turns.state import ThreadRecord, TurnRecord
     from protocol.turn import TurnError
+
+
+MAX_RUNNING_TURNS = 2048
+"""Turns that may run at once; a further one is refused as overload. Twice the largest load that is measured. Each holds
+a connection to the backend and about 60 KB, and without a bound a client that starts turns in a loop takes both from
+the turns that run."""
+
+RETRY_AFTER_MS = 1000
+"""What a client whose turn was refused is told to wait: a turn takes seconds, and of so many one ends soon."""
 
 
 class _Reins(NamedTuple):
@@ -42,7 +59,10 @@ class TurnManager:
         self._closing = False
 
     def start(self, thread: ThreadRecord, turn: TurnRecord, message: UserMessage) -> TurnRecord:
-        """Start a turn with a message; while another one runs in the thread, that one gets it. Returns the turn."""
+        """Start a turn with a message; while another one runs in the thread, that one gets it. Returns the turn.
+
+        Raises Overloaded.
+        """
         if thread.active is not None:
             _inbox(self._running[thread.active.id]).put(message)
             return thread.active
@@ -52,7 +72,7 @@ class TurnManager:
         return turn
 
     def start_work(self, thread: ThreadRecord, turn: TurnRecord, work: Callable[[], Awaitable[None]]) -> None:
-        """Start a turn that is no answer and takes no messages. Raises RequestError while another one runs."""
+        """Start a turn that is no answer and takes no messages. Raises RequestError while another runs, Overloaded."""
         if thread.active is not None:
             raise RequestError(f"turn {thread.active.id} is active in this thread", {"activeTurnId": thread.active.id})
         self._begin_work(thread, turn, None, work)
@@ -80,6 +100,8 @@ class TurnManager:
     ) -> None:
         if self._closing:
             raise RequestError("the server is shutting down")
+        if len(self._running) >= MAX_RUNNING_TURNS:
+            raise Overloaded(RETRY_AFTER_MS)
         thread.start(turn)
         reins = self._running[turn.id] = _Reins(Stop(), inbox)
         self._tasks.start(self._run, thread, turn, reins, work)

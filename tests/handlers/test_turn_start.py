@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from appserver.testing import Gate, message, output, reasoning, stalled, text
+from appserver.turns import manager
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -149,3 +150,25 @@ async def test_the_usage_of_a_thread_adds_up(server: ServerFactory, backend: Fak
         told = [note["params"] for note in peer.notifications if note["method"] == "thread/tokenUsage/updated"]
         assert told[-1]["tokenUsage"]["total"]["totalTokens"] == 30
         assert told[-1]["tokenUsage"]["last"]["totalTokens"] == 15
+
+
+async def test_a_turn_too_many_is_answered_as_overload(
+    server: ServerFactory, backend: FakeBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(manager, "MAX_RUNNING_TURNS", 1)
+    backend.script(stalled(Gate(), "Half"))
+    async with server() as peer:
+        await peer.login_with_tokens(backend.grant().access_token)
+        first, second = await peer.start_thread(), await peer.start_thread()
+        turn_id = await peer.start_turn(first)
+        said = [{"type": "text", "text": "Hello"}]
+        for method, params in (("turn/start", {"input": said}), ("thread/compact/start", {})):
+            refused = await peer.error(method, {"threadId": second, **params})
+            assert (refused["code"], refused["message"]) == (-32001, "Server overloaded; retry later.")
+            assert refused["data"]["codex_error_info"] == "server_overloaded"
+            assert refused["data"]["retryAfterMs"] > 0
+        steered = {"threadId": first, "expectedTurnId": turn_id, "input": said}
+        assert await peer.result("turn/steer", steered) == {"turnId": turn_id}
+        await peer.result("turn/interrupt", {"threadId": first, "turnId": turn_id})
+        await peer.finished_turn(turn_id)
+        assert (await peer.turn(second))["status"] == "completed"

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
+import anyio
 import pytest
 
-from appserver.rpc import in_flight
-from tests.rpc.rig import INLINE, STRICT, WAITING, Message, Rig, code, request, waiting
+from appserver.rpc import batches, in_flight
+from tests.rpc.rig import BOUND, INLINE, STRICT, WAITING, Message, Rig, code, request, waiting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -160,3 +162,64 @@ async def test_more_requests_in_a_batch_than_may_wait_are_refused_as_overload(mo
     assert refused == ["3", "4"]
     assert code(answers[4]) == -32001
     assert answers["inline"]["result"] == {"read": {}}
+
+
+async def test_a_long_batch_is_taken_in_slices_between_which_others_have_their_turn() -> None:
+    begun: list[object] = []
+    seen: list[int] = []
+
+    def begin(params: object) -> Message:
+        begun.append(params)
+        return {}
+
+    rig = Rig({INLINE: begin})
+    entries = 20 * batches.SLICE_ENTRIES
+
+    async def look() -> None:
+        while len(begun) < entries:
+            seen.append(len(begun))
+            await anyio.lowlevel.checkpoint()
+
+    async with rig.running():
+        rig.feed([request(number) for number in range(entries)], request("after"))
+        assert begun == [{}]  # what comes after a batch does not wait for it
+        await look()
+        answers = await rig.batch()
+    assert max(later - earlier for earlier, later in pairwise(seen)) <= batches.SLICE_ENTRIES
+    assert sorted(one["id"] for one in answers) == list(range(entries))
+
+
+async def test_what_waits_in_a_slice_does_not_hold_up_the_next_one() -> None:
+    rig = Rig()
+    waits = [request(f"w{number}", WAITING) for number in range(batches.SLICE_ENTRIES)]
+    async with rig.running():
+        rig.feed([*waits, request("release", STRICT, {"loginId": "x"})])
+        rig.routes[STRICT] = lambda _: rig.gate.set()  # else nothing ends the waiting
+        assert len(await rig.batch()) == batches.SLICE_ENTRIES + 1
+
+
+async def test_a_batch_with_too_many_entries_is_refused_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches, "MAX_ENTRIES", 3)
+    rig = Rig()
+    refusal = rig.ask([request(number) for number in range(4)])
+    assert (refusal["id"], code(refusal)) == (None, -32600)
+    assert "4 entries" in refusal["error"]["message"]
+    async with rig.running():
+        rig.feed([request(number) for number in range(3)])
+        assert len(await rig.batch()) == 3
+
+
+async def test_nothing_more_is_read_while_too_many_entries_are_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches, "MAX_ENTRIES", 100)
+    rig = Rig()
+    await rig.dispatcher.room()
+    rig.feed([request(number) for number in range(100)])
+    await rig.dispatcher.room()  # one batch keeps nothing from being read
+    rig.feed([request("more")])
+    with anyio.move_on_after(0) as waited:
+        await rig.dispatcher.room()
+    assert waited.cancelled_caught
+    async with rig.running():
+        with anyio.fail_after(BOUND):
+            await rig.dispatcher.room()
+        await rig.idle()

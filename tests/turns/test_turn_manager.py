@@ -9,10 +9,10 @@ import pytest
 
 from appserver.errors import AuthError, BackendError, ConfigError, Overloaded, RequestError, ThreadStoreError
 from appserver.tasks import Tasks
-from appserver.turns import inbox
+from appserver.turns import inbox, manager
 from appserver.turns.manager import TurnManager
 from appserver.turns.state import NoJournal, ThreadRecord, TurnRecord
-from tests.turns.fakes import Stage, Stream, Told, answer, call, delta, message, opened, said, words
+from tests.turns.fakes import Stage, Stream, Told, answer, call, delta, message, opened, said, thread, words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -267,3 +267,32 @@ async def test_a_turn_after_a_failed_one_succeeds() -> None:
     desk.start("again")
     await desk.run()
     assert [end["status"] for end in desk.ends()] == ["failed", "completed"]
+
+
+async def test_a_turn_too_many_is_refused_as_overload_and_leaves_its_thread_free(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(manager, "MAX_RUNNING_TURNS", 1)
+    desk = Desk(Stream([delta("m", "a"), anyio.Event()]))
+    running, other = desk.start(), thread()
+
+    def overload() -> None:
+        for refused in (
+            lambda: desk.manager.start(other, TurnRecord([]), said("Hello")),
+            lambda: desk.manager.start_work(other, TurnRecord([]), anyio.lowlevel.checkpoint),
+        ):
+            with pytest.raises(Overloaded):
+                refused()
+        assert other.active is None
+        assert desk.start("And") is running  # what goes to a turn that runs is no turn more
+        desk.manager.steer(desk.thread, running.id, said("More"))
+        desk.manager.interrupt(desk.thread, running.id)
+
+    await desk.run(overload)
+    assert [end["id"] for end in desk.ends()] == [running.id]
+
+
+def test_a_thousand_turns_at_once_are_no_overload() -> None:
+    desk = Desk()
+    for _ in range(1000):
+        desk.manager.start(thread(), TurnRecord([]), said("Hello"))
