@@ -79,8 +79,7 @@ class Services:
         self.store: CredentialStore = open_store(settings)
         self.auth = AuthManager(settings, self.store, tasks, self._refresher_for)
         self.auth.on_change = self.tell_account
-        self.auth.on_drop = self._revoke_dropped
-        self._revoking = False
+        self.auth.on_orphan = lambda orphan: tasks.start(self._revoke, orphan)
         self.logins = Logins(tasks, self.tell_login)
 
     # Accounts
@@ -88,8 +87,7 @@ class Services:
     def sign_out(self, *, revoke: bool) -> None:
         """End the login. The issuer is told in the background: that it cannot be reached must not keep anybody in."""
         self.logins.cancel_pending()
-        self._revoking = revoke
-        for credential in self.auth.sign_out():
+        for credential in self.auth.sign_out(everywhere=revoke):
             if revoke and isinstance(credential, ManagedTokens):
                 self._tasks.start(self._revoke, credential)
 
@@ -262,11 +260,6 @@ class Services:
         from appserver.auth.refresh_parent import ParentRefresher
 
         return ParentRefresher(self.parent, self.settings.refresh_timeout)
-
-    def _revoke_dropped(self, credential: ManagedTokens) -> None:
-        """Revoke what a refresh brought after the logout that should have revoked it."""
-        if self._revoking and self.auth.current() is None:
-            self._tasks.start(self._revoke, credential)
 
     async def _revoke(self, credential: ManagedTokens) -> None:
         from anyio import CancelScope

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from appserver.auth.document_store import DocumentStore
     from appserver.auth.os_keyring import HomeKey
     from appserver.auth.store import RedemptionJournal
+    from protocol.base import Secret
 
 
 class AutoStore:
@@ -69,11 +70,18 @@ class AutoStore:
         """Store `new` where `old` is. Raises StoreChangedError if something else is there by now."""
         self._current.swap(old, new)
 
-    def delete(self) -> None:
-        """Forget the stored credential, and an earlier one in auth.json, which would come back otherwise."""
-        if not self._obstacle:
-            self._keyring.delete()
-        self._file.delete()
+    def delete(self, *, everywhere: bool = False) -> Credential | None:
+        """Forget the stored credential and return it.
+
+        An earlier one in auth.json goes as well, or it would come back.
+        """
+        kept = None if self._obstacle else self._keyring.delete(everywhere=everywhere)
+        earlier = self._file.delete(everywhere=everywhere)
+        return kept or earlier
+
+    def has_ended(self, refresh_token: Secret) -> bool:
+        """Whether `delete` has ended this token's login everywhere since `redeeming` was entered."""
+        return any(store.has_ended(refresh_token) for store in (self._keyring, self._file))
 
     def prove_writable(self) -> None:
         """Raise StoreError if a credential could not be stored now."""

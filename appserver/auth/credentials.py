@@ -72,6 +72,11 @@ def secrets_of(credential: Credential) -> tuple[Secret | None, ...]:
     return (credential.access_token, credential.refresh_token, credential.id_token, credential.api_key)
 
 
+def refresh_token_of(credential: Credential | None) -> Secret | None:
+    """Return the refresh token of a managed login that has one."""
+    return credential.refresh_token if isinstance(credential, ManagedTokens) else None
+
+
 class Held(NamedTuple):
     """A credential in use. A call that fails reports the generation it used, so that one refresh serves all."""
 

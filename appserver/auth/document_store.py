@@ -6,22 +6,25 @@ the document `auth_json`'s.
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from appserver.auth.auth_json import credential_in, document_with
+from appserver.auth.credentials import refresh_token_of
+from appserver.auth.ended import EndedLogins
 from appserver.auth.journal import Journal
 from appserver.auth.private_file import OccupiedError, UnreadableError
 from appserver.errors import AuthError, StoreChangedError, StoreError
 from appserver.log import warn
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator
-    from contextlib import AbstractAsyncContextManager
+    from collections.abc import AsyncIterator, Hashable, Iterator
 
     from appserver.auth.codec import Codec
     from appserver.auth.credentials import Credential
+    from appserver.auth.file_lock import FileLock
     from appserver.auth.private_file import PrivateFile
+    from protocol.base import Secret
 
 CHANGE_PATIENCE = 2.0
 """Seconds to wait for another process that is changing the file: it reads and writes a few kilobytes."""
@@ -37,6 +40,7 @@ class DocumentStore:
 
     def __init__(self, file: PrivateFile, codec: Codec) -> None:
         self.journal = Journal(file, codec)
+        self._ended = EndedLogins(file)
         self._file = file
         self._codec = codec
 
@@ -70,15 +74,29 @@ class DocumentStore:
                 raise StoreChangedError(f"{self._file.path}: has been changed by another process")
             self._write(document_with(document, new))
 
-    def delete(self) -> None:
-        """Forget the stored credential. What is no regular file holds none, and stays."""
+    def delete(self, *, everywhere: bool = False) -> Credential | None:
+        """Forget the stored credential and return it. What is no regular file holds none, and stays.
+
+        `everywhere`: if its refresh token is being redeemed now, by any process, `has_ended` says so to that one.
+        """
         if self._file.version() is None:
             self.journal.remove()
-            return
+            return None
+        found = None
         with self._changing(), suppress(OccupiedError):
+            with suppress(StoreError):  # what makes no sense goes as well
+                found = self._credential_in(self._document())
+            token = refresh_token_of(found)
+            if everywhere and token is not None and self._redemption_lock().busy():
+                self._ended.note(token)  # before it is gone: the redemption finds out only then
             if not self._file.remove():
                 self._file.write(self._codec.blank)
             self._forgotten()
+        return found
+
+    def has_ended(self, refresh_token: Secret) -> bool:
+        """Whether `delete` has ended this token's login everywhere since `redeeming` was entered."""
+        return refresh_token in self._ended
 
     def prove_writable(self) -> None:
         """Raise StoreError if a credential could not be stored now: a read-only home, a full disk."""
@@ -86,9 +104,17 @@ class DocumentStore:
 
         prove_writable(self._file)
 
-    def redeeming(self) -> AbstractAsyncContextManager[None]:
+    @asynccontextmanager
+    async def redeeming(self) -> AsyncIterator[None]:
         """Hold the lock of a redemption. Raises StoreError if another process keeps it too long."""
-        return self._file.lock("refresh", REDEEM_PATIENCE).held_waiting()
+        async with self._redemption_lock().held_waiting():
+            try:
+                yield
+            finally:
+                self._ended.clear()
+
+    def _redemption_lock(self) -> FileLock:
+        return self._file.lock("refresh", REDEEM_PATIENCE)
 
     @contextmanager
     def _changing(self) -> Iterator[None]:

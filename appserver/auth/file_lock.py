@@ -68,6 +68,22 @@ class FileLock:
         finally:
             lock.release()
 
+    def busy(self) -> bool:
+        """Whether it is held now, by this process or another."""
+        if not self._path.exists():
+            return False
+        from filelock import Timeout
+
+        lock = self._lock(signed=False)
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            return True
+        except OSError:
+            return False  # then nobody can hold it
+        lock.release()
+        return False
+
     async def _acquire(self, lock: BaseFileLock) -> None:
         from anyio import move_on_after, sleep
         from filelock import Timeout
@@ -84,7 +100,7 @@ class FileLock:
                     return
         raise self._stuck()
 
-    def _lock(self) -> BaseFileLock:
+    def _lock(self, *, signed: bool = True) -> BaseFileLock:
         import filelock  # late: only a refresh or a login needs it
 
         return filelock.FileLock(
@@ -93,7 +109,7 @@ class FileLock:
             thread_local=False,  # taken in the event loop, given back wherever the task ends
             fallback_to_soft=False,  # a soft lock outlives a holder that dies
             preserve_lock_file=True,  # deleting it would let two waiters hold two different files
-            on_acquired=_sign,
+            on_acquired=_sign if signed else None,
         )
 
     def _stuck(self) -> StoreError:

@@ -46,8 +46,8 @@ class AuthManager:
     ) -> None:
         self.on_change: Callable[[], None] = lambda: None
         """Called when the account changes without a request that asked for it."""
-        self.on_drop: Callable[[ManagedTokens], None] = lambda _: None
-        """Called with what was redeemed for a login that has ended meanwhile: nobody uses it."""
+        self.on_orphan: Callable[[ManagedTokens], None] = lambda _: None
+        """Called with what was redeemed for a login that has meanwhile been ended everywhere, to be revoked."""
         self._settings = settings
         self._stored = Stored(settings, store)
         self._refresher_for = refresher_for
@@ -99,20 +99,22 @@ class AuthManager:
             self._dead.forget()
         self._hold(credential)
 
-    def sign_out(self) -> list[Credential]:
+    def sign_out(self, *, everywhere: bool = False) -> list[Credential]:
         """Forget the credential in use and the stored one, and return them. A refresh under way brings neither back.
 
-        The parent's tokens may hide a login that is stored: it goes, too, or a restart would sign the user in again.
-        Raises StoreError; then nothing has changed.
+        `everywhere`: what the caller gets is to be revoked; what a refresh under way brings, `on_orphan` gets. The
+        parent's tokens may hide a login that is stored: it goes, too, or a restart would sign the user in again. Raises
+        StoreError; then nothing has changed.
         """
-        held, hidden = self.current(), None
-        successor = self._redeemer.unfinished()
-        if self.external:
-            hidden = self._stored.read_and_delete()
-        else:
-            self._stored.delete()
+        held, successor = self.current(), self._redeemer.unfinished()
+        delete = self._stored.try_to_delete if self.external else self._stored.delete
+        stored = delete(everywhere=everywhere)  # which may be newer than what was read before
         self._hold(None)
-        return [credential for credential in (held and held.credential, hidden, successor) if credential]
+        ended: list[Credential] = []
+        for credential in (held and held.credential, stored, successor):
+            if credential is not None and credential not in ended:
+                ended.append(credential)
+        return ended
 
     async def fresh(self) -> Held | None:
         """Return the credential to use now. One that is about to expire is renewed first."""
@@ -178,8 +180,8 @@ class AuthManager:
             return
         redeemed = await self._redeemer.redeem(refresher, request, self._stored.credential)
         self._stored.remember(redeemed.stored)
-        if redeemed.dropped is not None:
-            self.on_drop(redeemed.dropped)
+        if redeemed.orphan is not None:
+            self.on_orphan(redeemed.orphan)
         if redeemed.credential != redeemed.stored:
             warn("renewed credentials could not be stored; they are used, and storing them is tried again")
         self._replace(held, self._stored.usable(redeemed.credential))

@@ -36,8 +36,8 @@ class Redeemed(NamedTuple):
 
     credential: Credential | None
     stored: Credential | None
-    dropped: ManagedTokens | None = None
-    """What was redeemed for a login that somebody has ended meanwhile."""
+    orphan: ManagedTokens | None = None
+    """What was redeemed for a login that has meanwhile been ended everywhere."""
 
 
 class Redeemer:
@@ -154,7 +154,8 @@ class Redeemer:
             # Somebody signed in, or out, while the issuer answered. That counts; these tokens are of the old login.
             journal.remove()
             stored = self._store.load()
-            return Redeemed(stored, stored, dropped=new)
+            ended = old.refresh_token is not None and self._store.has_ended(old.refresh_token)
+            return Redeemed(stored, stored, orphan=new if ended else None)
         except StoreError:
             return Redeemed(new, old)
         return Redeemed(new, new)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
+from appserver.auth.credentials import refresh_token_of
 from appserver.errors import StoreChangedError
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager, AbstractContextManager
 
     from appserver.auth.credentials import Credential
+    from protocol.base import Secret
 
 
 class RedemptionJournal(Protocol):
@@ -63,8 +65,14 @@ class CredentialStore(Protocol):
     def swap(self, old: Credential | None, new: Credential) -> None:
         """Store `new` in place of `old`, or of none. Raises StoreChangedError if something else is there by now."""
 
-    def delete(self) -> None:
-        """Forget the stored credential."""
+    def delete(self, *, everywhere: bool = False) -> Credential | None:
+        """Forget the stored credential and return it: None if there was none that made sense.
+
+        `everywhere`: if its refresh token is being redeemed now, by any process, `has_ended` says so to that one.
+        """
+
+    def has_ended(self, refresh_token: Secret) -> bool:
+        """Whether `delete` has ended this token's login everywhere since `redeeming` was entered."""
 
     def prove_writable(self) -> None:
         """Raise StoreError if a credential could not be stored now. Changes nothing."""
@@ -83,6 +91,8 @@ class MemoryStore:
         self.journal: RedemptionJournal = _NoJournal()
         self._credential: Credential | None = None
         self._version = 0
+        self._redeeming = False
+        self._ended: set[Secret] = set()
 
     def version(self) -> Hashable:
         """Return a value that changes when the stored credential may have changed."""
@@ -103,18 +113,30 @@ class MemoryStore:
             raise StoreChangedError("the stored credential has changed")
         self.save(new)
 
-    def delete(self) -> None:
-        """Forget the stored credential."""
-        self._credential = None
+    def delete(self, *, everywhere: bool = False) -> Credential | None:
+        """Forget the stored credential and return it."""
+        found, self._credential = self._credential, None
         self._version += 1
+        if everywhere and self._redeeming and (token := refresh_token_of(found)):
+            self._ended.add(token)
+        return found
+
+    def has_ended(self, refresh_token: Secret) -> bool:
+        """Whether `delete` has ended this token's login everywhere since `redeeming` was entered."""
+        return refresh_token in self._ended
 
     def prove_writable(self) -> None:
         """Do nothing: memory can be written."""
 
     @asynccontextmanager
     async def redeeming(self) -> AsyncIterator[None]:
-        """Hold nothing: no other process sees this memory."""
-        yield
+        """Hold nothing: no other process sees this memory, and the manager redeems one token at a time."""
+        self._redeeming = True
+        try:
+            yield
+        finally:
+            self._redeeming = False
+            self._ended.clear()
 
 
 class _NoJournal:

@@ -82,23 +82,22 @@ class Stored:
         self.remember(credential)
         return True
 
-    def delete(self) -> None:
-        """Forget what is stored. Raises StoreError."""
-        self._store.delete()
+    def delete(self, *, everywhere: bool) -> Credential | None:
+        """Forget what is stored and return it. Raises StoreError."""
+        found = self._store.delete(everywhere=everywhere)
         self.remember(None)
+        return found
 
-    def read_and_delete(self) -> Credential | None:
-        """Forget what is stored and return it. That it cannot be read, or deleted, is told and no failure."""
-        found = None
+    def try_to_delete(self, *, everywhere: bool) -> Credential | None:
+        """Forget what is stored and return it. That it cannot be deleted is told and no failure."""
         try:
-            with suppress(StoreError):  # what makes no sense goes as well
-                found = self._store.load()
-            self.delete()
+            return self.delete(everywhere=everywhere)
         except StoreError as exc:
             warn(f"the login that is stored stays there: {exc.message}")
-            self.credential, self._version = found, self._store.version()  # seen, and not to be used for all that
-            return None
-        return found
+        with suppress(StoreError):
+            self.credential = self._store.load()
+        self._version = self._store.version()  # seen, and not to be used for all that
+        return None
 
     def remember(self, credential: Credential | None) -> None:
         """Note what we have put into the store, so that it is not taken for another process's change.

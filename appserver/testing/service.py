@@ -41,6 +41,7 @@ class _Fault:
     path: str | None
     times: int
     outcome: Response | Gate | None  # None cuts the connection
+    is_late: bool = False  # the gate is behind the endpoint
 
 
 class FaultyService:
@@ -76,6 +77,12 @@ class FaultyService:
         self._faults.append(_Fault(path, times, gate))
         return gate
 
+    def hold_answer(self, times: int = 1, *, path: str | None = None) -> Gate:
+        """Serve the next `times` requests, and stop their answers at the returned gate until it is released."""
+        gate = Gate()
+        self._faults.append(_Fault(path, times, gate, is_late=True))
+        return gate
+
     def clear_faults(self) -> None:
         """Forget the faults that no request has taken yet, and the delay."""
         self._faults.clear()
@@ -91,8 +98,14 @@ class FaultyService:
                 raise Disconnect
             case _Fault(outcome=Response() as failure):
                 return failure
-            case _Fault(outcome=Gate() as gate):
+            case _Fault(outcome=Gate() as gate, is_late=False):
                 await gate.hold()
+        response = await self._served(request, endpoint)
+        if fault is not None and isinstance(fault.outcome, Gate) and fault.is_late:
+            await fault.outcome.hold()
+        return response
+
+    async def _served(self, request: RecordedRequest, endpoint: Endpoint) -> Response:
         try:
             return await endpoint(request)
         except MalformedBodyError as error:

@@ -97,6 +97,34 @@ class StoreKit:
         assert store.load() is None
         assert reopen().load() is None
 
+    def test_what_is_deleted_is_returned(self, store: CredentialStore, reopen: Reopen) -> None:
+        there = login()
+        store.save(login("rt-old"))
+        reopen().save(there)
+        assert store.delete() == there
+        assert store.delete() is None
+
+    @pytest.mark.anyio
+    async def test_a_redemption_is_told_that_its_login_has_ended_everywhere(
+        self, store: CredentialStore, reopen: Reopen
+    ) -> None:
+        first, second, third = (login(token) for token in ("rt-one", "rt-two", "rt-three"))
+        async with store.redeeming():
+            for credential, everywhere in ((first, True), (second, False), (third, True)):
+                reopen().save(credential)
+                reopen().delete(everywhere=everywhere)
+            assert [store.has_ended(Secret(token)) for token in ("rt-one", "rt-two", "rt-three")] == [True, False, True]
+        async with store.redeeming():
+            assert not store.has_ended(Secret("rt-one"))
+
+    @pytest.mark.anyio
+    async def test_a_logout_while_nobody_redeems_leaves_no_note(self, store: CredentialStore) -> None:
+        async with store.redeeming():
+            pass
+        store.save(login())
+        store.delete(everywhere=True)
+        assert not store.has_ended(Secret("rt-one"))
+
     def test_nothing_can_be_deleted_too(self, store: CredentialStore) -> None:
         store.delete()
         store.save(api_key())
@@ -114,7 +142,7 @@ class StoreKit:
     def test_every_change_changes_the_version(self, store: CredentialStore, reopen: Reopen) -> None:
         first, second, third = login("rt-one"), login("rt-two"), login("rt-three")
         versions = [store.version()]
-        changes: list[Callable[[], None]] = [
+        changes: list[Callable[[], object]] = [
             lambda: store.save(first),
             lambda: store.swap(first, second),
             lambda: reopen().swap(second, third),
@@ -183,11 +211,12 @@ class SharedStoreKit(StoreKit):
         store.save(old)
         with store.journal.opened() as write:
             write({"refresh_token": "rt-two"})
-        {
+        changes: dict[str, Callable[[], object]] = {
             "save": lambda: store.save(login("rt-new")),
             "swap": lambda: store.swap(old, login("rt-new")),
             "delete": store.delete,
-        }[change]()
+        }
+        changes[change]()
         assert not reopen().journal.exists()
 
     def test_a_change_that_was_not_made_does_not(self, store: CredentialStore, reopen: Reopen) -> None:

@@ -85,7 +85,7 @@ def test_a_way_to_sign_in_that_we_do_not_speak_is_left_as_it_is(store: FileStore
 def test_a_symbolic_link_stays_one(store: FileStore, home: Path, tmp_path: Path) -> None:
     real = tmp_path / "elsewhere.json"
     (home / "auth.json").symlink_to(real)
-    changes: list[Callable[[], None]] = [
+    changes: list[Callable[[], object]] = [
         lambda: store.save(login()),
         store.delete,
         lambda: store.save(api_key()),

@@ -93,7 +93,7 @@ async def test_signing_out_of_external_tokens_forgets_the_login_behind_them(rig:
 async def test_a_login_that_cannot_be_deleted_keeps_no_external_tokens_here(
     rig: Rig, elsewhere: FileStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse() -> None:
+    def refuse(**_: object) -> None:
         raise StoreError("Read-only file system")
 
     rig.sign_in_managed()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
-from appserver.auth.credentials import ManagedTokens
+from appserver.auth.credentials import ManagedTokens, refresh_token_of
 from appserver.auth.dead_tokens import DeadTokens
 from appserver.auth.file_store import FileStore
 from appserver.auth.redemption import Redeemed, Redeemer
@@ -16,6 +16,7 @@ from appserver.auth.refresher import RefreshedTokens, RefreshRequest
 from appserver.errors import RefreshError, StoreError
 from appserver.settings import Settings
 from protocol.base import Secret
+from tests.auth.disks import names
 from tests.auth.manager_rig import WAIT_SECONDS, ScriptedRefresher, jwt, managed, new_tokens
 
 if TYPE_CHECKING:
@@ -162,8 +163,9 @@ async def test_tokens_whose_storing_fails_are_returned_all_the_same(
 
 
 @pytest.mark.parametrize("after", [managed("rt-login", account="org-2"), None])
+@pytest.mark.parametrize("everywhere", [False, True], ids=["on this machine", "everywhere"])
 async def test_a_login_or_logout_while_the_issuer_answers_is_not_overwritten(
-    home: Home, old: ManagedTokens, after: ManagedTokens | None
+    home: Home, old: ManagedTokens, after: ManagedTokens | None, everywhere: bool
 ) -> None:
     gate, found = home.refresher.hold(), []
 
@@ -174,16 +176,15 @@ async def test_a_login_or_logout_while_the_issuer_answers_is_not_overwritten(
         async with anyio.create_task_group() as group:
             group.start_soon(redeem)
             await home.refresher.asked.wait()
-            home.store.delete()
+            home.store.delete(everywhere=everywhere)
             if after is not None:
                 home.store.save(after)
             gate.set()
     [redeemed] = found
     assert redeemed[:2] == (after, after)
-    assert redeemed.dropped is not None
-    assert redeemed.dropped.refresh_token == Secret("rt-two")
+    assert refresh_token_of(redeemed.orphan) == (Secret("rt-two") if everywhere else None)
     assert home.store.load() == after
-    assert not (home.path / ".auth.json.redeemed").exists()
+    assert names(home.path) <= {"auth.json"}
 
 
 async def test_tokens_of_another_account_are_not_stored(home: Home, old: ManagedTokens) -> None:

@@ -64,7 +64,7 @@ def test_what_has_not_changed_is_not_read_again(
 def test_what_we_have_stored_is_not_taken_for_anothers_change(stored: Stored) -> None:
     stored.save(login())
     assert not stored.has_changed()
-    stored.delete()
+    stored.delete(everywhere=False)
     assert not stored.has_changed()
 
 
@@ -130,6 +130,6 @@ def test_storing_again_leaves_what_another_process_has_done(
 def test_what_is_deleted_unseen_is_returned(stored: Stored, sibling: FileStore) -> None:
     there = login()
     sibling.save(there)
-    assert stored.read_and_delete() == there
-    assert stored.read_and_delete() is None
+    assert stored.try_to_delete(everywhere=False) == there
+    assert stored.try_to_delete(everywhere=False) is None
     assert sibling.load() is None

@@ -29,6 +29,7 @@ def write_auth(home: Path, document: object) -> None:
     """Replace auth.json in one step."""
     temporary = home / "auth.json.other"
     temporary.write_text(json.dumps(document))
+    temporary.chmod(0o600)
     temporary.replace(home / "auth.json")
 
 

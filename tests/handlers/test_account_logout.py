@@ -10,6 +10,7 @@ from appserver.auth.dead_tokens import fingerprint
 from appserver.auth.file_store import FileStore
 from appserver.testing.ledger import RefreshState
 from protocol.base import Secret
+from tests.auth.disks import names
 from tests.handlers.accounts import said, store_login, stored, write_auth
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 LOGOUT, REVOKE_PATH, TOKEN_PATH = "account/logout", "/oauth/revoke", "/oauth/token"
+DEVICE = {"type": "chatgptDeviceCode"}
 IN_ORDER = ["result", "account/updated"]
 
 
@@ -127,6 +129,94 @@ async def test_a_logout_revokes_what_a_refresh_under_way_brings(
     assert len(set(revoked)) == 2
     assert backend.tokens.refresh_state(revoked[1]) is RefreshState.INVALIDATED
     assert not (home / ".auth.json.redeemed").exists()
+
+
+@pytest.mark.parametrize("last", [None, {"scope": "local"}, {"scope": "everywhere"}], ids=["login", "local", "logout"])
+async def test_a_login_after_the_logout_does_not_keep_what_the_refresh_brings_alive(
+    server: ServerFactory, backend: FakeBackend, home: Path, last: dict[str, str] | None
+) -> None:
+    store_login(home, backend.grant())
+    backend.expire_access_tokens()
+    gate = backend.issuer.hold_answer(path=TOKEN_PATH)
+    async with server() as peer:
+        turn = await peer.start_turn(await peer.start_thread())
+        await gate.reached.wait()
+        await peer.result(LOGOUT)
+        await peer.finished_turn(turn)
+        await peer.result("account/login/start", DEVICE)
+        await peer.notification("account/updated", authMode="chatgpt")
+        second = stored(home)["tokens"]["refresh_token"]
+        if last is not None:
+            await peer.result(LOGOUT, last)
+        gate.release()
+        revoked = [first, successor] = await revocations(backend, 3 if last == {"scope": "everywhere"} else 2, second)
+    assert {backend.tokens.refresh_state(token) for token in revoked} == {RefreshState.INVALIDATED}
+    assert len({first, successor, second}) == 3
+    assert (backend.tokens.refresh_state(second) is RefreshState.LIVE) == (last != {"scope": "everywhere"})
+    assert names(home) <= {
+        "auth.json",
+        "config.toml",
+        "threads.db",
+        "threads.db-shm",
+        "threads.db-wal",
+        "threads.owners",
+    }
+
+
+async def revocations(backend: FakeBackend, count: int, but: str) -> list[str]:
+    """Wait for so many revocations and return their tokens, but for one."""
+    requests = await backend.requests.wait_for(REVOKE_PATH, count)
+    return [token for request in requests if (token := request.json()["token"]) != but]
+
+
+@pytest.mark.parametrize("replacement", ["apiKey", "chatgptDeviceCode"])
+async def test_a_login_in_place_of_one_that_is_refreshed_revokes_nothing(
+    server: ServerFactory, backend: FakeBackend, home: Path, replacement: str
+) -> None:
+    async with server() as peer:
+        await peer.result("account/login/start", {"type": "apiKey", "apiKey": "sk-test"})
+        await peer.result(LOGOUT)  # an earlier one, that ended everywhere, has no say
+        store_login(home, backend.grant())
+        backend.expire_access_tokens()
+        gate = backend.issuer.hold_answer(path=TOKEN_PATH)
+        turn = await peer.start_turn(await peer.start_thread())
+        await gate.reached.wait()
+        await peer.result("account/login/start", {"type": replacement, "apiKey": "sk-test"})
+        await peer.notification("account/updated", authMode="apikey" if replacement == "apiKey" else "chatgpt")
+        await peer.finished_turn(turn)
+        gate.release()
+    assert backend.requests.to(REVOKE_PATH) == []
+
+
+@pytest.mark.parametrize("scope", ["local", "everywhere"])
+async def test_a_logout_by_another_process_during_a_refresh_counts_as_it_was_meant(
+    server: ServerFactory, backend: FakeBackend, home: Path, scope: str
+) -> None:
+    store_login(home, backend.grant())
+    backend.expire_access_tokens()
+    gate = backend.issuer.hold_answer(path=TOKEN_PATH)
+    async with server() as refreshing, server() as other:
+        turn = await refreshing.start_turn(await refreshing.start_thread())
+        await gate.reached.wait()
+        await other.result(LOGOUT, {"scope": scope})
+        gate.release()
+        assert (await refreshing.finished_turn(turn))["status"] == "failed"
+        await refreshing.notification("account/updated", authMode=None)
+    revoked = [request.json()["token"] for request in backend.requests.to(REVOKE_PATH)]
+    assert len(revoked) == len(set(revoked)) == (2 if scope == "everywhere" else 0)
+    assert not list(home.glob(".auth*"))
+
+
+async def test_a_logout_revokes_what_another_process_has_stored_meanwhile(
+    server: ServerFactory, backend: FakeBackend, home: Path
+) -> None:
+    store_login(home, backend.grant())
+    renewed = backend.grant()
+    async with server() as peer:
+        await peer.login_with_tokens(backend.grant().access_token)  # which hide the other
+        store_login(home, renewed)
+        await peer.result(LOGOUT)
+    assert [request.json()["token"] for request in backend.requests.to(REVOKE_PATH)] == [renewed.refresh_token]
 
 
 async def test_a_local_logout_does_not_revoke_it(server: ServerFactory, backend: FakeBackend, home: Path) -> None:

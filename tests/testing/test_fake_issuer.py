@@ -220,6 +220,18 @@ async def test_a_held_request_is_served_once_released(backend: FakeBackend, clie
     assert backend.tokens.refresh_state(grant.refresh_token).name == "USED"
 
 
+async def test_a_held_answer_is_that_of_a_request_that_was_served(
+    backend: FakeBackend, client: httpx.AsyncClient
+) -> None:
+    gate = backend.issuer.hold_answer(path="/oauth/token")
+    grant: Grant = backend.grant()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(refresh, client, grant.refresh_token)
+        await gate.reached.wait()
+        assert backend.tokens.refresh_state(grant.refresh_token).name == "USED"
+        gate.release()
+
+
 async def test_forgotten_faults_do_not_happen(backend: FakeBackend, client: httpx.AsyncClient) -> None:
     backend.issuer.fail_next(500)
     backend.issuer.delay = 60
