@@ -1,0 +1,82 @@
+"""A server that has run many turns holds no more than one that has run a few.
+
+Counts what Python has allocated in the server's code and not freed: the size of the process would be the allocator's
+business, and differs between machines.
+"""
+
+from __future__ import annotations
+
+import gc
+import tracemalloc
+from typing import TYPE_CHECKING
+
+import pytest
+
+from appserver.testing import text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from appserver.testing import FakeBackend
+    from tests.conftest import ServerFactory
+    from tests.peer import Peer
+
+pytestmark = pytest.mark.anyio
+
+WARM_UP_THREADS = 10
+THREADS = 40
+TURNS_IN_A_THREAD = 10
+MAX_BYTES_PER_TURN = 60
+"""Less than the shortest id that is kept for each turn."""
+
+NOT_COUNTED = (
+    "*/appserver/testing/*",
+    "*/tests/*",
+    tracemalloc.__file__,
+    # What fills up by and by, and has a bound: timers that were cancelled, and the interpreter's cache of attributes.
+    "*/asyncio/*events.py",
+    "*/_distutils_hack/*",
+    "*/re/__init__.py",
+)
+
+
+@pytest.fixture
+def traced() -> Iterator[None]:
+    tracemalloc.start()
+    yield
+    tracemalloc.stop()
+
+
+def held() -> tracemalloc.Snapshot:
+    gc.collect()
+    return tracemalloc.take_snapshot().filter_traces(
+        [tracemalloc.Filter(inclusive=False, filename_pattern=pattern) for pattern in NOT_COUNTED]
+    )
+
+
+def size(snapshot: tracemalloc.Snapshot) -> int:
+    return sum(trace.size for trace in snapshot.traces)
+
+
+async def run_threads(peer: Peer, backend: FakeBackend, count: int) -> None:
+    """Run turns in so many threads, and leave nothing of them behind that anybody could ask for."""
+    for _ in range(count):
+        thread = await peer.start_thread()
+        for _ in range(TURNS_IN_A_THREAD):
+            assert (await peer.turn(thread))["status"] == "completed"
+        await peer.result("thread/delete", {"threadId": thread})
+        peer.messages.clear()
+        backend.requests.clear()
+
+
+@pytest.mark.usefixtures("traced")
+async def test_memory_is_flat_after_hundreds_of_turns(server: ServerFactory, backend: FakeBackend) -> None:
+    backend.model.default = lambda _: text("Hello", " there")
+    async with server() as peer:
+        await peer.login_with_tokens(backend.grant().access_token)
+        await run_threads(peer, backend, WARM_UP_THREADS)
+        before = held()
+        await run_threads(peer, backend, THREADS)
+        after = held()
+        grown = [str(line) for line in after.compare_to(before, "lineno")[:10]]
+        assert (size(after) - size(before)) / (THREADS * TURNS_IN_A_THREAD) < MAX_BYTES_PER_TURN, "\n".join(grown)
