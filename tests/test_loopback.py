@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import socket
 import sys
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar
 
 import anyio
 import httpx
@@ -15,8 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from appserver import loopback
-from appserver.loopback import Disconnect, Request, Response, bind, serve
+from appserver.loopback import Disconnect, Limits, Request, Response, bind, serve, server
+from appserver.testing.backend import LIMITS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -32,11 +32,11 @@ GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 @asynccontextmanager
-async def serving(handler: Handler) -> AsyncIterator[str]:
+async def serving(handler: Handler, limits: Limits = LIMITS) -> AsyncIterator[str]:
     listener = bind(0)
     port = listener.getsockname()[1]
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(serve, listener, handler)
+        tasks.start_soon(serve, listener, handler, limits)
         try:
             yield f"http://127.0.0.1:{port}"
         finally:
@@ -285,9 +285,8 @@ async def test_a_malformed_request_is_refused_and_the_connection_closed(request_
 
 
 @pytest.mark.parametrize("framing", [b"Content-Length: 11", b"Transfer-Encoding: chunked"])
-async def test_a_body_above_the_cap_is_refused_with_413(framing: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loopback, "MAX_BODY_BYTES", 10)
-    async with serving(echo) as url:
+async def test_a_body_above_the_cap_is_refused_with_413(framing: bytes) -> None:
+    async with serving(echo, replace(LIMITS, body_bytes=10)) as url:
         request = b"POST / HTTP/1.1\r\nHost: x\r\n" + framing + b"\r\n\r\n"
         body = b"b\r\n01234567890\r\n0\r\n\r\n" if b"chunked" in framing else b"01234567890"
         answer = await exchange(url, request + body)
@@ -295,16 +294,14 @@ async def test_a_body_above_the_cap_is_refused_with_413(framing: bytes, monkeypa
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHo"])
-async def test_a_client_that_is_silent_for_too_long_is_dropped(sent: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loopback, "IDLE_SECONDS", 0.01)
-    async with serving(echo) as url, await raw_connection(url) as stream:
+async def test_a_client_that_is_silent_for_too_long_is_dropped(sent: bytes) -> None:
+    async with serving(echo, replace(LIMITS, receive_seconds=0.01)) as url, await raw_connection(url) as stream:
         if sent:
             await stream.send(sent)
         assert await read_all(stream) == b""
 
 
-async def test_a_client_that_does_not_read_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loopback, "SEND_SECONDS", 0.01)
+async def test_a_client_that_does_not_read_is_dropped() -> None:
     ended = anyio.Event()
 
     async def endless() -> AsyncIterator[bytes]:
@@ -317,17 +314,16 @@ async def test_a_client_that_does_not_read_is_dropped(monkeypatch: pytest.Monkey
     async def handler(_: Request) -> Response:
         return Response(body=endless())
 
-    async with serving(handler) as url, await raw_connection(url) as stream:
+    async with serving(handler, replace(LIMITS, send_seconds=0.01)) as url, await raw_connection(url) as stream:
         await stream.send(GET)
         with anyio.fail_after(PATIENCE):
             await ended.wait()
 
 
-async def test_clients_above_the_limit_wait_for_a_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loopback, "MAX_CONNECTIONS", 1)
+async def test_clients_above_the_limit_wait_for_a_place() -> None:
     request = b"GET /x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
     async with (
-        serving(echo) as url,
+        serving(echo, replace(LIMITS, connections=1)) as url,
         await raw_connection(url) as first,
         await raw_connection(url) as second,
     ):
@@ -337,24 +333,33 @@ async def test_clients_above_the_limit_wait_for_a_place(monkeypatch: pytest.Monk
         assert (await read_all(second)).endswith(b"/x")
 
 
-async def test_an_accept_that_fails_does_not_end_the_server(
+class FlakyListener(socket.socket):
+    """Fails to accept before it succeeds."""
+
+    failures: ClassVar[list[OSError]] = []
+
+    def accept(self) -> tuple[socket.socket, object]:
+        if self.failures:
+            raise self.failures.pop()
+        return super().accept()
+
+
+async def test_an_accept_that_fails_does_not_end_the_server_and_is_told_once(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(loopback, "ACCEPT_RETRY_SECONDS", 0.0)
-    failures = [OSError(24, "Too many open files"), OSError(103, "Software caused connection abort")]
-    loop_type = type(asyncio.get_running_loop())
-    accept = loop_type.sock_accept
-
-    async def flaky(self: asyncio.AbstractEventLoop, listener: socket.socket) -> object:
-        if failures:
-            raise failures.pop()
-        return await accept(self, listener)
-
-    monkeypatch.setattr(loop_type, "sock_accept", flaky)
-    async with serving(echo) as url, httpx.AsyncClient() as client:
-        assert (await client.get(url)).status_code == 200
-    assert not failures
-    assert "Too many open files" in caplog.text
+    monkeypatch.setattr(server, "ACCEPT_RETRY_SECONDS", 0.0)
+    FlakyListener.failures = [OSError(24, "Too many open files")] * 3
+    with bind(0) as bound:
+        listener = FlakyListener(fileno=bound.detach())
+    port = listener.getsockname()[1]
+    async with anyio.create_task_group() as tasks, httpx.AsyncClient() as client:
+        tasks.start_soon(serve, listener, echo)
+        assert (await client.get(f"http://127.0.0.1:{port}")).status_code == 200
+        tasks.cancel_scope.cancel()
+    assert not FlakyListener.failures
+    assert [record.getMessage() for record in caplog.records if "accept failed" in record.message] == [
+        "loopback: accept failed: Too many open files"
+    ]
 
 
 async def test_cancelling_the_server_closes_its_socket_and_connections() -> None:
@@ -386,7 +391,7 @@ def test_a_port_in_use_is_refused_and_a_port_in_time_wait_is_not() -> None:
 
 
 def test_a_request_keeps_its_secrets_out_of_its_repr() -> None:
-    request = Request("GET", "/callback", {"code": "private"}, {"cookie": "private"}, b"private")
+    request = Request("GET", "/callback", {"code": "private"}, "code=private", {"cookie": "private"}, b"private")
     assert "private" not in repr(request)
     assert "private" not in repr(Response(200, {}, b"private"))
 

@@ -7,12 +7,12 @@ module knows neither tokens nor replies beyond passing them on.
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import anyio
 from anyio.from_thread import start_blocking_portal
 
-from appserver.loopback import Request, Response, bind, serve
+from appserver.loopback import Limits, Request, Response, bind, serve
 from appserver.testing import home as homes
 from appserver.testing.issuer import Issuer
 from appserver.testing.ledger import TokenLedger
@@ -30,6 +30,16 @@ if TYPE_CHECKING:
 
     from appserver.testing.replies import Reply
     from appserver.testing.service import Endpoint, FaultyService, Routes
+
+LIMITS: Final = Limits(
+    connections=1024,  # a load test's; later clients wait in the backlog
+    replaces_idle=False,
+    head_bytes=64 * 1024,
+    body_bytes=64 * 1024 * 1024,  # turns carry pictures; beyond this it is a mistake
+    read_bytes=256 * 1024,
+    receive_seconds=60.0,
+    send_seconds=30.0,
+)
 
 
 class FakeBackend:
@@ -109,7 +119,7 @@ class FakeBackend:
         host, port = listener.getsockname()
         self.issuer.url = f"http://{host}:{port}"
         self._tasks = await anyio.create_task_group().__aenter__()
-        self._tasks.start_soon(serve, listener, self._answer)
+        self._tasks.start_soon(serve, listener, self._answer, LIMITS)
         return self
 
     async def __aexit__(
