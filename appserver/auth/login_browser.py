@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 PORTS: Final = (1455, 1457)
 """The ports of the only redirect URIs that are registered with the issuer."""
 
+HOST_NAMES: Final = ("localhost", "127.0.0.1", "[::1]")
+"""What a browser may call this machine. Any other name is another site's."""
+
 CALLBACK_PATH: Final = "/auth/callback"
 
 SCOPE: Final = "openid profile email offline_access api.connectors.read api.connectors.invoke"
@@ -75,6 +78,7 @@ class BrowserLogin:
         self._pkce = new_pkce()
         self._state = new_state()
         self._redirect_uri = ""
+        self._hosts: frozenset[str] = frozenset()
         self._listeners: list[socket.socket] = []
         self._redirect: Secret | LoginError | None = None  # the code, or the issuer's error
         self._redirected = anyio.Event()
@@ -87,6 +91,7 @@ class BrowserLogin:
         """Take a port and return the URL to open. Raises LoginError if no port can be had."""
         self._listeners = _listen(self._ports)
         port = self._listeners[0].getsockname()[1]
+        self._hosts = frozenset(f"{name}:{port}" for name in HOST_NAMES)
         self._redirect_uri = f"http://localhost:{port}{CALLBACK_PATH}"  # spelled as it is registered
         return f"{self._settings.issuer}/oauth/authorize?{urlencode(self._authorize_query())}"
 
@@ -143,12 +148,15 @@ class BrowserLogin:
         return query
 
     async def _answer(self, request: Request) -> Response:
+        if request.headers.get("host", "").lower() not in self._hosts:
+            # A page can have the browser connect here under a name of its own (DNS rebinding), and read the answer.
+            return Response(421, HEADERS, page("Misdirected", "This address belongs to another server."))
         if request.path != CALLBACK_PATH:
             return Response(404, HEADERS, page("Not found", "There is nothing here."))
         if request.method != "GET":
             return Response(405, HEADERS | {"Allow": "GET"}, page("Not allowed", "Only GET is answered here."))
         try:
-            self._receive(read_redirect(request.query))
+            self._receive(read_redirect(request.query_string))
         except LoginError as exc:
             return Response(400, HEADERS, page("Sign-in not accepted", exc.message))
         self._pages_due += 1

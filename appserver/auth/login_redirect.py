@@ -5,6 +5,7 @@ Pure. Reads it with distrust and wraps what is secret at once; whether it belong
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl, urlsplit
@@ -28,8 +29,9 @@ class Redirect:
     result: Secret | LoginError | None
 
 
-def read_redirect(query: Mapping[str, str]) -> Redirect:
-    """Read the query of a redirect."""
+def read_redirect(query_string: str) -> Redirect:
+    """Read the query of a redirect. A parameter that stands there twice counts as missing (RFC 6749, section 3.1)."""
+    query = _once(parse_qsl(query_string, keep_blank_values=True))
     state, code = query.get("state", ""), query.get("code", "")
     if "error" in query:
         return Redirect(Secret(state), _issuer_error(query))
@@ -40,9 +42,14 @@ def read_redirect(query: Mapping[str, str]) -> Redirect:
 def read_pasted(url: Secret) -> Redirect:
     """Read the whole URL of a redirect. Raises LoginError if it is no URL."""
     try:
-        return read_redirect(dict(parse_qsl(urlsplit(url.reveal().strip()).query, keep_blank_values=True)))
+        return read_redirect(urlsplit(url.reveal().strip()).query)
     except ValueError:
         raise LoginError("That is not a URL") from None
+
+
+def _once(parameters: list[tuple[str, str]]) -> dict[str, str]:
+    times = Counter(name for name, _ in parameters)
+    return {name: value for name, value in parameters if times[name] == 1}
 
 
 def _issuer_error(query: Mapping[str, str]) -> LoginError:

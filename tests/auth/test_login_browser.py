@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import http.client
 import re
 import socket
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -61,6 +63,17 @@ def get(url: str, method: str = "GET") -> Answer:
 
 async def browse(url: str, method: str = "GET") -> Answer:
     return await anyio.to_thread.run_sync(get, url, method)
+
+
+async def send(port: int, data: bytes) -> bytes:
+    """Send these bytes to the callback's port, and read until it closes the connection."""
+    received = bytearray()
+    async with await anyio.connect_tcp("127.0.0.1", port) as stream:
+        await stream.send(data)
+        with anyio.fail_after(WAIT_SECONDS), suppress(anyio.EndOfStream):
+            while True:
+                received += await stream.receive()
+    return bytes(received)
 
 
 @dataclass
@@ -306,10 +319,19 @@ async def test_every_page_is_kept_from_caches_referrers_and_scripts(lab: Lab) ->
         assert page.headers["content-type"] == "text/html; charset=utf-8"
         assert page.headers["cache-control"] == "no-store"
         assert page.headers["referrer-policy"] == "no-referrer"
-        assert page.headers["content-security-policy"] == "default-src 'none'; style-src 'unsafe-inline'"
+        assert page.headers["content-security-policy"] == (
+            f"default-src 'none'; style-src 'sha256-{style_hash(page.text)}'; "
+            "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        )
+        assert page.headers["cross-origin-resource-policy"] == "same-origin"
         assert page.headers["x-content-type-options"] == "nosniff"
         assert int(page.headers["content-length"]) == len(page.text.encode())
-        assert "<script" not in page.text
+        assert not re.search(r"<script|src=|href=|url\(|@import|https?://", page.text)
+
+
+def style_hash(text: str) -> str:
+    [style] = re.findall("<style>(.*?)</style>", text, re.DOTALL)
+    return base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
 
 
 async def test_the_page_comes_only_after_the_exchange(backend: FakeBackend, lab: Lab) -> None:
@@ -365,13 +387,51 @@ async def test_a_browser_that_leaves_early_does_not_keep_the_login_from_ending(b
         parts = urlsplit(await attempt.sign_in())
         stream = await anyio.connect_tcp("127.0.0.1", attempt.port)
         async with stream:
-            await stream.send(f"GET {parts.path}?{parts.query} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            await stream.send(
+                f"GET {parts.path}?{parts.query} HTTP/1.1\r\nHost: localhost:{attempt.port}\r\n\r\n".encode()
+            )
             await gate.reached.wait()
         gate.release()
         assert (await attempt.granted()).tokens.access_token
 
 
 # ---------------------------------------------------------------- what does not end the login
+
+
+@pytest.mark.parametrize(
+    "host", ["attacker.test:{port}", "localhost", "localhost:1", "localhost:{port}.test", "", None]
+)
+@pytest.mark.parametrize("path", ["/auth/callback", "/"])
+async def test_a_request_under_another_name_is_misdirected_and_changes_nothing(
+    backend: FakeBackend, lab: Lab, host: str | None, path: str
+) -> None:
+    async with lab.attempt() as attempt:
+        line = f"GET {path}?{urlencode({'code': 'c', 'state': attempt.query['state']})} HTTP/1.0"
+        header = "" if host is None else f"Host: {host.format(port=attempt.port)}\r\n"
+        answer = await send(attempt.port, f"{line}\r\n{header}\r\n".encode())
+        assert answer.startswith(b"HTTP/1.1 421 ")
+        assert b"attacker" not in answer
+        assert not attempt.ended.is_set()
+    assert not backend.requests.to(TOKEN_PATH)
+
+
+@pytest.mark.parametrize("host", ["localhost", "LocalHost", "127.0.0.1", "[::1]"])
+async def test_every_name_of_this_machine_is_answered(lab: Lab, host: str) -> None:
+    async with lab.attempt() as attempt:
+        request = f"GET /favicon.ico HTTP/1.1\r\nHost: {host}:{attempt.port}\r\n\r\n"
+        assert (await send(attempt.port, request.encode())).startswith(b"HTTP/1.1 404 ")
+
+
+@pytest.mark.parametrize("repeated", ["code=another", "state=another", "state="])
+async def test_a_parameter_that_stands_there_twice_is_refused_and_the_login_goes_on(
+    backend: FakeBackend, lab: Lab, repeated: str
+) -> None:
+    async with lab.attempt() as attempt:
+        page = await browse(f"{attempt.callback(code='c')}&{repeated}")
+        assert page.status == 400
+        assert not backend.requests.to(TOKEN_PATH)
+        assert (await browse(await attempt.sign_in())).status == 200
+        await attempt.granted()
 
 
 @pytest.mark.parametrize("path", ["/favicon.ico", "/", "/auth", "/auth/callback/", "/success", "/cancel"])
