@@ -33,7 +33,7 @@ ISSUER_TIMEOUT = 30.0
 """Seconds without a byte from the issuer or a plain endpoint."""
 
 MIN_UPLOAD_RATE = 32 * 1024
-"""Bytes per second. A request is sent in one piece, so its size decides how long that may take: pictures are large."""
+"""Bytes per second. The size of what is sent in one piece decides how long that may take."""
 
 MAX_ANSWER_BYTES = 2 * 1024 * 1024
 """Of an answer that is read whole. Tokens and usage take some KiB, a list of models some hundred."""
@@ -167,7 +167,7 @@ class Http:
 
 
 def write_timeout(size: int) -> float:
-    """Return the seconds that a request of so many bytes may take to be sent."""
+    """Return the seconds that so many bytes may take to be sent."""
     return ISSUER_TIMEOUT + size / MIN_UPLOAD_RATE
 
 

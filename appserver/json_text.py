@@ -33,6 +33,19 @@ def encode(value: object) -> str:
         return _encode(_with_null(value))
 
 
+def encode_utf8(value: object) -> bytes:
+    """Return a value as a JSON text in UTF-8, in one line: a long text costs a quarter of what `encode` takes for it.
+
+    A number that is not finite becomes null. Raises TypeError, ValueError or RecursionError for what JSON cannot say.
+    """
+    from pydantic_core import to_json  # late: only a request to the model needs it
+
+    try:
+        return to_json(value, inf_nan_mode="null")
+    except ValueError:  # a lone surrogate, which UTF-8 does not have
+        return encode(value).encode("ascii")
+
+
 def decode(text: str) -> Any:  # noqa: ANN401 - JSON
     """Return what a JSON text says. Raises ValueError with a reason that does not repeat the text."""
     return _shallow(text, _decoded(text, _STRICT))

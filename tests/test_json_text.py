@@ -27,14 +27,27 @@ def test_a_value_reads_back_the_same_from_one_line_of_ascii(value: object) -> No
         assert read(text) == value
 
 
+@given(VALUES)
+def test_a_value_reads_back_the_same_from_utf8(value: object) -> None:
+    assert json_text.decode(json_text.encode_utf8(value).decode()) == value
+
+
+@pytest.mark.parametrize("text", ["\ud800", "é\udfff€"])
+def test_a_lone_surrogate_is_written_in_utf8_as_an_escape(text: str) -> None:
+    assert json.loads(json_text.encode_utf8({"x": [text]})) == {"x": [text]}
+
+
 @given(st.recursive(st.floats() | st.none(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
 def test_whatever_numbers_are_written_any_parser_reads_the_text(value: object) -> None:
-    json.loads(json_text.encode(value), parse_constant=pytest.fail)
+    for text in (json_text.encode(value), json_text.encode_utf8(value)):
+        json.loads(text, parse_constant=pytest.fail)
 
 
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
 def test_a_number_that_is_not_finite_is_written_as_null(number: float) -> None:
-    assert json_text.encode({"x": [number, (number, 1.5)], "y": number}) == '{"x":[null,[null,1.5]],"y":null}'
+    value, text = {"x": [number, (number, 1.5)], "y": number}, '{"x":[null,[null,1.5]],"y":null}'
+    assert json_text.encode(value) == text
+    assert json_text.encode_utf8(value) == text.encode()
 
 
 @pytest.mark.parametrize("value", [object(), {1, 2}, b"", {(): 1}])

@@ -34,6 +34,10 @@ DEFAULT_TIER = "default"
 """The service tier that a request gets which names none."""
 
 
+PIECE_BYTES = 256 * 1024
+"""Of a request's body that are given to the socket at once."""
+
+
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
     """What the model is asked."""
@@ -109,15 +113,18 @@ class ModelClient:
     def _outgoing(
         self, client: httpx.AsyncClient, url: str, request: ModelRequest, access: Access | None
     ) -> httpx.Request:
-        body = json_text.encode(_body(request)).encode()
+        body = json_text.encode_utf8(_body(request))
         idle = request.provider.stream_idle_timeout
         return client.build_request(
             "POST",
             url,
             params=dict(request.provider.query) or None,
-            headers=request_headers(request.provider, access, self._session, request.thread_id),
-            content=body,
-            timeout=httpx.Timeout(idle, connect=CONNECT_TIMEOUT, write=write_timeout(len(body))),
+            headers={
+                **request_headers(request.provider, access, self._session, request.thread_id),
+                "Content-Length": str(len(body)),
+            },
+            content=_Pieces(body),
+            timeout=httpx.Timeout(idle, connect=CONNECT_TIMEOUT, write=write_timeout(PIECE_BYTES)),
         )
 
     def _base_url(self, provider: Provider, access: Access | None) -> str:
@@ -127,6 +134,17 @@ class ModelClient:
         if access is not None and access.is_chatgpt:
             return f"{self._settings.chatgpt_base_url}/codex"
         return DEFAULT_API_BASE_URL
+
+
+class _Pieces:
+    """A body in pieces: what a socket does not take at once is copied, which for a large body takes longer than all."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    async def __aiter__(self) -> AsyncGenerator[bytes, None]:
+        for start in range(0, len(self._body), PIECE_BYTES):
+            yield self._body[start : start + PIECE_BYTES]
 
 
 def _body(request: ModelRequest) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pytest
 from appserver.errors import BackendError, Unauthorized
 from appserver.http import Http
 from appserver.llm.authorized import Access
-from appserver.llm.client import ModelClient, ModelRequest
+from appserver.llm.client import PIECE_BYTES, ModelClient, ModelRequest
 from appserver.session import Session
 from appserver.settings import Provider, Settings
 from appserver.testing import Gate, Stream, cut, http_error, stalled, text
@@ -72,6 +72,17 @@ async def test_the_request_is_what_the_responses_api_takes(backend: FakeBackend,
     assert sent["text"]["format"]["schema"] == schema
     assert sent["tools"] == tools
     assert sent["prompt_cache_key"] == "t"
+
+
+@pytest.mark.parametrize("characters", [0, 1, PIECE_BYTES - 1, PIECE_BYTES, 3 * PIECE_BYTES + 5])
+async def test_a_body_of_any_length_arrives_whole_with_its_length(
+    characters: int, backend: FakeBackend, caller: Caller
+) -> None:
+    await caller.types(caller.request(instructions="é" * characters))
+    (request,) = backend.requests
+    assert request.json()["instructions"] == "é" * characters
+    assert request.headers["content-length"] == str(len(request.body))
+    assert "transfer-encoding" not in request.headers
 
 
 async def test_no_summary_is_asked_for_by_leaving_it_out(backend: FakeBackend, caller: Caller) -> None:
