@@ -42,6 +42,14 @@ class RequestError(AppServerError):
         self.data = data
 
 
+class ThreadNotFound(RequestError):
+    """There is no such thread, or it is not loaded where it must be."""
+
+    def __init__(self, thread_id: str) -> None:
+        super().__init__(f"thread not found: {thread_id}", {"kind": "threadNotFound"})
+        self.thread_id = thread_id
+
+
 class InvalidParams(AppServerError):
     """The params of a request do not fit its method (JSON-RPC -32602)."""
 

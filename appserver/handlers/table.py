@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from appserver.handlers import absent, account
+from appserver.handlers.unknown_thread import with_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +29,7 @@ def routes(services: Services) -> dict[str, Handler]:
         """A handler whose module is imported when it is first called: the first answers need none of these."""
         return lambda params: getattr(import_module(f"appserver.handlers.{room}"), name)(services, params)
 
-    return {
+    table = {
         "account/read": bound(account.read),
         "account/login/start": bound(account.login_start),
         "account/login/cancel": bound(account.login_cancel),
@@ -57,3 +58,4 @@ def routes(services: Services) -> dict[str, Handler]:
         "turn/interrupt": late("turn", "interrupt"),
         **{method: bound(absent.answer, method) for method in absent.METHODS},
     }
+    return with_words(table)

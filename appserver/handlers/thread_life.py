@@ -73,13 +73,12 @@ def delete(services: Services, params: ThreadIdParams) -> Reply:
     return Reply(result, then=partial(services.parent.notify, "thread/deleted", {"threadId": thread_id}))
 
 
-def unsubscribe(services: Services, params: ThreadIdParams) -> Reply:
+def unsubscribe(services: Services, params: ThreadIdParams) -> ThreadUnsubscribeResult | Reply:
     """Let go of a thread: nobody else listens to it. A turn that runs may end first."""
     thread_id = params["threadId"]
     if not services.threads.is_loaded(thread_id):
-        services.threads.facts(thread_id)
-        absent: ThreadUnsubscribeResult = {"status": "notLoaded"}
-        return Reply(absent, then=_nothing)
+        absent: ThreadUnsubscribeResult = {"status": "notLoaded"}  # also where there is no such thread
+        return absent
     result: ThreadUnsubscribeResult = {"status": "unsubscribed"}
     return Reply(result, then=partial(_let_go, services, thread_id, closed=True))
 
@@ -115,7 +114,3 @@ def _let_go(services: Services, thread_id: str, *, closed: bool = False) -> None
     services.parent.notify("thread/status/changed", changed)
     if closed:
         services.parent.notify("thread/closed", {"threadId": thread_id})
-
-
-def _nothing() -> None:
-    """Nobody has to be told."""

@@ -86,7 +86,8 @@ class Router:
             raise RequestError("Not initialized")
         handler = self._routes.get(method)
         if handler is None:
-            raise MethodNotFound(f"Method not found: {method}")
+            # Clients match on the reference's words, from "unknown" on.
+            raise MethodNotFound(f"Method not found: unknown variant `{method}`")
         from appserver.rpc.params import validated_params  # late: imports the method table
 
         return handler(validated_params(method, params))

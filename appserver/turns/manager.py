@@ -86,7 +86,7 @@ class TurnManager:
     def interrupt(self, thread: ThreadRecord, turn_id: str) -> None:
         """End the active turn. Raises RequestError, naming the active turn, if it is another one."""
         if thread.active is None:
-            raise RequestError(f"turn {turn_id} is not active; no turn is")
+            raise RequestError("no active turn to interrupt")
         self._expected(thread.active, turn_id).stop.cancel()
 
     def interrupt_all(self) -> None:

@@ -10,9 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from appserver.errors import ThreadNotFound
 from appserver.turns.pages import NOW, StoredItem, decode, page_of
 from appserver.turns.past import Entry, PastTurn, history_of
-from appserver.turns.store import Kept, folded, not_found
+from appserver.turns.store import Kept, folded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -105,7 +106,7 @@ class MemoryThreads:
     def _find(self, thread_id: str) -> _Kept:
         kept = self._threads.get(thread_id)
         if kept is None:
-            raise not_found(thread_id)
+            raise ThreadNotFound(thread_id)
         return kept
 
 

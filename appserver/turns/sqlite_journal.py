@@ -9,14 +9,14 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from appserver.errors import RequestError, ThreadStoreError
+from appserver.errors import RequestError, ThreadNotFound, ThreadStoreError
 from appserver.log import log_exception
 from appserver.turns.database import Database, EndOfTurn
 from appserver.turns.past import Entry, with_all_outputs
 from appserver.turns.rows import changing, entry_row, loads, remembered_in, turn_row
 from appserver.turns.sqlite_writes import insert_turn, settle, touch, update_thread, write_settings
 from appserver.turns.state import IN_FORCE
-from appserver.turns.store import UNAVAILABLE, not_found
+from appserver.turns.store import UNAVAILABLE
 
 if TYPE_CHECKING:
     import sqlite3
@@ -95,7 +95,7 @@ class SqliteJournal:
                 update_thread(connection, self._key, changing(self._thread))
                 self._write_settings(connection)
         if not inserted:
-            raise not_found(self._thread.id)  # it has been deleted meanwhile
+            raise ThreadNotFound(self._thread.id)  # it has been deleted meanwhile
 
     def _write_settings(self, connection: sqlite3.Connection) -> None:
         written = _compared(self._thread)
@@ -107,7 +107,7 @@ class SqliteJournal:
         """Take over what others did to the thread, unless one of them is at it."""
         row = connection.execute("SELECT touched, usage FROM threads WHERE key = ?", (self._key,)).fetchone()
         if row is None:
-            raise not_found(self._thread.id)
+            raise ThreadNotFound(self._thread.id)
         running = settle(connection, self._owners, self._key)
         if running is not None:
             facts = {"kind": "threadBusy", "activeTurnId": running}

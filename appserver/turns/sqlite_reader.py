@@ -11,11 +11,12 @@ from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
+from appserver.errors import ThreadNotFound
 from appserver.turns.past import PastTurn
 from appserver.turns.rows import ENTRY_COLUMNS, THREAD_COLUMNS, TURN_COLUMNS, entry_in, facts_in, loads, turn_in
 from appserver.turns.sqlite_journal import SqliteJournal, load_history
 from appserver.turns.sqlite_pages import read_items, read_turns
-from appserver.turns.store import Kept, not_found, plain
+from appserver.turns.store import Kept, plain
 
 if TYPE_CHECKING:
     import sqlite3
@@ -117,7 +118,7 @@ def reading(database: Database, owners: Owners, thread_id: str) -> Iterator[Sqli
 def _find(connection: sqlite3.Connection, owners: Owners, thread_id: str, dead: frozenset[str] | None = None) -> _Found:
     row = connection.execute(_FIND, (plain(thread_id),)).fetchone()
     if row is None:
-        raise not_found(thread_id)
+        raise ThreadNotFound(thread_id)
     key, touched, running = row
     if dead is None:
         dead = frozenset(owner for owner in (running or "").split(",") if owner and not owners.alive(owner))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from appserver.errors import ThreadNotFound
 from appserver.turns.database import BUSY_SECONDS, Database
 from appserver.turns.owners import Owners
 from appserver.turns.past import PastTurn, history_of
@@ -16,7 +17,7 @@ from appserver.turns.sqlite_journal import SqliteJournal
 from appserver.turns.sqlite_pages import read_threads
 from appserver.turns.sqlite_reader import SqliteReader, reading
 from appserver.turns.sqlite_writes import insert_thread, insert_turn, touch, write_settings
-from appserver.turns.store import folded, not_found, plain
+from appserver.turns.store import folded, plain
 
 if TYPE_CHECKING:
     import sqlite3
@@ -90,7 +91,7 @@ class SqliteThreads:
     def _key(self, connection: sqlite3.Connection, thread_id: str) -> int:
         row = connection.execute("SELECT key FROM threads WHERE id = ?", (plain(thread_id),)).fetchone()
         if row is None:
-            raise not_found(thread_id)
+            raise ThreadNotFound(thread_id)
         key: int = row[0]
         return key
 

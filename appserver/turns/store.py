@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from appserver.errors import RequestError
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from contextlib import AbstractContextManager
@@ -92,11 +90,6 @@ class ThreadStore(Protocol):
 
     def close(self) -> None:
         """Let go of what is open."""
-
-
-def not_found(thread_id: str) -> RequestError:
-    """Return the error for a thread that is not there."""
-    return RequestError(f"thread not found: {thread_id}", {"kind": "threadNotFound"})
 
 
 def folded(text: str | None) -> str:

@@ -10,11 +10,11 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from appserver.errors import RequestError, ThreadStoreError
+from appserver.errors import RequestError, ThreadNotFound, ThreadStoreError
 from appserver.log import warn
 from appserver.turns.memory_store import MemoryThreads
 from appserver.turns.state import IN_FORCE, NO_USAGE, NoJournal, ThreadRecord, new_id
-from appserver.turns.store import READ_ONLY, not_found
+from appserver.turns.store import READ_ONLY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,7 +54,7 @@ class Threads:
         """Return a loaded thread. Raises RequestError if it is not loaded."""
         found = self._loaded.get(thread_id)
         if found is None:
-            raise not_found(thread_id)
+            raise ThreadNotFound(thread_id)
         return found
 
     def loaded(self) -> list[str]:

@@ -118,19 +118,39 @@ async def test_a_provider_that_is_not_configured_any_more_is_named(
         )
 
 
+NO_ROLLOUT = "no rollout found for thread id gone"
+NOT_LOADED = "thread not loaded: gone"
+NOT_FOUND = "thread not found: gone"
+
+
 @pytest.mark.parametrize(
-    "method",
+    ("method", "words"),
     [
-        "resume", "fork", "read", "archive", "unarchive", "delete",
-        "unsubscribe", "turns/list", "items/list", "name/set", "metadata/update",
+        ("thread/resume", NO_ROLLOUT),
+        ("thread/fork", NO_ROLLOUT),
+        ("thread/archive", NO_ROLLOUT),
+        ("thread/unarchive", "no archived rollout found for thread id gone"),
+        ("thread/delete", NO_ROLLOUT),
+        ("thread/name/set", NO_ROLLOUT),
+        ("thread/metadata/update", NO_ROLLOUT),
+        ("thread/read", NOT_LOADED),
+        ("thread/turns/list", NOT_LOADED),
+        ("thread/items/list", NOT_LOADED),
+        ("thread/compact/start", NOT_FOUND),
+        ("turn/start", NOT_FOUND),
+        ("turn/steer", NOT_FOUND),
+        ("turn/interrupt", NOT_FOUND),
     ],
-)  # fmt: skip
-async def test_a_thread_that_is_not_there_is_refused_alike(server: ServerFactory, method: str) -> None:
-    params = {"threadId": "gone", "name": "x", "gitInfo": {"sha": "1"}}
+)
+async def test_a_thread_that_is_not_there_is_refused_in_the_words_of_the_reference(
+    server: ServerFactory, method: str, words: str
+) -> None:
+    turn = {"turnId": "x", "expectedTurnId": "x", "input": [{"type": "text", "text": "x"}]}
+    params = {"threadId": "gone", "name": "x", "gitInfo": {"sha": "1"}, **turn}
     async with server() as peer:
-        error = await peer.error(f"thread/{method}", params)
-        assert (error["code"], error["message"]) == (-32600, "thread not found: gone")
-        assert error["data"] == {"kind": "threadNotFound"}
+        error = await peer.error(method, params)
+        assert error == {"code": -32600, "message": words, "data": {"kind": "threadNotFound"}}
+        assert await peer.result("thread/unsubscribe", {"threadId": "gone"}) == {"status": "notLoaded"}
 
 
 # Fork
@@ -279,7 +299,7 @@ async def test_a_deleted_thread_is_gone_and_its_turn_ends(server: ServerFactory,
         assert await peer.result("thread/delete", {"threadId": thread_id}) == {}
         await peer.notification("thread/deleted", threadId=thread_id)
         assert (await peer.finished_turn(turn_id))["status"] == "interrupted"
-        assert "thread not found" in (await peer.error("thread/read", {"threadId": thread_id}))["message"]
+        assert (await peer.error("thread/read", {"threadId": thread_id}))["data"] == {"kind": "threadNotFound"}
 
 
 async def test_unsubscribing_closes_an_idle_thread(server: ServerFactory, backend: FakeBackend) -> None:

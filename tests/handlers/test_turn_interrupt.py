@@ -61,7 +61,7 @@ async def test_an_interrupt_of_a_finished_turn_is_answered(server: ServerFactory
         thread = await peer.start_thread()
         turn = await peer.turn(thread)
         error = await peer.error("turn/interrupt", {"threadId": thread, "turnId": turn["id"]})
-        assert error["code"] == -32600
+        assert error == {"code": -32600, "message": "no active turn to interrupt"}
 
 
 async def test_an_interrupt_is_not_refused_for_load(

@@ -51,7 +51,7 @@ def test_the_table_is_not_made_before_the_handshake() -> None:
 def test_an_unknown_method_is_not_found(method: str) -> None:
     answer = Rig().ask(request(1, method))
     assert code(answer) == -32601
-    assert answer["error"]["message"] == f"Method not found: {method}"
+    assert answer["error"]["message"] == f"Method not found: unknown variant `{method}`"
 
 
 @pytest.mark.parametrize(

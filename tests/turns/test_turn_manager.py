@@ -219,7 +219,7 @@ async def test_an_interrupt_names_the_turn_that_is_active() -> None:
 
 
 async def test_an_interrupt_without_a_turn_is_refused() -> None:
-    with pytest.raises(RequestError, match="gone"):
+    with pytest.raises(RequestError, match="no active turn to interrupt"):
         Desk().manager.interrupt(Desk().thread, "gone")
 
 
