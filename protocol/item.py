@@ -17,10 +17,11 @@ class TextInput(TypedDict):
 
 
 class ImageInput(TypedDict):
-    """An image by URL (https: or data:)."""
+    """An image by URL (https: or data:), or by the id of a file at the backend."""
 
     type: Literal["image"]
-    url: str
+    url: NotRequired[str]
+    fileId: NotRequired[str]
     detail: NotRequired[str | None]
 
 
@@ -32,7 +33,40 @@ class LocalImageInput(TypedDict):
     detail: NotRequired[str | None]
 
 
-UserInput = Annotated[TextInput | ImageInput | LocalImageInput, TaggedBy("type")]
+class AudioInput(TypedDict):
+    """Sound by URL (https: or data:). The model is told that there was some."""
+
+    type: Literal["audio"]
+    url: str
+
+
+class LocalAudioInput(TypedDict):
+    """A sound file. The model is told of it."""
+
+    type: Literal["localAudio"]
+    path: str
+
+
+class SkillInput(TypedDict):
+    """A skill that the user chose. The model reads its file, if it is one of the skills of the home."""
+
+    type: Literal["skill"]
+    name: str
+    path: str
+
+
+class MentionInput(TypedDict):
+    """Something that the user pointed at: a file, an app. The model is told its name and path."""
+
+    type: Literal["mention"]
+    name: str
+    path: str
+
+
+UserInput = Annotated[
+    TextInput | ImageInput | LocalImageInput | AudioInput | LocalAudioInput | SkillInput | MentionInput,
+    TaggedBy("type"),
+]
 
 
 class UserMessageItem(TypedDict):

@@ -42,6 +42,17 @@ class Turn(TypedDict):
     durationMs: int | None
 
 
+class ContextEntry(TypedDict):
+    """Something that the model should know beside the user's words. untrusted: it may come from anybody."""
+
+    kind: Literal["untrusted", "application"]
+    value: str
+
+
+AdditionalContext = dict[str, ContextEntry]
+"""Context by its source. The model is told what has changed since the message before."""
+
+
 class TurnStartParams(TypedDict):
     """Start a turn with the user's input, or add the input to the one that runs.
 
@@ -52,6 +63,7 @@ class TurnStartParams(TypedDict):
     threadId: str
     input: list[UserInput]
     clientUserMessageId: NotRequired[str | None]
+    additionalContext: NotRequired[AdditionalContext | None]
     model: NotRequired[str | None]
     effort: NotRequired[str | None]
     summary: NotRequired[str | None]
@@ -72,6 +84,7 @@ class TurnSteerParams(TypedDict):
     expectedTurnId: str
     input: list[UserInput]
     clientUserMessageId: NotRequired[str | None]
+    additionalContext: NotRequired[AdditionalContext | None]
 
 
 class TurnSteerResult(TypedDict):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from appserver.errors import RequestError
 from appserver.rpc.router import Accepted
 from appserver.turns.inbox import UserMessage
-from appserver.turns.input import message_item, preview
+from appserver.turns.input import message_item, names_files, preview
 from appserver.turns.state import TurnRecord
 
 if TYPE_CHECKING:
@@ -28,18 +28,18 @@ if TYPE_CHECKING:
 def start(services: Services, params: TurnStartParams) -> TurnStartResult | Awaitable[TurnStartResult]:
     """Start a turn, or add to the one that runs. What happens in the turn is told by notifications."""
     services.threads.get(params["threadId"])
-    if _names_files(params):
+    if names_files(params["input"]):
         return _start_with_files(services, params)
-    return _start(services, params, _message(params))
+    return _start(services, params, _message(services, params))
 
 
 def steer(services: Services, params: TurnSteerParams) -> TurnSteerResult | Awaitable[TurnSteerResult]:
     """Add input to the active turn."""
     if not params["input"]:
         raise RequestError("input must not be empty")
-    if _names_files(params):
+    if names_files(params["input"]):
         return Accepted(_steer_with_files(services, params))
-    return _steer(services, params, _message(params))
+    return _steer(services, params, _message(services, params))
 
 
 def interrupt(services: Services, params: TurnInterruptParams) -> TurnInterruptResult:
@@ -47,11 +47,6 @@ def interrupt(services: Services, params: TurnInterruptParams) -> TurnInterruptR
     thread = services.threads.get(params["threadId"])
     services.turns.interrupt(thread, params["turnId"])
     return {}
-
-
-def _names_files(params: TurnStartParams | TurnSteerParams) -> bool:
-    """Whether files are to be read for the input: a disk may be slow."""
-    return any(one["type"] == "localImage" for one in params["input"])
 
 
 def _start(services: Services, params: TurnStartParams, message: UserMessage) -> TurnStartResult:
@@ -78,17 +73,22 @@ def _steer(services: Services, params: TurnSteerParams, message: UserMessage) ->
     return {"turnId": params["expectedTurnId"]}
 
 
-def _message(params: TurnStartParams | TurnSteerParams) -> UserMessage:
-    return UserMessage(params["input"], params.get("clientUserMessageId"), message_item(params["input"]))
+def _message(services: Services, params: TurnStartParams | TurnSteerParams) -> UserMessage:
+    return UserMessage(
+        params["input"],
+        params.get("clientUserMessageId"),
+        message_item(params["input"], services.settings.home),
+        params.get("additionalContext"),
+    )
 
 
 async def _start_with_files(services: Services, params: TurnStartParams) -> TurnStartResult:
     from anyio import to_thread  # late: a plain text needs none
 
-    return _start(services, params, await to_thread.run_sync(_message, params))
+    return _start(services, params, await to_thread.run_sync(_message, services, params))
 
 
 async def _steer_with_files(services: Services, params: TurnSteerParams) -> TurnSteerResult:
     from anyio import to_thread
 
-    return _steer(services, params, await to_thread.run_sync(_message, params))
+    return _steer(services, params, await to_thread.run_sync(_message, services, params))

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from anyio import CancelScope
 
     from protocol.item import UserInput, UserMessageItem
+    from protocol.turn import AdditionalContext
 
 MAX_WAITING = 256
 """Messages that may wait for one turn. They wait for the length of a tool call at most: more is a client gone wild."""
@@ -29,6 +30,8 @@ class UserMessage(NamedTuple):
     client_id: str | None
     remembered: dict[str, Any]
     """As an input item of the Responses API."""
+    context: AdditionalContext | None = None
+    """What the application has the model know beside it."""
 
     def item(self) -> UserMessageItem:
         """Make the item that tells of it."""

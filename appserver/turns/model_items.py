@@ -8,10 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from protocol.item import Item, UserInput
+    from protocol.item import ImageInput, Item, UserInput
     from protocol.tool import ToolContent
 
 SILENT_FAILURE = "The tool failed and gave no reason."
+
+NO_AUDIO = "audio content omitted because you do not support audio input"
+"""The reference's words to a model that takes none; all that are known are such."""
 
 
 def model_item(item: Item | None) -> dict[str, Any] | None:
@@ -41,19 +44,37 @@ def user_message(content: list[UserInput]) -> dict[str, Any] | None:
 
 
 def input_part(one: UserInput) -> dict[str, Any] | None:
-    """Return what the model is sent for a part of the user's message, or None if it names a file."""
+    """Return what the model is sent for a part of the user's message, or None if it is read from a file."""
     match one["type"]:
         case "text":
-            return {"type": "input_text", "text": one["text"]}
+            return text(one["text"])
         case "image":
-            return image(one["url"], one.get("detail"))
-        case _:
+            return _image(one)
+        case "audio":
+            return text(NO_AUDIO)
+        case "localAudio":
+            return text(f"{NO_AUDIO}: {one['path']}")
+        case "mention":
+            return text(f"[@{one['name']}]({one['path']})")
+        case "localImage" | "skill":
             return None
+
+
+def text(words: str) -> dict[str, Any]:
+    """Return the part of a message that is text."""
+    return {"type": "input_text", "text": words}
 
 
 def image(url: str, detail: str | None) -> dict[str, Any]:
     """Return the part of a message that is an image."""
     return {"type": "input_image", "image_url": url} | ({"detail": detail} if detail else {})
+
+
+def _image(one: ImageInput) -> dict[str, Any]:
+    if "url" in one:
+        return image(one["url"], one.get("detail"))
+    detail = one.get("detail")
+    return {"type": "input_image", "file_id": one.get("fileId")} | ({"detail": detail} if detail else {})
 
 
 def tool_output(call_id: str, output: object) -> dict[str, Any]:

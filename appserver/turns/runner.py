@@ -19,6 +19,7 @@ from appserver.errors import BackendError
 from appserver.llm.events import stream_cut
 from appserver.llm.retry import Retries
 from appserver.turns.answer import Answer
+from appserver.turns.context import news
 from appserver.turns.notices import Notices
 from appserver.turns.requests import model_request
 from appserver.turns.tool_definitions import definitions
@@ -86,6 +87,12 @@ class _Running:
     def hear(self) -> None:
         """Let what the user has said meanwhile be part of the conversation."""
         for message in self.inbox.take():
+            context = message.context or {}
+            for told in news(context, self.thread.context):
+                self.thread.keep(self.turn, None, told)
+            self.thread.context = context
+            if not message.content:
+                continue  # a turn may begin without a word
             item = message.item()
             self.thread.keep(self.turn, item, message.remembered)
             place, now = {"item": item, **self.notices.place}, int(time.time() * 1000)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from protocol.item import Item, UserInput
     from protocol.thread import Thread, ThreadStatus, TokenUsage
     from protocol.tool import DynamicTool
-    from protocol.turn import ItemsView, Turn, TurnError, TurnStatus
+    from protocol.turn import AdditionalContext, ItemsView, Turn, TurnError, TurnStatus
 
 IN_FORCE = ("instructions", "developer_instructions", "summary", "verbosity", "service_tier", "tools")
 """What else of a thread is written down, beside its facts: each a member of ThreadRecord whose value is JSON."""
@@ -175,6 +175,8 @@ class ThreadRecord:
     usage: TokenUsage = field(default_factory=lambda: NO_USAGE.copy())
     history: list[dict[str, Any]] = field(default_factory=list)
     """Input items of the Responses API, as the next request sends them."""
+    context: AdditionalContext = field(default_factory=dict)
+    """What the model was told beside the last message: it is not told again what has not changed."""
     journal: Journal = field(default_factory=NoJournal)
     after_turn: list[Callable[[], None]] = field(default_factory=list)
     """What waits for the active turn to end."""
@@ -192,6 +194,7 @@ class ThreadRecord:
         self.journal.replaced(turn, item, summary)
         turn.items.append(item)
         self.history[:] = [summary]
+        self.context = {}
 
     def start(self, turn: TurnRecord) -> None:
         """Make a turn the active one. A thread runs one turn at a time. Raises RequestError or ThreadStoreError."""

@@ -73,7 +73,7 @@ async def test_the_overrides_of_a_turn_hold_for_it_and_those_after(server: Serve
 async def test_images_go_to_the_model_and_come_back_in_the_item(
     server: ServerFactory, backend: FakeBackend, tmp_path: Path
 ) -> None:
-    (tmp_path / "a.png").write_bytes(b"png")
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     images = [{"type": "image", "url": "https://x/y.png"}, {"type": "localImage", "path": str(tmp_path / "a.png")}]
     async with server() as peer:
         await sign_in(peer, backend)
@@ -83,20 +83,61 @@ async def test_images_go_to_the_model_and_come_back_in_the_item(
         item = (await peer.notification("item/completed"))["item"]
         assert item["content"] == images
         urls = [part["image_url"] for part in asked(backend)["input"][0]["content"]]
-        assert urls == ["https://x/y.png", "data:image/png;base64,cG5n"]
+        assert urls == ["https://x/y.png", "data:image/png;base64,iVBORw0KGgo="]
+
+
+async def test_no_kind_of_input_refuses_the_turn(server: ServerFactory, backend: FakeBackend, home: Path) -> None:
+    (home / "skills" / "greet").mkdir(parents=True)
+    (home / "skills" / "greet" / "SKILL.md").write_text("Say hello.", "utf-8")
+    given = [
+        {"type": "skill", "name": "greet", "path": str(home / "skills" / "greet" / "SKILL.md")},
+        {"type": "mention", "name": "n.txt", "path": "/work/n.txt"},
+        {"type": "image", "fileId": "file-1"},
+        {"type": "audio", "url": "data:audio/wav;base64,AA"},
+        {"type": "localAudio", "path": "/no/such.wav"},
+        {"type": "localImage", "path": "/no/such.png"},
+    ]
+    async with server() as peer:
+        await sign_in(peer, backend)
+        thread = await peer.start_thread()
+        turn_id = (await peer.result("turn/start", {"threadId": thread, "input": given}))["turn"]["id"]
+        assert (await peer.finished_turn(turn_id))["status"] == "completed"
+        assert (await peer.notification("item/completed"))["item"]["content"] == given
+    sent = asked(backend)["input"][0]["content"]
+    assert [part["type"] for part in sent] == [
+        "input_text",
+        "input_text",
+        "input_image",
+        "input_text",
+        "input_text",
+        "input_text",
+    ]
+    assert "Say hello." in sent[0]["text"]
+    assert sent[2]["file_id"] == "file-1"
+    assert "/no/such.png" in sent[5]["text"]
 
 
 @pytest.mark.parametrize("method", ["turn/start", "turn/steer"])
-async def test_an_image_that_cannot_be_read_refuses_the_request(
+async def test_an_image_that_names_nothing_refuses_the_request(
     server: ServerFactory, backend: FakeBackend, method: str
 ) -> None:
     async with server() as peer:
         await sign_in(peer, backend)
         thread = await peer.start_thread()
-        given = [{"type": "localImage", "path": "/no/such.png"}]
-        error = await peer.error(method, {"threadId": thread, "input": given, "expectedTurnId": "t"})
-        assert error["code"] == -32602
-        assert "/no/such.png" in error["message"]
+        error = await peer.error(method, {"threadId": thread, "input": [{"type": "image"}], "expectedTurnId": "t"})
+        assert (error["code"], "input.0" in error["message"]) == (-32602, True)
+
+
+async def test_a_turn_may_begin_without_a_word(server: ServerFactory, backend: FakeBackend) -> None:
+    async with server() as peer:
+        await sign_in(peer, backend)
+        thread = await peer.start_thread()
+        await peer.turn(thread, "one")
+        started = await peer.result("turn/start", {"threadId": thread, "input": []})
+        assert (await peer.finished_turn(started["turn"]["id"]))["status"] == "completed"
+        said = [note["params"]["item"] for note in peer.notifications if note["method"] == "item/completed"]
+        assert [item["type"] for item in said] == ["userMessage", "agentMessage", "agentMessage"]
+    assert [item["role"] for item in asked(backend, 1)["input"]] == ["user", "assistant"]
 
 
 async def test_a_start_while_a_turn_runs_is_heard_in_that_turn(server: ServerFactory, backend: FakeBackend) -> None:

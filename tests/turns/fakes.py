@@ -153,7 +153,7 @@ def thread(**provider: Any) -> ThreadRecord:  # noqa: ANN401 - members of Provid
 
 def said(text: str) -> UserMessage:
     content: list[Any] = [{"type": "text", "text": text}]
-    return UserMessage(content, None, message_item(content))
+    return UserMessage(content, None, message_item(content, "/nowhere"))
 
 
 def text_result(text: str, *, success: bool = True) -> dict[str, Any]:
