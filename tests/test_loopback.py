@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import socket
 import sys
@@ -348,7 +349,7 @@ async def test_an_accept_that_fails_does_not_end_the_server_and_is_told_once(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(server, "ACCEPT_RETRY_SECONDS", 0.0)
-    FlakyListener.failures = [OSError(24, "Too many open files")] * 3
+    FlakyListener.failures = [*[OSError(errno.EMFILE, "Too many open files")] * 3, OSError(errno.ECONNABORTED, "Gone")]
     with bind(0) as bound:
         listener = FlakyListener(fileno=bound.detach())
     port = listener.getsockname()[1]

@@ -80,9 +80,10 @@ async def _accept(listener: socket.socket, places: Places) -> socket.socket:
         except BlockingIOError:
             await anyio.wait_readable(listener)
         except OSError as error:
-            # A client that has left already, or no descriptor to spare: both pass. A lost listener does not.
             if error.errno in (errno.EBADF, errno.ENOTSOCK):
-                raise
+                raise  # the listener is lost
+            if error.errno in (errno.ECONNABORTED, errno.ECONNRESET):
+                continue  # the client has left already
             if not failed:
                 _logger.warning("loopback: accept failed: %s", error.strerror)
             failed = True
