@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
+import httpx
 import pytest
 
 from appserver import http as stack
@@ -18,9 +21,6 @@ from tests.wire import answering, chunked, head, self_signed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from pathlib import Path
-
-    import httpx
 
     from appserver.testing import FakeBackend
 
@@ -53,6 +53,17 @@ async def ask(http: Http, url: str, seconds: float = PATIENCE) -> HttpAnswer:
 async def open_stream(http: Http, url: str) -> httpx.Response:
     with anyio.fail_after(PATIENCE):
         return await http.open(url, lambda client: client.build_request("GET", url), BOUND)
+
+
+def test_nobody_else_handles_the_librarys_errors_whose_text_may_quote_a_request() -> None:
+    errors = {name for name, value in vars(httpx).items() if isinstance(value, type) and issubclass(value, Exception)}
+    root = Path(stack.__file__).parent
+    handling = {
+        path.relative_to(root).as_posix()
+        for path in root.rglob("*.py")
+        if errors & set(re.findall(r"\bhttpx\.(\w+)", path.read_text("utf-8")))
+    }
+    assert handling - {"testing/demo.py", "testing/scenes.py"} <= {"http.py", "http_failure.py", "commands/probes.py"}
 
 
 @pytest.mark.parametrize("domain", ["", "; Domain=127.0.0.1", "; Path=/; Max-Age=3600"])
