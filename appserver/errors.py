@@ -110,6 +110,13 @@ class ThreadStoreError(AppServerError):
         self.retryable = retryable
 
 
+class ThreadStoreBusy(ThreadStoreError):
+    """Another process has the database of threads locked, or others wait for it already; nothing was changed."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, "threadStoreBusy", retryable=True)
+
+
 class StoreError(AuthError):
     """The credential store could not be read or written."""
 

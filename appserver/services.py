@@ -188,8 +188,23 @@ class Services:
 
         return Compactor(self.backend, self.parent.notify)
 
+    def interrupt_turns(self) -> None:
+        """End every running turn and start no other."""
+        if self._has_turns:
+            self.turns.interrupt_all()
+
+    async def turns_ended(self) -> None:
+        """Wait until no turn runs."""
+        if self._has_turns:
+            await self.turns.idle()
+
+    def stop_waiting(self) -> None:
+        """Let nothing wait any longer for another process that keeps threads locked."""
+        if "threads" in self.__dict__:
+            self.threads.stop_waiting()
+
     @property
-    def has_turns(self) -> bool:
+    def _has_turns(self) -> bool:
         """Whether a turn was ever started: asking `turns` would import what runs them."""
         return "turns" in self.__dict__
 

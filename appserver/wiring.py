@@ -35,7 +35,10 @@ if TYPE_CHECKING:
     from appserver.transport.framing import Line
 
 DRAIN_SECONDS = 1.5
-"""What requests in flight get to be answered after the end of input."""
+"""What requests in flight get to be answered after the end of input, and turns to be written down."""
+
+LOCK_SECONDS = 1.0
+"""How much of that goes by before nothing waits any longer for another process that keeps threads.db locked."""
 
 SETTLE_SECONDS = 1.5
 """What a refresh under way gets, and a last try to store what is not stored yet."""
@@ -150,12 +153,20 @@ class Connection:
         """End what runs: turns at once, requests in flight and a refresh under way within their bounds."""
         from anyio import move_on_after
 
-        if self.services.has_turns:
-            self.services.turns.interrupt_all()
-        with move_on_after(DRAIN_SECONDS):
-            await self.dispatcher.idle()
+        self.services.interrupt_turns()
+        await self._drained(LOCK_SECONDS)
+        self.services.stop_waiting()
+        await self._drained(DRAIN_SECONDS - LOCK_SECONDS)
         with move_on_after(SETTLE_SECONDS):
             await self.services.auth.settle()
+
+    async def _drained(self, seconds: float) -> None:
+        """Wait until requests in flight are answered and turns have ended, but no longer than this."""
+        from anyio import move_on_after
+
+        with move_on_after(seconds):
+            await self.dispatcher.idle()
+            await self.services.turns_ended()
 
 
 class _Process:

@@ -11,6 +11,8 @@ from appserver.turns.state import TurnRecord
 from appserver.turns.store import Changes
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from appserver.services import Services
     from protocol.thread import ThreadStatusChangedNotification
     from protocol.thread_life import (
@@ -48,8 +50,9 @@ def archive(services: Services, params: ThreadIdParams) -> Reply:
     thread_id = params["threadId"]
     if services.threads.facts(thread_id).ephemeral:
         raise RequestError("ephemeral threads do not support thread/archive", {"kind": "ephemeralThread"})
+    interrupt = _interruption(services, thread_id)
     services.threads.change(thread_id, Changes(archived=True))
-    _interrupt(services, thread_id)
+    interrupt()
     _let_go(services, thread_id)
     result: EmptyResult = {}
     return Reply(result, then=partial(services.parent.notify, "thread/archived", {"threadId": thread_id}))
@@ -59,16 +62,17 @@ def unarchive(services: Services, params: ThreadIdParams) -> ThreadResult:
     """Bring a thread back into lists."""
     thread_id = params["threadId"]
     services.threads.change(thread_id, Changes(archived=False))
+    result = _thread(services, thread_id)
     services.parent.notify("thread/unarchived", {"threadId": thread_id})
-    return _thread(services, thread_id)
+    return result
 
 
 def delete(services: Services, params: ThreadIdParams) -> Reply:
     """Forget a thread for good. A turn that runs is interrupted."""
     thread_id = params["threadId"]
-    services.threads.facts(thread_id)
-    _interrupt(services, thread_id)
+    interrupt = _interruption(services, thread_id)
     services.threads.delete(thread_id)
+    interrupt()
     result: EmptyResult = {}
     return Reply(result, then=partial(services.parent.notify, "thread/deleted", {"threadId": thread_id}))
 
@@ -83,22 +87,24 @@ def unsubscribe(services: Services, params: ThreadIdParams) -> ThreadUnsubscribe
     return Reply(result, then=partial(_let_go, services, thread_id, closed=True))
 
 
-def compact_start(services: Services, params: ThreadIdParams) -> EmptyResult:
+def compact_start(services: Services, params: ThreadIdParams) -> Reply:
     """Start a turn that lets a summary take the place of the history."""
     thread, turn = services.threads.get(params["threadId"]), TurnRecord([])
     services.turns.start_work(thread, turn, partial(services.compactor.run, thread, turn))
-    return {}
+    result: EmptyResult = {}
+    return Reply(result, then=partial(services.turns.begin, turn.id))
 
 
 def _thread(services: Services, thread_id: str) -> ThreadResult:
     return {"thread": services.threads.facts(thread_id).on_wire(services.threads.status(thread_id))}
 
 
-def _interrupt(services: Services, thread_id: str) -> None:
-    if services.threads.is_loaded(thread_id):
-        thread = services.threads.get(thread_id)
-        if thread.active is not None:
-            services.turns.interrupt(thread, thread.active.id)
+def _interruption(services: Services, thread_id: str) -> Callable[[], None]:
+    """Return what interrupts the turn that runs in a thread, if one does."""
+    thread = services.threads.get(thread_id) if services.threads.is_loaded(thread_id) else None
+    if thread is None or thread.active is None:
+        return lambda: None
+    return partial(services.turns.interrupt, thread, thread.active.id)
 
 
 def _let_go(services: Services, thread_id: str, *, closed: bool = False) -> None:

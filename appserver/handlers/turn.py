@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from appserver.errors import RequestError
-from appserver.rpc.router import Accepted
+from appserver.rpc.router import Accepted, Reply
 from appserver.turns.inbox import UserMessage
 from appserver.turns.input import message_item, names_files, preview
 from appserver.turns.state import TurnRecord
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     )
 
 
-def start(services: Services, params: TurnStartParams) -> TurnStartResult | Awaitable[TurnStartResult]:
+def start(services: Services, params: TurnStartParams) -> Reply | Awaitable[Reply]:
     """Start a turn, or add to the one that runs. What happens in the turn is told by notifications."""
     services.threads.get(params["threadId"])
     if names_files(params["input"]):
@@ -49,12 +50,13 @@ def interrupt(services: Services, params: TurnInterruptParams) -> TurnInterruptR
     return {}
 
 
-def _start(services: Services, params: TurnStartParams, message: UserMessage) -> TurnStartResult:
+def _start(services: Services, params: TurnStartParams, message: UserMessage) -> Reply:
     thread = services.threads.get(params["threadId"])
     turn = TurnRecord(message.content, message.client_id, params.get("outputSchema"))
     turn = services.turns.start(thread, turn, message)
     _override(thread, turn, params)
-    return {"turn": turn.on_wire()}
+    result: TurnStartResult = {"turn": turn.on_wire()}
+    return Reply(result, then=partial(services.turns.begin, turn.id))
 
 
 def _override(thread: ThreadRecord, turn: TurnRecord, params: TurnStartParams) -> None:
@@ -82,10 +84,12 @@ def _message(services: Services, params: TurnStartParams | TurnSteerParams) -> U
     )
 
 
-async def _start_with_files(services: Services, params: TurnStartParams) -> TurnStartResult:
+async def _start_with_files(services: Services, params: TurnStartParams) -> Reply:
     from anyio import to_thread  # late: a plain text needs none
 
-    return _start(services, params, await to_thread.run_sync(_message, services, params))
+    message = await to_thread.run_sync(_message, services, params)
+    started = services.threads.attempt(partial(_start, services, params, message))
+    return started if isinstance(started, Reply) else await started
 
 
 async def _steer_with_files(services: Services, params: TurnSteerParams) -> TurnSteerResult:

@@ -12,7 +12,7 @@ from appserver.llm.events import failure_in_stream, for_history, object_in, toke
 from appserver.turns.model_items import agent_message
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from appserver.llm.events import Event
     from appserver.turns.state import ThreadRecord, TurnRecord
@@ -28,7 +28,7 @@ class Answer:
         thread: ThreadRecord,
         turn: TurnRecord,
         emit: Callable[[str, object], None],
-        on_call: Callable[[dict[str, Any]], None],
+        on_call: Callable[[dict[str, Any]], Awaitable[None]],
     ) -> None:
         self.complete = False
         """Whether the final event has come: without it, the stream was cut."""
@@ -38,7 +38,7 @@ class Answer:
         self._emit = emit
         self._on_call = on_call
         self._texts: dict[str, list[str]] = {}
-        self._take: dict[str, Callable[[Event], None]] = {
+        self._take: dict[str, Callable[[Event], Awaitable[None] | None]] = {
             "response.output_text.delta": self._text_delta,
             "response.output_item.added": self._item_added,
             "response.output_item.done": self._item_done,
@@ -51,17 +51,19 @@ class Answer:
             "error": self._failed,
         }
 
-    def take(self, event: Event) -> None:
-        """Take one event. Raises BackendError if it tells of a failure. What is not known is passed over."""
-        handle = self._take.get(event["type"])
-        if handle is not None:
-            handle(event)
+    def take(self, event: Event) -> Awaitable[None] | None:
+        """Take one event. Raises BackendError if it tells of a failure. What is not known is passed over.
 
-    def cut_short(self) -> None:
+        Where an event ends an item, the rest is returned to be awaited: the item is written down before it is told.
+        """
+        handle = self._take.get(event["type"])
+        return None if handle is None else handle(event)
+
+    async def cut_short(self) -> None:
         """End each message with what has come of it: no more will, and the client has seen this much."""
         for item_id in list(self._texts):
             if self._texts[item_id]:
-                self._close_message(item_id, "", {})
+                await self._close_message(item_id, "", {})
 
     def _text_delta(self, event: Event) -> None:
         item_id, delta = event.get("item_id"), event.get("delta")
@@ -87,23 +89,23 @@ class Answer:
             self._started(_reasoning(item_id, item))
             self._texts[item_id] = []
 
-    def _item_done(self, event: Event) -> None:
+    async def _item_done(self, event: Event) -> None:
         item = object_in(event, "item")
         found_id = item.get("id")
         item_id = found_id if isinstance(found_id, str) else f"item-{len(self._turn.items)}"
         if item.get("type") == "message":
-            self._close_message(item_id, _text_of(item), item)
+            await self._close_message(item_id, _text_of(item), item)
         elif item.get("type") == "reasoning":
             found = _reasoning(item_id, item)
             if self._texts.pop(item_id, None) is None:
                 self._started(found)
-            self._ended(found, item)
+            await self._ended(found, item)
         elif item.get("type") == "function_call":
-            self._on_call(item)
+            await self._on_call(item)
 
-    def _completed(self, event: Event) -> None:
+    async def _completed(self, event: Event) -> None:
         """End the answer. Its output may be empty: what counts are the items that were streamed."""
-        self.cut_short()
+        await self.cut_short()
         self.usage = token_usage(event)
         self.complete = True
 
@@ -140,7 +142,7 @@ class Answer:
         self._texts[item_id] = texts
         return texts
 
-    def _close_message(self, item_id: str, text: str, upstream: dict[str, Any]) -> None:
+    async def _close_message(self, item_id: str, text: str, upstream: dict[str, Any]) -> None:
         if item_id not in self._texts:
             self._open_message(item_id)
         text = text or "".join(self._texts[item_id])
@@ -148,13 +150,13 @@ class Answer:
         parts = upstream.get("content") or []
         plain = all(isinstance(part, dict) and part.get("type") == "output_text" for part in parts)
         remembered = agent_message(text) if plain else {"type": "message", "role": "assistant", "content": parts}
-        self._ended(_message(item_id, text), remembered)
+        await self._ended(_message(item_id, text), remembered)
 
     def _started(self, item: Item) -> None:
         self._emit("item/started", {**self._place(item), "startedAtMs": _now_ms()})
 
-    def _ended(self, item: Item, upstream: dict[str, Any]) -> None:
-        self._thread.keep(self._turn, item, for_history(upstream))
+    async def _ended(self, item: Item, upstream: dict[str, Any]) -> None:
+        await self._thread.keep(self._turn, item, for_history(upstream))
         self._emit("item/completed", {**self._place(item), "completedAtMs": _now_ms()})
 
     def _place(self, item: Item) -> dict[str, object]:

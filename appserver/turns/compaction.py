@@ -55,9 +55,9 @@ class Compactor:
         place = {"item": item, "threadId": thread.id, "turnId": turn.id}
         self.emit("item/started", {**place, "startedAtMs": int(time.time() * 1000)})
         if thread.history:
-            thread.replace_history(turn, item, _said(PREFACE + await self._summary(thread, turn)))
+            await thread.replace_history(turn, item, _said(PREFACE + await self._summary(thread, turn)))
         else:
-            thread.keep(turn, item, None)
+            await thread.keep(turn, item, None)
         self.emit("item/completed", {**place, "completedAtMs": int(time.time() * 1000)})
 
     async def _summary(self, thread: ThreadRecord, turn: TurnRecord) -> str:

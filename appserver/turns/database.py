@@ -1,7 +1,7 @@
 """The connection to threads.db: opening, transactions, and what SQLite's errors mean.
 
-Calls are synchronous and short: what they take is less than what a thread to run them in would. Knows the schema's
-version, not the schema.
+Calls are synchronous and short: what they take is less than what a thread to run them in would. They wait for no lock;
+what meets one is made again by the queue (`lock_queue.py`). Knows the schema's version, not the schema.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ import errno
 import os
 import sqlite3
 import sys
-import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-from appserver.errors import ThreadStoreError
+from appserver.errors import ThreadStoreBusy, ThreadStoreError
+from appserver.log import warn
+from appserver.turns.lock_queue import BUSY_SECONDS, LockQueue
 from appserver.turns.migrations import VERSION, migrate, version_of
 from appserver.turns.store import READ_ONLY, UNAVAILABLE
 
@@ -28,10 +29,6 @@ FILE_NAME = "threads.db"
 PRIVATE_FILE = 0o600
 """Transcripts are private. SQLite gives the -wal and -shm files the mode of the database."""
 
-BUSY_SECONDS = 2.0
-"""What to wait for another process that writes: the event loop stands still meanwhile, and a write takes well under a
-millisecond; a checkpoint on a slow disk takes longer."""
-
 CHECKPOINT_PAGES = 4000
 """Pages in the log (16 MiB) after which it is moved into the database: seldom, because that waits for the disk."""
 
@@ -39,8 +36,6 @@ LOG_BYTES = 1024 * 1024
 """What is kept of the log once all of it is in the database: a large message leaves no large file behind."""
 
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
-
-_RETRY_SECONDS = 0.005
 
 
 class EndOfTurn(NamedTuple):
@@ -55,9 +50,9 @@ class Database:
 
     def __init__(self, home: str, busy_seconds: float = BUSY_SECONDS) -> None:
         self.path = os.path.join(home, FILE_NAME)
+        self.queue = LockQueue(busy_seconds)
         self.owed: dict[int, EndOfTurn] = {}
         """Turns, by key, whose end could not be written and must not be lost: the next transaction begins with them."""
-        self._busy_seconds = busy_seconds
         self._connection: sqlite3.Connection | None = None
 
     @contextmanager
@@ -75,7 +70,8 @@ class Database:
 
     @contextmanager
     def statement(self) -> Iterator[sqlite3.Connection]:
-        """Run one statement, which is a transaction of its own. Raises ThreadStoreError."""
+        """Run one statement that writes, a transaction of its own. Raises ThreadStoreError."""
+        self._wait_for_no_other()
         try:
             yield self._open()
         except sqlite3.Error as exc:
@@ -84,6 +80,7 @@ class Database:
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """Run statements of which all hold or none. Raises ThreadStoreError."""
+        self._wait_for_no_other()
         try:
             connection = self._open()
             connection.execute(
@@ -103,7 +100,13 @@ class Database:
             raise self._error(exc) from None
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection, after a last try to write what is owed."""
+        if self.owed:
+            try:
+                with self.writing():
+                    pass
+            except ThreadStoreError as exc:
+                warn(f"{len(self.owed)} turns count as interrupted, their ends could not be written: {exc.message}")
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
@@ -115,7 +118,7 @@ class Database:
             except OSError as exc:
                 message = f"{self.path}: cannot be opened: {exc.strerror}"
                 raise ThreadStoreError(message, READ_ONLY if exc.errno in _FORBIDDEN else UNAVAILABLE) from None
-            connection = sqlite3.connect(self.path, timeout=self._busy_seconds, isolation_level=None)
+            connection = sqlite3.connect(self.path, timeout=0, isolation_level=None)
             try:
                 self._set_up(connection)
             except BaseException:
@@ -137,31 +140,21 @@ class Database:
         if version_of(connection) > VERSION:
             message = f"{self.path}: was written by a newer version of this program"
             raise ThreadStoreError(message, "threadStoreTooNew")
-        self._use_log(connection)
+        connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         connection.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
         migrate(connection)
 
-    def _use_log(self, connection: sqlite3.Connection) -> None:
-        """Switch to write-ahead logging. SQLite does not wait for others with this one, so it is tried again."""
-        give_up = time.monotonic() + self._busy_seconds
-        while True:
-            try:
-                connection.execute("PRAGMA journal_mode = WAL")
-            except sqlite3.OperationalError as exc:
-                if exc.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
-                    raise
-                time.sleep(_RETRY_SECONDS)
-            else:
-                return
+    def _wait_for_no_other(self) -> None:
+        if self.queue.reserved:
+            raise ThreadStoreBusy(f"{self.path}: others wait for it already; try again")
 
     def _error(self, exc: sqlite3.Error) -> ThreadStoreError:
         code = getattr(exc, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF  # the lowest byte: the rest are details
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            message = f"{self.path}: another process kept it locked for {self._busy_seconds:g} s; try again"
-            return ThreadStoreError(message, "threadStoreBusy", retryable=True)
+            return ThreadStoreBusy(f"{self.path}: another process keeps it locked; try again")
         if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             message = f"{self.path}: is damaged; move it away to begin anew ({exc})"
             return ThreadStoreError(message, "threadStoreCorrupt")

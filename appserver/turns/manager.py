@@ -1,7 +1,8 @@
 """The owner of running turns: starts, steers and interrupts them, and sees to it that each ends exactly once.
 
-Success, failure, an interrupt, a shutdown and a fault of our own all come through `_finish`, which cannot be
-cancelled because it does not wait, and in which no step can keep the next one from happening.
+Success, failure, an interrupt, a shutdown and a fault of our own all come through `_end`. There the end is written
+down, which may have to wait for another process and is not cancelled; then it is told, in steps of which none can keep
+the next one from happening. Meanwhile the turn is over: it takes no messages, and the next one cannot start yet.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from appserver.errors import (
     BackendError,
     Overloaded,
     RequestError,
+    ThreadStoreBusy,
     ThreadStoreError,
     causes_of,
 )
@@ -24,6 +26,8 @@ from appserver.turns.inbox import Inbox
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    from anyio import Event
 
     from appserver.tasks import Tasks
     from appserver.turns.inbox import UserMessage
@@ -56,15 +60,19 @@ class TurnManager:
         self._tasks = tasks
         self._emit = emit
         self._running: dict[str, _Reins] = {}
+        self._started: dict[str, Callable[[], None]] = {}
+        """Turns that have not begun to run."""
         self._closing = False
+        self._idle: Event | None = None
 
     def start(self, thread: ThreadRecord, turn: TurnRecord, message: UserMessage) -> TurnRecord:
         """Start a turn with a message; while another one runs in the thread, that one gets it. Returns the turn.
 
+        It does nothing before `begin`: the client is to know of the turn before it is told of what happens in it.
         Raises Overloaded.
         """
         if thread.active is not None:
-            _inbox(self._running[thread.active.id]).put(message)
+            _inbox(self._running[_going_on(thread.active).id]).put(message)
             return thread.active
         inbox = Inbox()
         inbox.put(message)
@@ -72,14 +80,24 @@ class TurnManager:
         return turn
 
     def start_work(self, thread: ThreadRecord, turn: TurnRecord, work: Callable[[], Awaitable[None]]) -> None:
-        """Start a turn that is no answer and takes no messages. Raises RequestError while another runs, Overloaded."""
+        """Start a turn that is no answer and takes no messages, up to `begin`.
+
+        Raises RequestError while another one runs, Overloaded.
+        """
         if thread.active is not None:
-            raise RequestError(f"turn {thread.active.id} is active in this thread", {"activeTurnId": thread.active.id})
+            active = _going_on(thread.active)
+            raise RequestError(f"turn {active.id} is active in this thread", {"activeTurnId": active.id})
         self._begin_work(thread, turn, None, work)
+
+    def begin(self, turn_id: str) -> None:
+        """Let a turn run that was started, if it does not run already."""
+        begin = self._started.pop(turn_id, None)
+        if begin is not None:
+            begin()
 
     def steer(self, thread: ThreadRecord, turn_id: str, message: UserMessage) -> None:
         """Add a message to the active turn. Raises RequestError, naming the active turn, if it is another one."""
-        if thread.active is None:
+        if thread.active is None or thread.active.status != "inProgress":
             raise RequestError("no active turn to steer")
         _inbox(self._expected(thread.active, turn_id)).put(message)
 
@@ -95,6 +113,14 @@ class TurnManager:
         for reins in self._running.values():
             reins.stop.cancel()
 
+    async def idle(self) -> None:
+        """Wait until no turn runs."""
+        from anyio import Event
+
+        if self._running:
+            self._idle = Event()
+            await self._idle.wait()
+
     def _begin_work(
         self, thread: ThreadRecord, turn: TurnRecord, inbox: Inbox | None, work: Callable[[], Awaitable[None]]
     ) -> None:
@@ -104,7 +130,7 @@ class TurnManager:
             raise Overloaded(RETRY_AFTER_MS)
         thread.start(turn)
         reins = self._running[turn.id] = _Reins(Stop(), inbox)
-        self._tasks.start(self._run, thread, turn, reins, work)
+        self._started[turn.id] = partial(self._tasks.start, self._run, thread, turn, reins, work)
 
     def _expected(self, active: TurnRecord, turn_id: str) -> _Reins:
         if active.id != turn_id:
@@ -125,17 +151,24 @@ class TurnManager:
         except Exception as exc:  # noqa: BLE001 - a turn must end with a notification whatever happens
             error, ended = _turn_error(exc), True
         finally:
-            self._finish(thread, turn, error, interrupted=not ended)
+            await self._end(thread, turn, error, interrupted=not ended)
 
     def _begin(self, thread: ThreadRecord, turn: TurnRecord) -> None:
         turn.begin()
         self._tell_status(thread)
         self._emit("turn/started", {"threadId": thread.id, "turn": turn.on_wire()})
 
-    def _finish(self, thread: ThreadRecord, turn: TurnRecord, error: TurnError | None, *, interrupted: bool) -> None:
-        del self._running[turn.id]
+    async def _end(self, thread: ThreadRecord, turn: TurnRecord, error: TurnError | None, *, interrupted: bool) -> None:
         turn.end("interrupted" if interrupted else "failed" if error else "completed", error)
-        _whatever_happens(thread.stop)
+        try:
+            await thread.stop(turn)
+        except Exception as exc:  # noqa: BLE001 - that it is over must be told
+            _log_at_end(exc)
+        finally:
+            self._tell(thread, turn, error)
+
+    def _tell(self, thread: ThreadRecord, turn: TurnRecord, error: TurnError | None) -> None:
+        del self._running[turn.id]
         _whatever_happens(partial(self._tell_status, thread))
         if error is not None:
             told = {"error": error, "willRetry": False, "threadId": thread.id, "turnId": turn.id}
@@ -143,12 +176,21 @@ class TurnManager:
         if not _whatever_happens(partial(self._tell_end, thread, turn, summary=turn.status == "completed")):
             _whatever_happens(partial(self._tell_end, thread, turn, summary=False))
         _whatever_happens(thread.settle)
+        if self._idle is not None and not self._running:
+            self._idle.set()
 
     def _tell_status(self, thread: ThreadRecord) -> None:
         self._emit("thread/status/changed", {"threadId": thread.id, "status": thread.status_on_wire()})
 
     def _tell_end(self, thread: ThreadRecord, turn: TurnRecord, *, summary: bool) -> None:
         self._emit("turn/completed", {"threadId": thread.id, "turn": turn.on_wire(summary=summary)})
+
+
+def _going_on(active: TurnRecord) -> TurnRecord:
+    """Return a turn that still takes messages. Raises ThreadStoreBusy."""
+    if active.status != "inProgress":
+        raise ThreadStoreBusy(f"the end of turn {active.id} is being written; try again")
+    return active
 
 
 def _inbox(reins: _Reins) -> Inbox:
@@ -163,9 +205,13 @@ def _whatever_happens(step: Callable[[], None]) -> bool:
     try:
         step()
     except Exception as exc:  # noqa: BLE001 - the steps after this one matter more
-        log_exception("the end of a turn met an unexpected error", exc)
+        _log_at_end(exc)
         return False
     return True
+
+
+def _log_at_end(exc: Exception) -> None:
+    log_exception("the end of a turn met an unexpected error", exc)
 
 
 def _turn_error(exc: Exception) -> TurnError:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from appserver.errors import ThreadNotFound
 from appserver.turns.pages import NOW, StoredItem, decode, page_of
@@ -16,7 +16,7 @@ from appserver.turns.past import Entry, PastTurn, history_of
 from appserver.turns.store import Kept, folded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from appserver.turns.facts import ThreadFacts
     from appserver.turns.pages import Cursor, Page, PageQuery, Position, ThreadQuery
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from appserver.turns.store import Changes
     from protocol.item import Item
     from protocol.turn import ItemsView
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -95,6 +97,13 @@ class MemoryThreads:
         self._find(thread_id)
         del self._threads[thread_id]
 
+    def attempt(self, use: Callable[[], T]) -> T:
+        """Return what a use of this store returns: none has to wait."""
+        return use()
+
+    def stop_waiting(self) -> None:
+        """Let nothing wait any longer: nothing does."""
+
     def close(self) -> None:
         """Let go of what is open: nothing is."""
 
@@ -152,13 +161,13 @@ class _MemoryJournal:
         self._kept.past.append(PastTurn(turn))
         self._store.touch(self._kept)
 
-    def kept(self, turn: TurnRecord, item: Item | None, remembered: dict[str, Any] | None) -> None:
+    async def kept(self, turn: TurnRecord, item: Item | None, remembered: dict[str, Any] | None) -> None:
         self._kept.past[-1].entries.append(Entry(item, remembered, forgets=False, completed_at=time.time()))
 
-    def replaced(self, turn: TurnRecord, item: Item, summary: dict[str, Any]) -> None:
+    async def replaced(self, turn: TurnRecord, item: Item, summary: dict[str, Any]) -> None:
         self._kept.past[-1].entries.append(Entry(item, summary, forgets=True, completed_at=time.time()))
 
-    def turn_ended(self, turn: TurnRecord) -> None:
+    async def turn_ended(self, turn: TurnRecord) -> None:
         self._store.touch(self._kept)
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from appserver.llm.client import EventStream, ModelRequest
-    from appserver.turns.inbox import Inbox
+    from appserver.turns.inbox import Inbox, UserMessage
     from appserver.turns.state import ThreadRecord, TurnRecord
     from appserver.turns.tools import ToolDesk
 
@@ -62,7 +62,7 @@ class TurnRunner:
         try:
             await running.to_the_end()
         finally:
-            running.hear()  # what was steered in has been accepted: it is not lost with the turn
+            await running.hear()  # what was steered in has been accepted: it is not lost with the turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,20 +84,24 @@ class _Running:
                     return
         raise BackendError(f"The model went on asking for tools: {MAX_ROUNDS} rounds in one turn")
 
-    def hear(self) -> None:
+    async def hear(self) -> None:
         """Let what the user has said meanwhile be part of the conversation."""
-        for message in self.inbox.take():
-            context = message.context or {}
-            for told in news(context, self.thread.context):
-                self.thread.keep(self.turn, None, told)
-            self.thread.context = context
-            if not message.content:
-                continue  # a turn may begin without a word
-            item = message.item()
-            self.thread.keep(self.turn, item, message.remembered)
-            place, now = {"item": item, **self.notices.place}, int(time.time() * 1000)
-            self.by.emit("item/started", {**place, "startedAtMs": now})
-            self.by.emit("item/completed", {**place, "completedAtMs": now})
+        while self.inbox:  # also what is said while something is written down
+            for message in self.inbox.take():
+                await self._hear(message)
+
+    async def _hear(self, message: UserMessage) -> None:
+        context = message.context or {}
+        for told in news(context, self.thread.context):
+            await self.thread.keep(self.turn, None, told)
+        self.thread.context = context
+        if not message.content:
+            return  # a turn may begin without a word
+        item = message.item()
+        await self.thread.keep(self.turn, item, message.remembered)
+        place, now = {"item": item, **self.notices.place}, int(time.time() * 1000)
+        self.by.emit("item/started", {**place, "startedAtMs": now})
+        self.by.emit("item/completed", {**place, "completedAtMs": now})
 
     async def _round(self) -> bool:
         """Get one answer. Returns whether the model waits for more, after a call of a tool."""
@@ -105,7 +109,7 @@ class _Running:
         requests = Retries(provider.request_max_retries, self.by.dice)
         streams = Retries(provider.stream_max_retries, self.by.dice)
         while True:
-            self.hear()
+            await self.hear()
             try:
                 stream = await self.by.backend.open(_request(self.thread, self.turn))
             except BackendError as exc:
@@ -135,7 +139,7 @@ class _Running:
                     if not exc.retryable:
                         group.cancel_scope.cancel()
         finally:
-            calls.abandon()
+            await calls.abandon()
             self.notices.usage(answer.usage)
             self.notices.limits(stream.headers)
         if failure is not None:
@@ -155,12 +159,14 @@ class _Running:
             async with aclosing(stream.batches()) as batches:
                 async for batch in batches:
                     for event in batch:
-                        answer.take(event)
+                        ending = answer.take(event)
+                        if ending is not None:
+                            await ending
                     if answer.complete:
                         return
                     await self.by.room()
         except anyio.get_cancelled_exc_class():
-            answer.cut_short()
+            await answer.cut_short()
             raise
         raise stream_cut("the connection was closed")
 

@@ -9,11 +9,11 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from appserver.errors import RequestError, ThreadNotFound, ThreadStoreError
-from appserver.log import log_exception
+from appserver.errors import RequestError, ThreadNotFound, ThreadStoreBusy, ThreadStoreError
+from appserver.log import warn
 from appserver.turns.database import Database, EndOfTurn
 from appserver.turns.past import Entry, with_all_outputs
-from appserver.turns.rows import changing, entry_row, loads, remembered_in, turn_row
+from appserver.turns.rows import Row, changing, entry_row, loads, remembered_in, turn_row
 from appserver.turns.sqlite_writes import insert_turn, settle, touch, update_thread, write_settings
 from appserver.turns.state import IN_FORCE
 from appserver.turns.store import UNAVAILABLE
@@ -50,6 +50,8 @@ class SqliteJournal:
         self._key = key
         self._touched = touched
         self._turn = 0
+        self._gave_up = False
+        """Whether the running turn has waited for the database in vain."""
         self._written = _compared(thread)
 
     def turn_started(self, turn: TurnRecord) -> None:
@@ -59,49 +61,60 @@ class SqliteJournal:
             self._catch_up(connection)
             touched = touch(connection, self._key, {"listed": 1})
             self._turn = insert_turn(connection, self._key, turn, owner)
-        self._touched = touched
+        self._touched, self._gave_up = touched, False
 
-    def kept(self, turn: TurnRecord, item: Item | None, remembered: dict[str, Any] | None) -> None:
+    async def kept(self, turn: TurnRecord, item: Item | None, remembered: dict[str, Any] | None) -> None:
         """Note a finished item of a turn, and what it adds to the history; either may be missing."""
-        self._insert(Entry(item, remembered, forgets=False, completed_at=time.time()))
+        await self._insert(Entry(item, remembered, forgets=False, completed_at=time.time()))
 
-    def replaced(self, turn: TurnRecord, item: Item, summary: dict[str, Any]) -> None:
+    async def replaced(self, turn: TurnRecord, item: Item, summary: dict[str, Any]) -> None:
         """Note an item in whose place the history so far was replaced by a summary."""
-        self._insert(Entry(item, summary, forgets=True, completed_at=time.time()))
+        await self._insert(Entry(item, summary, forgets=True, completed_at=time.time()))
 
-    def turn_ended(self, turn: TurnRecord) -> None:
-        """Note how a turn ended, now or with the next write."""
+    async def turn_ended(self, turn: TurnRecord) -> None:
+        """Note how a turn ended: now, or with the next write of any thread."""
         end = EndOfTurn(turn, partial(self._write_end, self._turn, turn))
+        write = partial(self._write, end)
         try:
-            with self._database.writing() as connection:
-                end.write(connection)
+            if self._gave_up:  # it has been waited for already
+                write()
+            else:
+                await self._database.queue.apply(write)
         except ThreadStoreError as exc:
             self._database.owed[self._turn] = end
-            log_exception("the end of a turn could not be written yet", exc)
+            warn(f"the end of a turn could not be written yet: {exc.message}")
+
+    def _write(self, end: EndOfTurn) -> None:
+        with self._database.writing() as connection:
+            end.write(connection)
 
     def _write_end(self, key: int, turn: TurnRecord, connection: sqlite3.Connection) -> None:
         connection.execute(_END_TURN, (*turn_row(turn), key))
         self._touched = touch(connection, self._key, changing(self._thread))
-        self._write_settings(connection)
+        if _compared(self._thread) != self._written:
+            write_settings(connection, self._key, self._thread.in_force())
 
-    def _insert(self, entry: Entry) -> None:
+    async def _insert(self, entry: Entry) -> None:
         values = (self._key, self._turn, *entry_row(entry), self._key)
-        if self._written == _compared(self._thread):
-            with self._database.statement() as connection:
-                inserted = connection.execute(_INSERT_ITEM, values).rowcount
-        else:
-            with self._database.writing() as connection:
-                inserted = connection.execute(_INSERT_ITEM, values).rowcount
-                update_thread(connection, self._key, changing(self._thread))
-                self._write_settings(connection)
+        try:
+            inserted = await self._database.queue.apply(partial(self._insert_now, values))
+        except ThreadStoreBusy:
+            self._gave_up = True
+            raise
         if not inserted:
             raise ThreadNotFound(self._thread.id)  # it has been deleted meanwhile
 
-    def _write_settings(self, connection: sqlite3.Connection) -> None:
-        written = _compared(self._thread)
-        if written != self._written:
+    def _insert_now(self, values: Row) -> int:
+        in_force = _compared(self._thread)
+        if in_force == self._written:
+            with self._database.statement() as connection:
+                return connection.execute(_INSERT_ITEM, values).rowcount
+        with self._database.writing() as connection:
+            inserted = connection.execute(_INSERT_ITEM, values).rowcount
+            update_thread(connection, self._key, changing(self._thread))
             write_settings(connection, self._key, self._thread.in_force())
-            self._written = written
+        self._written = in_force
+        return inserted
 
     def _catch_up(self, connection: sqlite3.Connection) -> None:
         """Take over what others did to the thread, unless one of them is at it."""

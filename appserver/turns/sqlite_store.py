@@ -6,10 +6,11 @@ running turns in sqlite_journal.py.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from appserver.errors import ThreadNotFound
-from appserver.turns.database import BUSY_SECONDS, Database
+from appserver.turns.database import Database
+from appserver.turns.lock_queue import BUSY_SECONDS
 from appserver.turns.owners import Owners
 from appserver.turns.past import PastTurn, history_of
 from appserver.turns.rows import ENTRY_COLUMNS, dumps, entry_row, thread_row
@@ -21,7 +22,7 @@ from appserver.turns.store import folded, plain
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Sequence
+    from collections.abc import Callable, Coroutine, Sequence
     from contextlib import AbstractContextManager
 
     from appserver.turns.facts import ThreadFacts
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from appserver.turns.state import ThreadRecord
     from appserver.turns.store import Changes
 
+T = TypeVar("T")
 
 _LIST = (
     "UPDATE threads SET listed = (name_folded != '' OR EXISTS (SELECT 1 FROM turns WHERE thread = threads.key))"
@@ -82,6 +84,14 @@ class SqliteThreads:
         """Forget a thread and its transcript."""
         with self._database.writing() as connection:
             connection.execute("DELETE FROM threads WHERE key = ?", (self._key(connection, thread_id),))
+
+    def attempt(self, use: Callable[[], T]) -> T | Coroutine[Any, Any, T]:
+        """Return what a use of this store returns, or a coroutine of it if it has to wait for another process."""
+        return self._database.queue.attempt(use)
+
+    def stop_waiting(self) -> None:
+        """Let nothing wait for another process any longer: what does fails as busy."""
+        self._database.queue.close()
 
     def close(self) -> None:
         """Close the file."""

@@ -114,18 +114,25 @@ class TurnRecord:
 
 
 class Journal(Protocol):
-    """Writes down what happens in a thread, as it happens. What it was told of survives the process."""
+    """Writes down what happens in a thread, as it happens. What it was told of survives the process.
+
+    What is told while a turn runs may have to wait for another process. Such a wait has a bound and is not cancelled:
+    what the model has said is not lost with an interrupt.
+    """
 
     def turn_started(self, turn: TurnRecord) -> None:
-        """Note a new turn. Raises RequestError if another process runs one, ThreadStoreError if it cannot be noted."""
+        """Note a new turn. Raises RequestError if another process runs one, ThreadStoreError if it cannot be noted.
 
-    def kept(self, turn: TurnRecord, item: Item | None, remembered: dict[str, Any] | None) -> None:
+        Does not wait: raises ThreadStoreBusy where it would have to.
+        """
+
+    async def kept(self, turn: TurnRecord, item: Item | None, remembered: dict[str, Any] | None) -> None:
         """Note a finished item of a turn, and what it adds to the history; either may be missing."""
 
-    def replaced(self, turn: TurnRecord, item: Item, summary: dict[str, Any]) -> None:
+    async def replaced(self, turn: TurnRecord, item: Item, summary: dict[str, Any]) -> None:
         """Note an item in whose place the history so far was replaced by a summary."""
 
-    def turn_ended(self, turn: TurnRecord) -> None:
+    async def turn_ended(self, turn: TurnRecord) -> None:
         """Note how a turn ended. Raises nothing: the end of a turn is told whatever happens."""
 
 
@@ -135,13 +142,13 @@ class NoJournal:
     def turn_started(self, turn: TurnRecord) -> None:
         """Note a new turn."""
 
-    def kept(self, turn: TurnRecord, item: Item | None, remembered: dict[str, Any] | None) -> None:
+    async def kept(self, turn: TurnRecord, item: Item | None, remembered: dict[str, Any] | None) -> None:
         """Note a finished item of a turn, and what it adds to the history; either may be missing."""
 
-    def replaced(self, turn: TurnRecord, item: Item, summary: dict[str, Any]) -> None:
+    async def replaced(self, turn: TurnRecord, item: Item, summary: dict[str, Any]) -> None:
         """Note an item in whose place the history so far was replaced by a summary."""
 
-    def turn_ended(self, turn: TurnRecord) -> None:
+    async def turn_ended(self, turn: TurnRecord) -> None:
         """Note how a turn ended."""
 
 
@@ -181,17 +188,17 @@ class ThreadRecord:
     after_turn: list[Callable[[], None]] = field(default_factory=list)
     """What waits for the active turn to end."""
 
-    def keep(self, turn: TurnRecord, item: Item | None, remembered: dict[str, Any] | None) -> None:
+    async def keep(self, turn: TurnRecord, item: Item | None, remembered: dict[str, Any] | None) -> None:
         """Add a finished item to a turn, and what it means to the model to the history."""
-        self.journal.kept(turn, item, remembered)  # first: what could not be written must not be told
+        await self.journal.kept(turn, item, remembered)  # first: what could not be written must not be told
         if item is not None:
             turn.items.append(item)
         if remembered is not None:
             self.history.append(remembered)
 
-    def replace_history(self, turn: TurnRecord, item: Item, summary: dict[str, Any]) -> None:
+    async def replace_history(self, turn: TurnRecord, item: Item, summary: dict[str, Any]) -> None:
         """Add an item to a turn, and let a summary stand for all that was said."""
-        self.journal.replaced(turn, item, summary)
+        await self.journal.replaced(turn, item, summary)
         turn.items.append(item)
         self.history[:] = [summary]
         self.context = {}
@@ -203,16 +210,13 @@ class ThreadRecord:
         self.journal.turn_started(turn)
         self.active, self.phase, self.updated_at = turn, Phase.ACTIVE, time.time()
 
-    def stop(self) -> None:
-        """Note that the active turn has ended."""
-        ended, failed = self.active, self.active is not None and self.active.status == "failed"
-        self.active, self.phase, self.updated_at = (
-            None,
-            Phase.SYSTEM_ERROR if failed else Phase.IDLE,
-            time.time(),
-        )
-        if ended is not None:
-            self.journal.turn_ended(ended)
+    async def stop(self, turn: TurnRecord) -> None:
+        """Note that the active turn has ended, and let go of it once that is written down."""
+        try:
+            await self.journal.turn_ended(turn)
+        finally:
+            self.active, self.updated_at = None, time.time()
+            self.phase = Phase.SYSTEM_ERROR if turn.status == "failed" else Phase.IDLE
 
     def settle(self) -> None:
         """Do what waited for the turn to end: it has, and everybody has been told."""

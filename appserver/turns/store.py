@@ -6,10 +6,10 @@ both.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Coroutine, Sequence
     from contextlib import AbstractContextManager
 
     from appserver.turns.facts import ThreadFacts
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from protocol.thread import TokenUsage
     from protocol.turn import ItemsView
 
+T = TypeVar("T")
 
 READ_ONLY = "threadStoreReadOnly"
 UNAVAILABLE = "threadStoreUnavailable"
@@ -87,6 +88,16 @@ class ThreadStore(Protocol):
 
     def delete(self, thread_id: str) -> None:
         """Forget a thread and its transcript."""
+
+    def attempt(self, use: Callable[[], T]) -> T | Coroutine[Any, Any, T]:
+        """Return what a use of this store returns, or a coroutine of it if it has to wait for another process.
+
+        No method here waits itself: where another process has the store locked, each raises ThreadStoreBusy and has
+        changed nothing. A use is made again from its beginning, after those that wait already. Raises what it raises.
+        """
+
+    def stop_waiting(self) -> None:
+        """Let nothing wait for another process any longer: what does fails as busy."""
 
     def close(self) -> None:
         """Let go of what is open."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from appserver.errors import RequestError, ThreadNotFound, ThreadStoreError
 from appserver.log import warn
@@ -17,7 +17,7 @@ from appserver.turns.state import IN_FORCE, NO_USAGE, NoJournal, ThreadRecord, n
 from appserver.turns.store import READ_ONLY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
     from contextlib import AbstractContextManager
 
     from appserver.settings import Options, Provider
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from appserver.turns.past import PastTurn
     from appserver.turns.store import Changes, Kept, ThreadReader, ThreadStore
     from protocol.thread import ThreadStatus, TokenUsage
+
+T = TypeVar("T")
 
 
 class Threads:
@@ -145,6 +147,17 @@ class Threads:
         loaded = self._loaded.pop(thread_id, None)
         if loaded is not None:
             loaded.journal = NoJournal()  # its turn, if one runs, has nowhere to be written to
+
+    def attempt(self, use: Callable[[], T]) -> T | Coroutine[Any, Any, T]:
+        """Return what a use of the threads returns, or a coroutine of it if it has to wait for another process.
+
+        The use is made again from its beginning, so what it does before it has written must do no harm twice.
+        """
+        return self.durable.attempt(use)
+
+    def stop_waiting(self) -> None:
+        """Let nothing wait for another process any longer."""
+        self.durable.stop_waiting()
 
     def close(self) -> None:
         """Close the stores."""

@@ -95,30 +95,30 @@ class ToolCalls:
         self._start = start
         self._open: dict[str, _Call] = {}
 
-    def begin(self, upstream: dict[str, Any]) -> None:
+    async def begin(self, upstream: dict[str, Any]) -> None:
         """Take a function_call item of the model's. One that cannot be carried out is answered at once."""
         call_id, name = upstream.get("call_id"), upstream.get("name")
         if not isinstance(call_id, str) or not isinstance(name, str) or call_id in self._open:
             return  # nothing that could be answered
         self.any = True
-        self._thread.keep(self._turn, None, for_history(upstream))
+        await self._thread.keep(self._turn, None, for_history(upstream))
         namespace = upstream.get("namespace") if isinstance(upstream.get("namespace"), str) else None
         try:
             arguments = json_text.decode(upstream.get("arguments") or "{}")
         except (ValueError, TypeError) as exc:
-            self._answer(call_id, f"failed to parse function arguments: {exc}")
+            await self._answer(call_id, f"failed to parse function arguments: {exc}")
             return
         if (namespace, name) not in names_of(self._thread.tools):
-            self._answer(call_id, f"unsupported call: {name}")
+            await self._answer(call_id, f"unsupported call: {name}")
             return
         call = self._open[call_id] = _Call(call_id, namespace, name, arguments)
         self._emit("item/started", {**self._place(), "item": call.item(), "startedAtMs": _now_ms()})
         self._start(self._ask, call)
 
-    def abandon(self) -> None:
-        """Fail the calls that are still open. Does not wait."""
+    async def abandon(self) -> None:
+        """Fail the calls that are still open. Waits for no client."""
         for call in list(self._open.values()):
-            self._end(call, [], CANCELLED, success=False)
+            await self._end(call, [], CANCELLED, success=False)
 
     async def _ask(self, call: _Call) -> None:
         params: DynamicToolCallParams = {
@@ -136,16 +136,16 @@ class ToolCalls:
             content, success = [{"type": "inputText", "text": exc.message}], False
         else:
             content, success = result["contentItems"], result["success"]
-        self._end(call, content, output_of(content, success=success), success=success)
+        await self._end(call, content, output_of(content, success=success), success=success)
 
-    def _end(self, call: _Call, content: list[ToolContent], output: object, *, success: bool) -> None:
+    async def _end(self, call: _Call, content: list[ToolContent], output: object, *, success: bool) -> None:
         del self._open[call.id]
         item = call.ended(content, success=success)
-        self._thread.keep(self._turn, item, tool_output(call.id, output))
+        await self._thread.keep(self._turn, item, tool_output(call.id, output))
         self._emit("item/completed", {**self._place(), "item": item, "completedAtMs": _now_ms()})
 
-    def _answer(self, call_id: str, output: str) -> None:
-        self._thread.keep(self._turn, None, tool_output(call_id, output))
+    async def _answer(self, call_id: str, output: str) -> None:
+        await self._thread.keep(self._turn, None, tool_output(call_id, output))
 
     def _place(self) -> dict[str, object]:
         return {"threadId": self._thread.id, "turnId": self._turn.id}

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def opened(tmp_path: Path) -> Iterator[Callable[[], SqliteThreads]]:
+def opened(tmp_path: Path) -> Iterator[Callable[..., SqliteThreads]]:
     """Open the store once more, as another process would."""
     stores: list[SqliteThreads] = []
 
-    def again() -> SqliteThreads:
-        stores.append(SqliteThreads(str(tmp_path / "home"), busy_seconds=0.05))
+    def again(busy_seconds: float = 20) -> SqliteThreads:
+        stores.append(SqliteThreads(str(tmp_path / "home"), busy_seconds))
         return stores[-1]
 
     yield again

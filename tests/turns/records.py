@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from appserver.settings import Provider
@@ -9,6 +12,9 @@ from appserver.turns.state import ThreadRecord, TurnRecord
 from appserver.turns.threads import revived
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Iterator
+    from pathlib import Path
+
     from appserver.turns.pages import Page, PageQuery, StoredItem
     from appserver.turns.past import PastTurn
     from appserver.turns.store import Kept, ThreadStore
@@ -41,6 +47,12 @@ def remembered(text: str) -> dict[str, Any]:
     return {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": text}]}
 
 
+def at_once(writing: Awaitable[None]) -> None:
+    """Let something be written, without an event loop: nothing keeps the database locked."""
+    for _ in writing.__await__():
+        raise AssertionError("it waits")
+
+
 def begin(record: ThreadRecord) -> TurnRecord:
     turn = TurnRecord([])
     record.start(turn)
@@ -50,12 +62,12 @@ def begin(record: ThreadRecord) -> TurnRecord:
 
 def say(record: ThreadRecord, turn: TurnRecord, *texts: str) -> None:
     for text in texts:
-        record.keep(turn, message(text), remembered(text))
+        at_once(record.keep(turn, message(text), remembered(text)))
 
 
 def end(record: ThreadRecord, turn: TurnRecord, status: TurnStatus = "completed") -> TurnRecord:
     turn.end(status, None)
-    record.stop()
+    at_once(record.stop(turn))
     return turn
 
 
@@ -66,11 +78,37 @@ def run(record: ThreadRecord, *texts: str) -> TurnRecord:
     return end(record, turn)
 
 
+@contextmanager
+def locked(database: Path) -> Iterator[None]:
+    """Keep a database locked for writers, as another process that writes for long."""
+    other = sqlite3.connect(database, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    try:
+        yield
+    finally:
+        other.close()
+
+
 def added(store: ThreadStore, preview: str = "", *texts: str, **members: object) -> ThreadRecord:
     """Add a thread with one turn."""
     record = thread(preview, **members)
     store.add(record)
     run(record, *texts)
+    return record
+
+
+async def added_beside_others(store: ThreadStore, preview: str, *texts: str) -> ThreadRecord:
+    """Add a thread with one turn, as a process that shares the store with others."""
+    record, turn = thread(preview), TurnRecord([])
+    for use in (partial(store.add, record), partial(record.start, turn)):
+        outcome = store.attempt(use)
+        if outcome is not None:
+            await outcome
+    turn.begin()
+    for text in texts:
+        await record.keep(turn, message(text), remembered(text))
+    turn.end("completed", None)
+    await record.stop(turn)
     return record
 
 

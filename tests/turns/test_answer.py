@@ -10,6 +10,7 @@ from appserver.errors import BackendError
 from appserver.turns.answer import Answer
 from appserver.turns.state import TurnRecord
 from tests.turns.fakes import Told, call, completed, delta, message, opened, thread
+from tests.turns.records import at_once
 
 Event = dict[str, Any]
 
@@ -20,9 +21,16 @@ class Taken:
     def __init__(self, *events: Event) -> None:
         self.told, self.thread, self.turn = Told(), thread(), TurnRecord([])
         self.calls: list[Any] = []
-        self.answer = Answer(self.thread, self.turn, self.told, self.calls.append)
+        self.answer = Answer(self.thread, self.turn, self.told, self.call)
         for event in events:
-            self.answer.take(event)
+            at_once(self.answer.take(event) or nothing())
+
+    async def call(self, upstream: Event) -> None:
+        self.calls.append(upstream)
+
+
+async def nothing() -> None:
+    """Most events end no item."""
 
 
 def reasoning(**members: object) -> Event:
@@ -69,7 +77,7 @@ def test_a_message_that_is_never_done_is_completed_with_the_answer() -> None:
 
 def test_an_answer_that_is_cut_short_keeps_what_was_seen() -> None:
     taken = Taken(opened("empty"), delta("m", "Hel"))
-    taken.answer.cut_short()
+    at_once(taken.answer.cut_short())
     assert [(item["id"], item["text"]) for item in taken.told.items()] == [("m", "Hel")]
     assert not taken.answer.complete
 

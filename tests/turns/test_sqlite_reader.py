@@ -9,7 +9,7 @@ import pytest
 
 from appserver.turns.owners import Owners
 from appserver.turns.pages import PageQuery, ThreadQuery
-from tests.turns.records import added, begin, end, loaded, message, past_of, run, say, thread, turns_of
+from tests.turns.records import added, begin, end, loaded, locked, message, past_of, run, say, thread, turns_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +36,7 @@ def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return Counting.statements
 
 
-def test_a_thread_is_read_as_of_one_moment(opened: Callable[[], SqliteThreads]) -> None:
+def test_a_thread_is_read_as_of_one_moment(opened: Callable[..., SqliteThreads]) -> None:
     here = added(opened(), "Hello", "one")
     with opened().reading(here.id) as found:
         before = found.kept()
@@ -48,7 +48,7 @@ def test_a_thread_is_read_as_of_one_moment(opened: Callable[[], SqliteThreads]) 
 
 
 def test_a_thread_of_any_length_is_read_in_few_statements(
-    opened: Callable[[], SqliteThreads], statements: list[str]
+    opened: Callable[..., SqliteThreads], statements: list[str]
 ) -> None:
     store = opened()
     record = added(store, "Hello", "one")
@@ -64,7 +64,7 @@ def test_a_thread_of_any_length_is_read_in_few_statements(
     assert len(statements) <= 10
 
 
-def test_reading_writes_nothing(opened: Callable[[], SqliteThreads], statements: list[str]) -> None:
+def test_reading_writes_nothing(opened: Callable[..., SqliteThreads], statements: list[str]) -> None:
     record = thread()
     died, other = opened(), opened()
     died.add(record)
@@ -78,7 +78,7 @@ def test_reading_writes_nothing(opened: Callable[[], SqliteThreads], statements:
 
 
 def test_a_turn_that_ended_with_its_process_while_it_was_read_is_not_taken_for_cut_off(
-    opened: Callable[[], SqliteThreads], monkeypatch: pytest.MonkeyPatch
+    opened: Callable[..., SqliteThreads], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record, theirs, alive = thread(), opened(), Owners.alive
     theirs.add(record)
@@ -93,17 +93,17 @@ def test_a_turn_that_ended_with_its_process_while_it_was_read_is_not_taken_for_c
     assert [one.turn.status for one in past_of(opened(), record.id)] == ["completed"]
 
 
-def test_the_end_of_a_turn_that_is_not_written_yet_is_seen_all_the_same(
-    opened: Callable[[], SqliteThreads], database: Path
+@pytest.mark.anyio
+async def test_the_end_of_a_turn_that_is_not_written_yet_is_seen_all_the_same(
+    opened: Callable[..., SqliteThreads], database: Path
 ) -> None:
-    store = opened()
+    store = opened(busy_seconds=0.01)
     record = thread()
     store.add(record)
     turn = begin(record)
     say(record, turn, "one")
-    other = sqlite3.connect(database, isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    end(record, turn)
+    with locked(database):
+        turn.end("completed", None)
+        await record.stop(turn)
     (found,) = past_of(store, record.id)
     assert (found.turn.viewed("full"), loaded(store, record.id).history) == (turn.viewed("full"), record.history)
-    other.close()

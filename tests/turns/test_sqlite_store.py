@@ -19,7 +19,21 @@ from appserver.turns.model_items import model_item
 from appserver.turns.owners import DIRECTORY
 from appserver.turns.pages import PageQuery, ThreadQuery
 from appserver.turns.sqlite_store import SqliteThreads
-from tests.turns.records import added, begin, end, loaded, message, past_of, remembered, run, say, thread, turns_of
+from tests.turns.records import (
+    added,
+    at_once,
+    begin,
+    end,
+    loaded,
+    locked,
+    message,
+    past_of,
+    remembered,
+    run,
+    say,
+    thread,
+    turns_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,14 +50,14 @@ def statuses(store: SqliteThreads, thread_id: str) -> list[str]:
 # Two processes on one home
 
 
-def test_what_one_process_wrote_the_other_reads(opened: Callable[[], SqliteThreads]) -> None:
+def test_what_one_process_wrote_the_other_reads(opened: Callable[..., SqliteThreads]) -> None:
     record = added(opened(), "Hello", "one")
     other = opened()
     assert loaded(other, record.id).history == record.history
     assert [facts.id for facts in other.page(ThreadQuery()).rows] == [record.id]
 
 
-def test_a_turn_of_a_process_that_lives_is_in_progress_for_the_other(opened: Callable[[], SqliteThreads]) -> None:
+def test_a_turn_of_a_process_that_lives_is_in_progress_for_the_other(opened: Callable[..., SqliteThreads]) -> None:
     record = thread()
     first, second = opened(), opened()
     first.add(record)
@@ -60,7 +74,7 @@ def test_a_turn_of_a_process_that_lives_is_in_progress_for_the_other(opened: Cal
     assert theirs.history == [remembered("one"), remembered("two")]
 
 
-def test_a_turn_of_a_process_that_died_is_found_as_interrupted(opened: Callable[[], SqliteThreads]) -> None:
+def test_a_turn_of_a_process_that_died_is_found_as_interrupted(opened: Callable[..., SqliteThreads]) -> None:
     record = thread()
     died, other = opened(), opened()
     died.add(record)
@@ -76,7 +90,7 @@ def test_a_turn_of_a_process_that_died_is_found_as_interrupted(opened: Callable[
     assert statuses(other, record.id) == ["interrupted", "completed"]
 
 
-def test_a_thread_that_is_loaded_twice_takes_over_what_the_other_did(opened: Callable[[], SqliteThreads]) -> None:
+def test_a_thread_that_is_loaded_twice_takes_over_what_the_other_did(opened: Callable[..., SqliteThreads]) -> None:
     here = added(opened(), "Hello", "one")
     there = loaded(opened(), here.id)
     run(there, "two")
@@ -85,7 +99,7 @@ def test_a_thread_that_is_loaded_twice_takes_over_what_the_other_did(opened: Cal
     assert there.history == [remembered(text) for text in ("one", "two", "three", "four")]
 
 
-def test_a_thread_that_another_process_deleted_takes_no_turn(opened: Callable[[], SqliteThreads]) -> None:
+def test_a_thread_that_another_process_deleted_takes_no_turn(opened: Callable[..., SqliteThreads]) -> None:
     here, other = added(opened(), "Hello", "one"), opened()
     turn = begin(here)
     other.delete(here.id)
@@ -97,7 +111,7 @@ def test_a_thread_that_another_process_deleted_takes_no_turn(opened: Callable[[]
     assert here.active is None
 
 
-def test_lock_files_of_dead_processes_are_swept(opened: Callable[[], SqliteThreads], tmp_path: Path) -> None:
+def test_lock_files_of_dead_processes_are_swept(opened: Callable[..., SqliteThreads], tmp_path: Path) -> None:
     locks = tmp_path / "home" / DIRECTORY
     locks.mkdir(parents=True)
     (locks / f"{'0' * 32}.lock").touch()
@@ -109,11 +123,14 @@ def test_lock_files_of_dead_processes_are_swept(opened: Callable[[], SqliteThrea
 def test_processes_that_open_a_new_home_at_once_do_not_disturb_each_other(tmp_path: Path) -> None:
     code = (
         "import sys\n"
+        "import anyio\n"
         "from appserver.turns.sqlite_store import SqliteThreads\n"
-        "from tests.turns.records import added\n"
+        "from tests.turns.records import added_beside_others\n"
+        "async def main():\n"
+        "    for number in range(5): await added_beside_others(store, str(number), 'a', 'b')\n"
         "sys.stdin.readline()\n"
         "store = SqliteThreads(sys.argv[1])\n"
-        "for number in range(5): added(store, str(number), 'a', 'b')\n"
+        "anyio.run(main)\n"
         "store.close()\n"
     )
     started = [
@@ -135,45 +152,46 @@ def test_processes_that_open_a_new_home_at_once_do_not_disturb_each_other(tmp_pa
 # A database that cannot be used
 
 
-def test_a_database_that_is_kept_locked_is_an_error_after_a_bound(
-    opened: Callable[[], SqliteThreads], database: Path
+def test_a_database_that_is_locked_is_an_error_at_once_and_waits_for_nobody(
+    opened: Callable[..., SqliteThreads], database: Path
 ) -> None:
     store = opened()
     record = added(store)
-    other = sqlite3.connect(database, isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    try:
+    with locked(database):
         with pytest.raises(ThreadStoreError, match="locked") as caught:
             store.add(thread())
         with pytest.raises(ThreadStoreError, match="locked"):
             begin(record)
         assert (caught.value.kind, caught.value.retryable) == ("threadStoreBusy", True)
         assert record.active is None
-        assert store.page(ThreadQuery()).rows[0].id == record.id, "reading waits for nobody"
-    finally:
-        other.execute("ROLLBACK")
-        other.close()
+        assert store.page(ThreadQuery()).rows[0].id == record.id
     run(record)
 
 
-def test_the_end_of_a_turn_that_could_not_be_written_is_written_later(
-    opened: Callable[[], SqliteThreads], database: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.anyio
+@pytest.mark.parametrize("later", ["with the next write", "when the store is closed"])
+async def test_the_end_of_a_turn_that_could_not_be_written_is_written_later(
+    opened: Callable[..., SqliteThreads], database: Path, later: str
 ) -> None:
-    store = opened()
+    store = opened(busy_seconds=0.01)
     record = thread()
     store.add(record)
     turn = begin(record)
-    other = sqlite3.connect(database, isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    end(record, turn)
-    other.execute("ROLLBACK")
-    other.close()
-    assert statuses(store, record.id) == ["completed"]
+    with locked(database):
+        turn.end("completed", None)
+        await record.stop(turn)
+    assert record.active is None
+    assert statuses(opened(), record.id) == ["inProgress"]
+    if later == "when the store is closed":
+        store.close()
+    else:
+        added(store)
+    assert statuses(opened(), record.id) == ["completed"]
 
 
 @pytest.mark.parametrize("content", [b"this is no database, whatever its name says" * 100, b"\x00" * 5000])
 def test_a_damaged_database_is_named_and_left_alone(
-    opened: Callable[[], SqliteThreads], database: Path, content: bytes
+    opened: Callable[..., SqliteThreads], database: Path, content: bytes
 ) -> None:
     database.write_bytes(content)
     with pytest.raises(ThreadStoreError, match=r"threads\.db") as caught:
@@ -183,7 +201,7 @@ def test_a_damaged_database_is_named_and_left_alone(
 
 
 def test_a_database_of_a_newer_version_is_refused_and_left_alone(
-    opened: Callable[[], SqliteThreads], database: Path
+    opened: Callable[..., SqliteThreads], database: Path
 ) -> None:
     newer = sqlite3.connect(database)
     newer.execute(f"PRAGMA user_version = {VERSION + 1}")
@@ -203,7 +221,7 @@ def test_a_home_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no such modes")
-def test_transcripts_are_for_their_owner_only(opened: Callable[[], SqliteThreads], database: Path) -> None:
+def test_transcripts_are_for_their_owner_only(opened: Callable[..., SqliteThreads], database: Path) -> None:
     database.touch(mode=0o644)
     store = opened()
     added(store, "Hello", "one")
@@ -233,7 +251,7 @@ def test_a_migration_that_fails_changes_nothing() -> None:
     connection.close()
 
 
-def test_a_later_migration_keeps_what_is_there(opened: Callable[[], SqliteThreads], database: Path) -> None:
+def test_a_later_migration_keeps_what_is_there(opened: Callable[..., SqliteThreads], database: Path) -> None:
     record = added(opened(), "Hello", "one")
     connection = sqlite3.connect(database, isolation_level=None)
     migrate(connection, (*MIGRATIONS, ("ALTER TABLE threads ADD COLUMN colour TEXT",)))
@@ -242,13 +260,13 @@ def test_a_later_migration_keeps_what_is_there(opened: Callable[[], SqliteThread
     connection.close()
 
 
-def test_the_log_is_a_bounded_one(opened: Callable[[], SqliteThreads], database: Path) -> None:
+def test_the_log_is_a_bounded_one(opened: Callable[..., SqliteThreads], database: Path) -> None:
     store = opened()
     record = thread()
     store.add(record)
     turn = begin(record)
     for _ in range(12):
-        record.keep(turn, message("x" * 2_000_000), None)
+        at_once(record.keep(turn, message("x" * 2_000_000), None))
     end(record, turn)
     assert os.path.getsize(f"{database}-wal") < 20 * 2**20
 
@@ -278,7 +296,7 @@ def test_a_large_item_is_written_once(item: Any, opened: Callable[[], SqliteThre
     store, record = opened(), thread()
     store.add(record)
     turn = begin(record)
-    record.keep(turn, item, model_item(item))
+    at_once(record.keep(turn, item, model_item(item)))
     end(record, turn)
     assert loaded(opened(), record.id).history == [model_item(item)]
     written = sum(os.path.getsize(path) for path in database.parent.glob(f"{database.name}*"))
@@ -302,6 +320,6 @@ def test_a_number_that_json_does_not_have_is_not_written(opened: Callable[[], Sq
     record = thread()
     opened().add(record)
     turn = begin(record)
-    record.keep(turn, None, {"type": "message", "x": [math.nan, math.inf]})
+    at_once(record.keep(turn, None, {"type": "message", "x": [math.nan, math.inf]}))
     end(record, turn)
     assert loaded(opened(), record.id).history == [{"type": "message", "x": [None, None]}]

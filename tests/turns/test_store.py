@@ -13,6 +13,7 @@ from appserver.turns.sqlite_store import SqliteThreads
 from appserver.turns.store import Changes
 from tests.turns.records import (
     added,
+    at_once,
     begin,
     end,
     items_of,
@@ -85,7 +86,7 @@ def test_how_a_turn_ended_is_kept(store: ThreadStore) -> None:
     store.add(record)
     turn = begin(record)
     turn.end("failed", {"message": "no", "codexErrorInfo": "other", "additionalDetails": None})
-    record.stop()
+    at_once(record.stop(turn))
     (found,) = past_of(store, record.id)
     assert found.turn.viewed("notLoaded") == turn.viewed("notLoaded")
     assert found.turn.error == {"message": "no", "codexErrorInfo": "other", "additionalDetails": None}
@@ -201,8 +202,8 @@ def test_what_only_the_model_is_told_is_no_item(store: ThreadStore) -> None:
     record = thread()
     store.add(record)
     turn = begin(record)
-    record.keep(turn, None, remembered("hidden"))
-    record.keep(turn, message("shown"), None)
+    at_once(record.keep(turn, None, remembered("hidden")))
+    at_once(record.keep(turn, message("shown"), None))
     end(record, turn)
     assert [one.item for one in items_of(store, record.id, PageQuery()).rows] == [message("shown")]
     assert loaded(store, record.id).history == [remembered("hidden")]
@@ -211,7 +212,7 @@ def test_what_only_the_model_is_told_is_no_item(store: ThreadStore) -> None:
 def test_a_summary_stands_for_all_that_was_said_before_it(store: ThreadStore) -> None:
     record = added(store, "", "long", "story")
     turn = begin(record)
-    record.replace_history(turn, message("compacted"), remembered("in short"))
+    at_once(record.replace_history(turn, message("compacted"), remembered("in short")))
     end(record, turn)
     run(record, "more")
     assert record.history == [remembered("in short"), remembered("more")]
@@ -236,7 +237,7 @@ def test_a_tool_call_that_was_cut_off_gets_an_output(store: ThreadStore) -> None
     store.add(record)
     turn = begin(record)
     call = {"type": "function_call", "call_id": "call-1", "name": "look", "arguments": "{}"}
-    record.keep(turn, None, call)
+    at_once(record.keep(turn, None, call))
     end(record, turn, "interrupted")
     assert loaded(store, record.id).history == [
         call,

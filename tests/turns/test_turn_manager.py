@@ -51,7 +51,9 @@ class Desk:
         self.thread = self.stage.thread
 
     def start(self, text: str = "Hello") -> TurnRecord:
-        return self.manager.start(self.thread, TurnRecord([]), said(text))
+        turn = self.manager.start(self.thread, TurnRecord([]), said(text))
+        self.manager.begin(turn.id)
+        return turn
 
     async def run(self, then: Callable[[], None] | None = None) -> None:
         with anyio.fail_after(10):
@@ -148,8 +150,8 @@ async def test_a_thread_whose_journal_fails_is_free_again() -> None:
     desk = Desk(answer(message("m", "ok")))
 
     class Broken(ThreadRecord):
-        def stop(self) -> None:
-            super().stop()
+        async def stop(self, turn: TurnRecord) -> None:
+            await super().stop(turn)
             raise OSError("disk full")
 
     members = {name: getattr(desk.thread, name) for name in ThreadRecord.__slots__}
@@ -166,7 +168,7 @@ class FullJournal(NoJournal):
     def __init__(self, room: int) -> None:
         self.room = room
 
-    def kept(self, turn: TurnRecord, item: Item | None, remembered: dict[str, Any] | None) -> None:
+    async def kept(self, turn: TurnRecord, item: Item | None, remembered: dict[str, Any] | None) -> None:
         self.room -= 1
         if self.room < 0:
             raise ThreadStoreError("threads.db: disk is full", "threadStoreUnavailable")

@@ -1,0 +1,107 @@
+"""A turn whose threads.db is locked: what is said is written down before it is told, and the turn ends once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import anyio
+import pytest
+
+from appserver.errors import RequestError, ThreadStoreBusy
+from tests.turns.fakes import Stream, answer, call, message, said, words
+from tests.turns.records import locked, past_of
+from tests.turns.test_turn_manager import Desk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from appserver.turns.sqlite_store import SqliteThreads
+
+pytestmark = pytest.mark.anyio
+
+
+def desk_on(store: SqliteThreads, *replies: Stream) -> Desk:
+    desk = Desk(*replies)
+    store.add(desk.thread)
+    return desk
+
+
+async def test_an_item_is_told_once_it_is_written(opened: Callable[..., SqliteThreads], database: Path) -> None:
+    store, go = opened(), anyio.Event()
+    desk = desk_on(store, Stream([message("m", "first"), go, message("n", "second"), call()]), answer())
+    desk.start()
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as group:
+            desk.tasks.open(group)
+            await anyio.wait_all_tasks_blocked()
+            with locked(database):
+                go.set()
+                await anyio.wait_all_tasks_blocked()
+                assert [item["id"] for item in desk.told.items()][1:] == ["m"]
+                assert [item["id"] for item in desk.told.items("item/started")][1:] == ["m", "n"]
+                assert len(past_of(opened(), desk.thread.id)[0].entries) == 2
+    assert [end["status"] for end in desk.ends()] == ["completed"]
+    assert [item["type"] for item in desk.told.items()][1:] == ["agentMessage", "agentMessage", "dynamicToolCall"]
+
+
+async def test_what_was_said_is_written_before_an_interrupt_ends_the_turn(
+    opened: Callable[..., SqliteThreads], database: Path
+) -> None:
+    store, go = opened(), anyio.Event()
+    desk = desk_on(store, Stream([go, message("m", "said"), anyio.Event()]))
+    turn = desk.start()
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as group:
+            desk.tasks.open(group)
+            await anyio.wait_all_tasks_blocked()
+            with locked(database):
+                go.set()
+                await anyio.wait_all_tasks_blocked()
+                desk.manager.interrupt(desk.thread, turn.id)
+                await anyio.wait_all_tasks_blocked()
+                assert desk.ends() == []
+    assert [end["status"] for end in desk.ends()] == ["interrupted"]
+    (found,) = past_of(store, desk.thread.id)
+    assert (found.turn.status, len(found.entries)) == ("interrupted", 2)
+    assert words(desk.thread.history)[1:] == ["assistant: said"]
+
+
+async def test_a_turn_whose_end_is_being_written_is_over(opened: Callable[..., SqliteThreads], database: Path) -> None:
+    store, go = opened(), anyio.Event()
+    desk = desk_on(store, Stream([go, {"type": "response.completed", "response": {}}]), answer(message("m", "ok")))
+    turn = desk.start("one")
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as group:
+            desk.tasks.open(group)
+            await anyio.wait_all_tasks_blocked()
+            with locked(database):
+                go.set()
+                await anyio.wait_all_tasks_blocked()
+                assert (turn.status, desk.ends()) == ("completed", [])
+                with pytest.raises(RequestError, match="no active turn to steer"):
+                    desk.manager.steer(desk.thread, turn.id, said("late"))
+                with pytest.raises(ThreadStoreBusy):
+                    desk.start("two")
+            await desk.manager.idle()
+            desk.start("two")
+    assert [end["status"] for end in desk.ends()] == ["completed", "completed"]
+    assert words(desk.stage.model.inputs[1]) == ["user: one", "user: two"]
+
+
+async def test_a_turn_that_has_waited_in_vain_fails_and_ends_once(
+    opened: Callable[..., SqliteThreads], database: Path
+) -> None:
+    store, go = opened(busy_seconds=0.01), anyio.Event()
+    desk = desk_on(store, Stream([go, message("m", "said"), anyio.Event()]))
+    desk.start()
+    with locked(database), anyio.fail_after(10):
+        async with anyio.create_task_group() as group:
+            desk.tasks.open(group)
+            await anyio.wait_all_tasks_blocked()
+            go.set()
+    (end,) = desk.ends()
+    assert (end["status"], end["error"]["kind"]) == ("failed", "threadStoreBusy")
+    assert desk.thread.active is None
+    store.close()
+    assert [one.turn.status for one in past_of(opened(), desk.thread.id)] == ["failed"]
