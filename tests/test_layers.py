@@ -26,6 +26,7 @@ ORDER = (
     ("appserver",),  # the package itself: the version
     (
         "appserver.errors",
+        "appserver.executable",
         "appserver.headers",
         "appserver.heap",
         "appserver.json_text",

@@ -6,6 +6,7 @@ another package supplies a refresher: this module uses nothing that it could not
 
 from __future__ import annotations
 
+import os
 import subprocess
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ import anyio
 
 from appserver.auth.refresher import RefreshedTokens
 from appserver.errors import ConfigError, RefreshError
+from appserver.executable import find_executable
 from protocol.base import Secret
 
 if TYPE_CHECKING:
@@ -35,18 +37,22 @@ class CommandRefresher:
 
     async def refresh(self, request: RefreshRequest) -> RefreshedTokens:
         """Return the token that the command prints. Raises RefreshError; its text never holds the output."""
+        name, *arguments = self._command
+        program = find_executable(name, os.environ)
+        if program is None:
+            raise RefreshError(f"{name} could not be run: PATH does not lead to it")
         try:
             with anyio.fail_after(self._timeout):
-                done = await anyio.run_process(self._command, stderr=subprocess.DEVNULL, check=False)
+                done = await anyio.run_process([program, *arguments], stderr=subprocess.DEVNULL, check=False)
         except TimeoutError:
-            raise RefreshError(f"{self._command[0]} did not finish within {self._timeout:g}s") from None
+            raise RefreshError(f"{name} did not finish within {self._timeout:g}s") from None
         except OSError as exc:
-            raise RefreshError(f"{self._command[0]} could not be run: {exc.strerror}") from None
+            raise RefreshError(f"{name} could not be run: {exc.strerror}") from None
         if done.returncode != 0:
-            raise RefreshError(f"{self._command[0]} failed with exit code {done.returncode}")
+            raise RefreshError(f"{name} failed with exit code {done.returncode}")
         token = done.stdout.decode("utf-8", "replace").strip()
         if not token or len(token) > MAX_TOKEN_CHARACTERS:
-            raise RefreshError(f"{self._command[0]} printed no token")
+            raise RefreshError(f"{name} printed no token")
         return RefreshedTokens(access_token=Secret(token))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
 import anyio
@@ -136,8 +137,8 @@ class AppServer:
 
 
 def default_command() -> list[str]:
-    """Return the command that starts the daemon of this installation."""
-    return [sys.executable, "-m", "appserver", "app-server"]
+    """Return the command that starts the daemon of this installation, whatever the current directory holds."""
+    return [sys.executable, "-P", str(Path(__file__).parents[1] / "__main__.py"), "app-server"]
 
 
 async def _listen(connection: Connection, started: Process) -> None:
