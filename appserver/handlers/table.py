@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from appserver.rpc.router import Handler
     from appserver.services import Services
 
+THREADS = ("thread/", "turn/start")
+"""What the methods begin with that may have to write threads."""
+
 
 def routes(services: Services) -> dict[str, Handler]:
     """Return the routes, bound to the services."""
@@ -29,14 +32,6 @@ def routes(services: Services) -> dict[str, Handler]:
         """A handler whose module is imported when it is first called: the first answers need none of these."""
         return lambda params: getattr(import_module(f"appserver.handlers.{room}"), name)(services, params)
 
-    def stored(room: str, name: str) -> Handler:
-        """A late handler that uses the threads: called again while another process keeps them locked.
-
-        So it must do no harm twice before it has written.
-        """
-        handler = late(room, name)
-        return lambda params: services.threads.attempt(partial(handler, params))
-
     table = {
         "account/read": bound(account.read),
         "account/login/start": bound(account.login_start),
@@ -46,24 +41,35 @@ def routes(services: Services) -> dict[str, Handler]:
         "account/usage/read": late("account_usage", "usage_read"),
         "getAuthStatus": bound(account.get_auth_status),
         "model/list": late("model", "list_"),
-        "thread/start": stored("thread", "start"),
-        "thread/resume": stored("thread", "resume"),
-        "thread/fork": stored("thread", "fork"),
-        "thread/read": stored("thread_list", "read"),
-        "thread/list": stored("thread_list", "list_"),
+        "thread/start": late("thread", "start"),
+        "thread/resume": late("thread", "resume"),
+        "thread/fork": late("thread", "fork"),
+        "thread/read": late("thread_list", "read"),
+        "thread/list": late("thread_list", "list_"),
         "thread/loaded/list": late("thread_list", "loaded_list"),
-        "thread/turns/list": stored("thread_list", "turns_list"),
-        "thread/items/list": stored("thread_list", "items_list"),
-        "thread/name/set": stored("thread_life", "name_set"),
-        "thread/metadata/update": stored("thread_life", "metadata_update"),
-        "thread/archive": stored("thread_life", "archive"),
-        "thread/unarchive": stored("thread_life", "unarchive"),
-        "thread/delete": stored("thread_life", "delete"),
-        "thread/unsubscribe": stored("thread_life", "unsubscribe"),
-        "thread/compact/start": stored("thread_life", "compact_start"),
-        "turn/start": stored("turn", "start"),
+        "thread/turns/list": late("thread_list", "turns_list"),
+        "thread/items/list": late("thread_list", "items_list"),
+        "thread/name/set": late("thread_life", "name_set"),
+        "thread/metadata/update": late("thread_life", "metadata_update"),
+        "thread/archive": late("thread_life", "archive"),
+        "thread/unarchive": late("thread_life", "unarchive"),
+        "thread/delete": late("thread_life", "delete"),
+        "thread/unsubscribe": late("thread_life", "unsubscribe"),
+        "thread/compact/start": late("thread_life", "compact_start"),
+        "turn/start": late("turn", "start"),
         "turn/steer": late("turn", "steer"),
         "turn/interrupt": late("turn", "interrupt"),
         **{method: bound(absent.answer, method) for method in absent.METHODS},
     }
-    return with_words(table)
+    return {
+        method: partial(_repeated, services, handler) if method.startswith(THREADS) else handler
+        for method, handler in with_words(table).items()
+    }
+
+
+def _repeated(services: Services, handler: Handler, params: object) -> object:
+    """Call a handler; while another process keeps the threads locked, again from its beginning.
+
+    So it does nothing before it has written that must not happen twice.
+    """
+    return services.threads.attempt(partial(handler, params))

@@ -35,7 +35,7 @@ def with_words(routes: Mapping[str, Handler]) -> dict[str, Handler]:
 
 
 def _worded(handler: Handler, words: str) -> Handler:
-    """None of these handlers waits, so an exception of theirs is here at once."""
+    """None of these handlers is awaited, so an exception of theirs is here at once."""
 
     def handle(params: object) -> object:
         try:

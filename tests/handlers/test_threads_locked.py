@@ -57,6 +57,18 @@ async def test_requests_that_wait_are_answered_in_order_once_the_lock_is_free(
         assert (await peer.result("thread/read", {"threadId": thread_id}))["thread"]["name"] == "c"
 
 
+async def test_a_request_that_has_waited_is_refused_in_the_same_words(
+    server: ServerFactory, backend: FakeBackend, home: Path
+) -> None:
+    async with server() as peer:
+        await used_thread(peer, backend)
+        with locked(home / "threads.db"):
+            waiting = await peer.post("thread/name/set", {"threadId": "gone", "name": "x"})
+            await peer.result("account/read")
+        error = (await peer.response(waiting))["error"]
+        assert error == await peer.error("thread/name/set", {"threadId": "gone", "name": "x"})
+
+
 async def test_a_turn_that_is_started_while_the_database_is_locked_runs_afterwards(
     server: ServerFactory, backend: FakeBackend, home: Path
 ) -> None:
