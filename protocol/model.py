@@ -12,8 +12,30 @@ class ReasoningEffortOption(TypedDict):
     description: str
 
 
+class ServiceTier(TypedDict):
+    """A speed that a model can be asked for: `id` is what `serviceTier` takes."""
+
+    id: str
+    name: str
+    description: str
+
+
+class UpgradeInfo(TypedDict):
+    """The model to use in place of this one. The rest is null: only the vendor has words for it."""
+
+    model: str
+    upgradeCopy: str | None
+    modelLink: str | None
+    migrationMarkdown: str | None
+    retirementAt: int | None
+
+
 class Model(TypedDict):
-    """A model. Exactly one in the list is the default."""
+    """A model. Exactly one in the list is the default.
+
+    additionalSpeedTiers: the same as serviceTiers, in the words of earlier clients. upgrade: a newer model for the same
+    work.
+    """
 
     id: str
     model: str
@@ -24,6 +46,11 @@ class Model(TypedDict):
     defaultReasoningEffort: str
     inputModalities: list[str]
     supportsPersonality: bool
+    serviceTiers: list[ServiceTier]
+    defaultServiceTier: str | None
+    additionalSpeedTiers: list[str]
+    upgrade: str | None
+    upgradeInfo: UpgradeInfo | None
     isDefault: bool
 
 

@@ -38,12 +38,17 @@ ThreadStatus = Annotated[NotLoadedStatus | IdleStatus | SystemErrorStatus | Acti
 
 
 class Thread(TypedDict):
-    """A conversation. Times are Unix seconds; path and projectId are null: a thread is a row of a
-    database, not a file, and in no project."""
+    """A conversation. Times are Unix seconds, recencyAt that of the last change as updatedAt is.
+
+    path, projectId and parentThreadId are null: a thread is a row of a database, not a file, in no project, and no
+    other thread's helper. historyMode is always paginated: turns and items can be listed. threadSource: what the client
+    said of where the thread comes from. cliVersion: the version of the protocol.
+    """
 
     id: str
     sessionId: str
     forkedFromId: str | None
+    parentThreadId: str | None
     preview: str
     ephemeral: bool
     modelProvider: str
@@ -51,12 +56,15 @@ class Thread(TypedDict):
     reasoningEffort: str | None
     createdAt: int
     updatedAt: int
+    recencyAt: int
+    historyMode: Literal["paginated"]
     status: ThreadStatus
     path: str | None
     cwd: str
     cliVersion: str
     originator: str
     source: str
+    threadSource: str | None
     gitInfo: dict[str, Any] | None
     projectId: str | None
     name: str | None
@@ -81,6 +89,7 @@ class ThreadStartParams(ThreadOptions):
     """Start a thread. What is left out comes from config.toml."""
 
     ephemeral: NotRequired[bool | None]
+    threadSource: NotRequired[str | None]
     dynamicTools: NotRequired[list[DynamicTool] | None]
 
 
@@ -117,6 +126,7 @@ class TokenUsage(TypedDict):
     totalTokens: int
     inputTokens: int
     cachedInputTokens: int
+    cacheWriteInputTokens: int
     outputTokens: int
     reasoningOutputTokens: int
 

@@ -32,6 +32,7 @@ class ThreadForkParams(ThreadOptions):
     lastTurnId: NotRequired[str | None]
     beforeTurnId: NotRequired[str | None]
     ephemeral: NotRequired[bool | None]
+    threadSource: NotRequired[str | None]
     excludeTurns: NotRequired[bool | None]
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from appserver import __version__
 from appserver.handlers.thread_list import all_turns, turns_page
 from appserver.rpc.router import Reply
+from appserver.session import PROTOCOL_VERSION
 from appserver.settings import DEFAULT_MODEL, Options
 from appserver.turns.pages import PageQuery
 from appserver.turns.state import ThreadRecord
@@ -34,7 +34,7 @@ def start(services: Services, params: ThreadStartParams) -> Reply:
         model=options.model or DEFAULT_MODEL,
         cwd=params.get("cwd") or os.getcwd(),
         originator=services.session.originator,
-        version=__version__,
+        version=PROTOCOL_VERSION,
         instructions=options.instructions or DEFAULT_INSTRUCTIONS,
         developer_instructions=options.developer_instructions,
         effort=options.effort,
@@ -42,6 +42,7 @@ def start(services: Services, params: ThreadStartParams) -> Reply:
         verbosity=options.verbosity,
         service_tier=options.service_tier,
         ephemeral=bool(params.get("ephemeral")),
+        thread_source=params.get("threadSource"),
         tools=checked(params.get("dynamicTools") or []),
     )
     services.threads.add(thread)
@@ -77,6 +78,7 @@ def fork(services: Services, params: ThreadForkParams) -> Reply:
         ephemeral=bool(params.get("ephemeral")),
         last=params.get("lastTurnId"),
         before=params.get("beforeTurnId"),
+        source=params.get("threadSource"),
     )
     with services.threads.reading(thread.id) as copied:
         turns = [] if params.get("excludeTurns") else all_turns(copied)

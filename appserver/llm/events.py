@@ -61,6 +61,7 @@ def token_usage(event: Event) -> TokenUsage | None:
         "totalTokens": _number(usage, "total_tokens"),
         "inputTokens": _number(usage, "input_tokens"),
         "cachedInputTokens": _number(object_in(usage, "input_tokens_details"), "cached_tokens"),
+        "cacheWriteInputTokens": _number(object_in(usage, "input_tokens_details"), "cache_write_tokens"),
         "outputTokens": _number(usage, "output_tokens"),
         "reasoningOutputTokens": _number(object_in(usage, "output_tokens_details"), "reasoning_tokens"),
     }

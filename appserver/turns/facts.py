@@ -29,6 +29,7 @@ class ThreadFacts:
     preview: str = ""
     name: str | None = None
     forked_from: str | None = None
+    thread_source: str | None = None
     git_info: dict[str, Any] | None = None
     ephemeral: bool = False
     archived: bool = False
@@ -39,6 +40,7 @@ class ThreadFacts:
             "id": self.id,
             "sessionId": self.id,
             "forkedFromId": self.forked_from,
+            "parentThreadId": None,
             "preview": self.preview,
             "ephemeral": self.ephemeral,
             "modelProvider": self.provider,
@@ -46,12 +48,15 @@ class ThreadFacts:
             "reasoningEffort": self.effort,
             "createdAt": int(self.created_at),
             "updatedAt": int(self.updated_at),
+            "recencyAt": int(self.updated_at),
+            "historyMode": "paginated",
             "status": status,
             "path": None,
             "cwd": self.cwd,
             "cliVersion": self.version,
             "originator": self.originator,
             "source": "vscode",
+            "threadSource": self.thread_source,
             "gitInfo": self.git_info,
             "projectId": None,
             "name": self.name,

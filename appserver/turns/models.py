@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from appserver.errors import InvalidParams
+from appserver.settings.options import FAST_TIER
 
 if TYPE_CHECKING:
-    from protocol.model import Model, ModelListResult
+    from protocol.model import Model, ModelListResult, UpgradeInfo
 
 DEFAULT_PAGE = 50
 
@@ -23,14 +24,59 @@ _EFFORTS = {
     "ultra": "The most thinking, with work split up where that helps",
 }
 
+
+class KnownModel(NamedTuple):
+    """A model, as the vendor's catalog has it. `fast`: what its fast tier is, None if it has none."""
+
+    id: str
+    name: str
+    purpose: str
+    strongest_effort: str
+    default_effort: str
+    fast: str | None = None
+    default_tier: str | None = None
+    upgrade: str | None = None
+
+
+_FASTER, _COSTS = "1.5x speed", "increased usage"
+
 _KNOWN = (
-    # id, name, what it is for, strongest effort, default effort
-    ("gpt-6.1-sol", "GPT-6.1-Sol", "The current model for everyday work", "ultra", "low"),
-    ("gpt-6-astra", "GPT-6-Astra", "The strongest model, for the hardest work", "ultra", "low"),
-    ("gpt-6-sol", "GPT-6-Sol", "Everyday work, one generation back", "ultra", "medium"),
-    ("gpt-6-luna", "GPT-6-Luna", "Small, fast and cheap", "max", "medium"),
-    ("gpt-5.6-sol", "GPT-5.6-Sol", "Everyday work, two generations back", "ultra", "low"),
-    ("gpt-5.5", "GPT-5.5", "An older model", "xhigh", "medium"),
+    KnownModel(
+        "gpt-6.1-sol", "GPT-6.1-Sol", "The current model for everyday work", "ultra", "low", f"2x speed, {_COSTS}"
+    ),
+    KnownModel(
+        "gpt-6-astra", "GPT-6-Astra", "The strongest model, for the hardest work", "ultra", "low", f"2x speed, {_COSTS}"
+    ),
+    KnownModel("gpt-6-sol", "GPT-6-Sol", "Everyday work, one generation back", "ultra", "medium", _FASTER, FAST_TIER),
+    KnownModel("gpt-6-luna", "GPT-6-Luna", "Small, fast and cheap", "max", "medium", _FASTER, FAST_TIER),
+    KnownModel(
+        "gpt-5.6-sol",
+        "GPT-5.6-Sol",
+        "Everyday work, two generations back",
+        "ultra",
+        "low",
+        f"{_FASTER}, {_COSTS}",
+        upgrade="gpt-6-sol",
+    ),
+    KnownModel(
+        "gpt-5.6-terra",
+        "GPT-5.6-Terra",
+        "Balanced work, two generations back",
+        "ultra",
+        "medium",
+        f"{_FASTER}, {_COSTS}",
+        upgrade="gpt-6-sol",
+    ),
+    KnownModel(
+        "gpt-5.6-luna",
+        "GPT-5.6-Luna",
+        "Small and cheap, two generations back",
+        "max",
+        "medium",
+        f"{_FASTER}, {_COSTS}",
+        upgrade="gpt-6-luna",
+    ),
+    KnownModel("gpt-5.5", "GPT-5.5", "An older model", "xhigh", "medium", f"{_FASTER}, {_COSTS}", upgrade="gpt-6-sol"),
 )
 
 
@@ -51,9 +97,10 @@ def defaults_of(model: str) -> ModelDefaults:
     A dated or otherwise extended name has those of the model that it begins with; so has one behind `owner/`.
     """
     for name in (model, model.partition("/")[2]):
-        efforts = [(entry[0], entry[4]) for entry in _KNOWN if name.startswith(entry[0])]
-        if efforts:
-            return ModelDefaults(effort=max(efforts, key=lambda one: len(one[0]))[1], summary=None, verbosity="low")
+        found = [known for known in _KNOWN if name.startswith(known.id)]
+        if found:
+            closest = max(found, key=lambda known: len(known.id))
+            return ModelDefaults(effort=closest.default_effort, summary=None, verbosity="low")
     return _UNKNOWN
 
 
@@ -66,31 +113,38 @@ def list_models(configured: str | None, limit: int | None, cursor: str | None) -
 
 
 def _models(configured: str | None) -> list[Model]:
-    known = [_model(*entry) for entry in _KNOWN]
-    if configured and all(model["id"] != configured for model in known):
-        known.insert(0, _model(configured, configured, "The model that config.toml names", "high", "medium"))
-    default = configured or known[0]["id"]
-    for model in known:
-        model["isDefault"] = model["id"] == default
-    return known
+    known = list(_KNOWN)
+    if configured and all(model.id != configured for model in known):
+        known.insert(0, KnownModel(configured, configured, "The model that config.toml names", "high", "medium"))
+    default = configured or known[0].id
+    return [_model(model, is_default=model.id == default) for model in known]
 
 
-def _model(model_id: str, name: str, description: str, strongest: str, default_effort: str) -> Model:
-    efforts = list(_EFFORTS)[: list(_EFFORTS).index(strongest) + 1]
+def _model(known: KnownModel, *, is_default: bool) -> Model:
+    efforts = list(_EFFORTS)[: list(_EFFORTS).index(known.strongest_effort) + 1]
     return {
-        "id": model_id,
-        "model": model_id,
-        "displayName": name,
-        "description": description,
+        "id": known.id,
+        "model": known.id,
+        "displayName": known.name,
+        "description": known.purpose,
         "hidden": False,
         "supportedReasoningEfforts": [
             {"reasoningEffort": effort, "description": _EFFORTS[effort]} for effort in efforts
         ],
-        "defaultReasoningEffort": default_effort,
+        "defaultReasoningEffort": known.default_effort,
         "inputModalities": ["text", "image"],
         "supportsPersonality": False,
-        "isDefault": False,
+        "serviceTiers": [{"id": FAST_TIER, "name": "Fast", "description": known.fast}] if known.fast else [],
+        "defaultServiceTier": known.default_tier,
+        "additionalSpeedTiers": ["fast"] if known.fast else [],
+        "upgrade": known.upgrade,
+        "upgradeInfo": _upgrade(known.upgrade) if known.upgrade else None,
+        "isDefault": is_default,
     }
+
+
+def _upgrade(model: str) -> UpgradeInfo:
+    return {"model": model, "upgradeCopy": None, "modelLink": None, "migrationMarkdown": None, "retirementAt": None}
 
 
 def _position(cursor: str | None, end: int) -> int:

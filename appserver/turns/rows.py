@@ -11,18 +11,30 @@ from appserver import json_text
 from appserver.turns.facts import ThreadFacts
 from appserver.turns.model_items import model_item
 from appserver.turns.past import Entry
-from appserver.turns.state import TurnRecord
+from appserver.turns.state import NO_USAGE, TurnRecord
 from appserver.turns.store import folded, plain
 
 if TYPE_CHECKING:
     from appserver.turns.state import ThreadRecord
+    from protocol.thread import TokenUsage
 
 Row = tuple[Any, ...]
 
 dumps = json_text.encode
 loads = json_text.decode_stored
 
-FACTS = ("id", "provider", "model", "effort", "cwd", "originator", "version", "preview", "forked_from")
+FACTS = (
+    "id",
+    "provider",
+    "model",
+    "effort",
+    "cwd",
+    "originator",
+    "version",
+    "preview",
+    "forked_from",
+    "thread_source",
+)
 """The members of ThreadFacts that stand in the column `facts`."""
 
 THREAD_COLUMNS = "created_at, updated_at, archived, name, git_info, facts"
@@ -70,6 +82,11 @@ def facts_in(row: Row) -> ThreadFacts:
         git_info=loads(git_info),
         **loads(facts),
     )
+
+
+def usage_in(text: str) -> TokenUsage:
+    """Read the column `usage`. What an earlier version did not count is 0."""
+    return {**NO_USAGE, **loads(text)}
 
 
 def turn_row(turn: TurnRecord) -> Row:

@@ -13,7 +13,7 @@ from appserver.errors import RequestError, ThreadNotFound, ThreadStoreBusy, Thre
 from appserver.log import warn
 from appserver.turns.database import Database, EndOfTurn
 from appserver.turns.past import Entry, with_all_outputs
-from appserver.turns.rows import Row, changing, entry_row, loads, remembered_in, turn_row
+from appserver.turns.rows import Row, changing, entry_row, remembered_in, turn_row, usage_in
 from appserver.turns.sqlite_writes import insert_turn, settle, touch, update_thread, write_settings
 from appserver.turns.state import IN_FORCE
 from appserver.turns.store import UNAVAILABLE
@@ -128,7 +128,7 @@ class SqliteJournal:
         if row[0] == self._touched:
             return
         self._thread.history[:] = load_history(connection, self._key)
-        self._thread.usage = loads(row[1])
+        self._thread.usage = usage_in(row[1])
 
     def _own_name(self) -> str:
         try:

@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from appserver.errors import ThreadNotFound
 from appserver.turns.past import PastTurn
-from appserver.turns.rows import ENTRY_COLUMNS, THREAD_COLUMNS, TURN_COLUMNS, entry_in, facts_in, loads, turn_in
+from appserver.turns.rows import (
+    ENTRY_COLUMNS,
+    THREAD_COLUMNS,
+    TURN_COLUMNS,
+    entry_in,
+    facts_in,
+    loads,
+    turn_in,
+    usage_in,
+)
 from appserver.turns.sqlite_journal import SqliteJournal, load_history
 from appserver.turns.sqlite_pages import read_items, read_turns
 from appserver.turns.store import Kept, plain
@@ -57,7 +66,7 @@ class SqliteReader:
             " JOIN thread_settings ON thread_settings.thread = key WHERE key = ?",
             (self._found.key,),
         ).fetchone()
-        return Kept(facts_in(tuple(facts)), loads(in_force), loads(usage))
+        return Kept(facts_in(tuple(facts)), loads(in_force), usage_in(usage))
 
     def past(self) -> list[PastTurn]:
         """Return the whole transcript."""

@@ -26,6 +26,7 @@ NO_USAGE: TokenUsage = {
     "totalTokens": 0,
     "inputTokens": 0,
     "cachedInputTokens": 0,
+    "cacheWriteInputTokens": 0,
     "outputTokens": 0,
     "reasoningOutputTokens": 0,
 }
@@ -176,6 +177,8 @@ class ThreadRecord:
     preview: str = ""
     name: str | None = None
     forked_from: str | None = None
+    thread_source: str | None = None
+    """Where the client says that the thread comes from."""
     git_info: dict[str, Any] | None = None
     phase: Phase = Phase.IDLE
     active: TurnRecord | None = None
@@ -231,6 +234,7 @@ class ThreadRecord:
             "totalTokens": mine["totalTokens"] + usage["totalTokens"],
             "inputTokens": mine["inputTokens"] + usage["inputTokens"],
             "cachedInputTokens": mine["cachedInputTokens"] + usage["cachedInputTokens"],
+            "cacheWriteInputTokens": mine["cacheWriteInputTokens"] + usage["cacheWriteInputTokens"],
             "outputTokens": mine["outputTokens"] + usage["outputTokens"],
             "reasoningOutputTokens": mine["reasoningOutputTokens"] + usage["reasoningOutputTokens"],
         }
@@ -260,6 +264,7 @@ class ThreadRecord:
             preview=self.preview,
             name=self.name,
             forked_from=self.forked_from,
+            thread_source=self.thread_source,
             git_info=self.git_info,
             ephemeral=self.ephemeral,
         )

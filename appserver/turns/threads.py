@@ -106,6 +106,7 @@ class Threads:
         ephemeral: bool,
         last: str | None,
         before: str | None,
+        source: str | None = None,
     ) -> ThreadRecord:
         """Make a new thread of the turns of another, up to a turn if one is named. Raises RequestError.
 
@@ -121,6 +122,7 @@ class Threads:
         fresh = replace(
             thread, id=new_id(), ephemeral=ephemeral, forked_from=thread_id, journal=NoJournal(), after_turn=[]
         )
+        fresh.thread_source = source
         fresh.created_at = fresh.updated_at = time.time()
         if last is None and before is None:
             fresh.usage = kept.usage.copy()
@@ -186,6 +188,7 @@ def revived(facts: ThreadFacts, in_force: dict[str, Any], usage: TokenUsage, pro
         preview=facts.preview,
         name=facts.name,
         forked_from=facts.forked_from,
+        thread_source=facts.thread_source,
         git_info=facts.git_info,
         ephemeral=facts.ephemeral,
         **{"instructions": "", **known},

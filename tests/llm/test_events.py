@@ -148,11 +148,13 @@ def test_connection_faults_have_names_and_can_be_retried() -> None:
 
 
 def test_usage_is_read_as_far_as_it_goes() -> None:
-    usage: Any = {"input_tokens": 10, "input_tokens_details": {"cached_tokens": 2}, "output_tokens": "5"}
+    details = {"cached_tokens": 2, "cache_write_tokens": 3}
+    usage: Any = {"input_tokens": 10, "input_tokens_details": details, "output_tokens": "5"}
     assert token_usage({"type": "x", "response": {"usage": usage}}) == {
         "totalTokens": 0,
         "inputTokens": 10,
         "cachedInputTokens": 2,
+        "cacheWriteInputTokens": 3,
         "outputTokens": 0,
         "reasoningOutputTokens": 0,
     }

@@ -45,3 +45,21 @@ def test_the_default_effort_is_among_the_supported_ones() -> None:
         assert model["defaultReasoningEffort"] in [
             option["reasoningEffort"] for option in model["supportedReasoningEfforts"]
         ]
+
+
+def test_a_model_tells_its_speeds_in_the_words_of_all_clients() -> None:
+    for model in list_models("my-own-model", None, None)["data"]:
+        fast = [] if model["id"] == "my-own-model" else ["priority"]
+        assert [tier["id"] for tier in model["serviceTiers"]] == fast
+        assert model["additionalSpeedTiers"] == ["fast"] * len(fast)
+        assert model["defaultServiceTier"] in (None, *fast)
+
+
+def test_an_older_model_names_the_one_to_use_in_its_place() -> None:
+    models = {model["id"]: model for model in list_models(None, None, None)["data"]}
+    older = [model for model in models.values() if model["upgrade"]]
+    assert older
+    for model in older:
+        assert model["upgrade"] in models
+        assert model["upgradeInfo"] is not None
+        assert model["upgradeInfo"]["model"] == model["upgrade"]

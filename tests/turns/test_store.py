@@ -62,7 +62,14 @@ def test_overrides_and_usage_of_a_turn_are_kept(store: ThreadStore) -> None:
     record.model, record.summary, record.preview = "other-model", "detailed", "Hello"
     say(record, turn, "one")
     record.add_usage(
-        {"totalTokens": 3, "inputTokens": 1, "cachedInputTokens": 0, "outputTokens": 2, "reasoningOutputTokens": 0}
+        {
+            "totalTokens": 3,
+            "inputTokens": 1,
+            "cachedInputTokens": 0,
+            "cacheWriteInputTokens": 0,
+            "outputTokens": 2,
+            "reasoningOutputTokens": 0,
+        }
     )
     end(record, turn)
     found = loaded(store, record.id)
