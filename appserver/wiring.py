@@ -7,7 +7,6 @@ Only a redemption that has begun is waited for until the issuer has answered (`a
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from functools import cached_property, partial
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 from appserver.handlers.handshake import initialize
 from appserver.heap import collect_as_usual
 from appserver.log import warn
+from appserver.parent_process import ParentProcess
 from appserver.rpc.dispatcher import Dispatcher
 from appserver.rpc.outbox import BRIM_BYTES, Outbox
 from appserver.rpc.parent import Parent
@@ -72,7 +72,7 @@ class Connection:
         self.outbox = Outbox()
         self.tasks = Tasks()
         self._settings = settings
-        self._parent_pid = os.getppid()  # now: it may die while the event loop is being imported
+        self._parent_process = ParentProcess()  # now: it may end while the event loop is being imported
         self._session = Session()
         self._parent = Parent(self.outbox, self._session)
         router = Router(partial(initialize, self._session, settings), self._routes, self._session)
@@ -103,7 +103,7 @@ class Connection:
         from anyio import CancelScope, create_task_group, current_time
 
         reading = CancelScope()
-        watched = _Process(reading, self._parent_pid)
+        watched = _Process(reading, self._parent_process)
         async with create_task_group() as heeding:
             if owns_process and sys.platform != "win32":  # there, SIGTERM ends a process without asking it
                 heeding.start_soon(watched.signals)  # until the very end: a second signal must not cut it short
@@ -172,16 +172,16 @@ class Connection:
 class _Process:
     """What can happen to a process that ends a connection from outside."""
 
-    def __init__(self, reading: CancelScope, parent_pid: int) -> None:
+    def __init__(self, reading: CancelScope, parent: ParentProcess) -> None:
         self.exit_code = 0
         self._reading = reading
-        self._parent_pid = parent_pid
+        self._parent = parent
 
     async def parent(self, transport: Transport) -> None:
         """Notice that the parent has gone without closing our input: somebody else may hold its end."""
         from anyio import sleep
 
-        while os.getppid() == self._parent_pid and not transport.peer_closed():  # noqa: ASYNC110 - nobody sets an event for it
+        while not (self._parent.has_gone() or transport.peer_closed()):  # noqa: ASYNC110 - nobody sets an event for it
             await sleep(WATCH_SECONDS)
         self._reading.cancel()
 
