@@ -1,6 +1,6 @@
 """What a user is signed in with: three frozen kinds, and the generation number that tells one from the next.
 
-Pure. Knows neither where credentials are kept nor how they are renewed.
+Pure but for a warning. Knows neither where credentials are kept nor how they are renewed.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from appserver.auth.claims import Claims, read_claims
 from appserver.errors import AuthError
+from appserver.log import warn
 
 if TYPE_CHECKING:
     from protocol.account import AuthMode
@@ -87,9 +88,10 @@ class Held(NamedTuple):
 def external_tokens(
     access_token: Secret, id_token: Secret | None, account_id: str | None, plan: str | None
 ) -> ExternalTokens:
-    """Build the parent's tokens from either shape. What was not passed comes from the claims.
+    """Build the client's tokens from either shape. What was not passed comes from the claims.
 
-    Raises AuthError if a token is no JWT, or if what was passed contradicts what a token says.
+    The claims have the last word on the account: some clients pass an e-mail address as its id. Raises AuthError if a
+    token is no JWT, or if two tokens belong to different accounts.
     """
     access = _claims(access_token, "access token")
     identity = _claims(id_token, "id token") if id_token else Claims()
@@ -97,13 +99,13 @@ def external_tokens(
         raise AuthError("The id token and the access token belong to different accounts")
     claimed_account = access.account_id or identity.account_id
     if account_id and claimed_account and account_id != claimed_account:
-        raise AuthError(f'chatgptAccountId is "{account_id}", but the token belongs to "{claimed_account}"')
+        warn("chatgptAccountId is not the account that the token belongs to; the token's is used")
     claims = access._replace(
         email=access.email or identity.email,
         plan=plan or access.plan or identity.plan,
         user_id=access.user_id or identity.user_id,
     )
-    return ExternalTokens(access_token, claims, account_id or claimed_account)
+    return ExternalTokens(access_token, claims, claimed_account or account_id)
 
 
 def managed_tokens(

@@ -1,4 +1,4 @@
-"""Credentials: built from what the parent or the issuer gives, in every shape, never from a contradiction."""
+"""Credentials: built from what the client or the issuer gives, in every shape."""
 
 from __future__ import annotations
 
@@ -55,14 +55,14 @@ def test_an_account_id_is_taken_where_the_tokens_name_none() -> None:
     assert external_tokens(jwt(None), None, "org-5", None).account_id == "org-5"
 
 
-def test_an_account_id_that_contradicts_the_access_token_is_refused() -> None:
-    with pytest.raises(AuthError, match='chatgptAccountId is "org-2", but the token belongs to "org-1"'):
-        external_tokens(jwt("org-1"), None, "org-2", None)
-
-
-def test_an_account_id_that_contradicts_the_id_token_is_refused() -> None:
-    with pytest.raises(AuthError, match="chatgptAccountId"):
-        external_tokens(jwt(None), jwt("org-1"), "org-2", None)
+@pytest.mark.parametrize("passed", ["org-2", "user@example.com"])
+@pytest.mark.parametrize("tokens", [(jwt("org-1"), None), (jwt(None), jwt("org-1"))])
+def test_the_account_of_the_tokens_is_used_whatever_id_is_passed(
+    tokens: tuple[Secret, Secret | None], passed: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert external_tokens(*tokens, passed, None).account_id == "org-1"
+    assert "chatgptAccountId is not the account" in caplog.text
+    assert passed not in caplog.text
 
 
 def test_tokens_of_two_accounts_are_refused() -> None:

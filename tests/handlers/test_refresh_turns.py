@@ -127,13 +127,13 @@ async def test_what_is_wrong_with_the_parents_answer_ends_the_turn_at_once_with_
     assert bearers(backend) == [expired.old]
 
 
-async def test_a_contradiction_in_the_parents_answer_is_an_error(
+async def test_an_account_id_in_the_clients_answer_that_is_not_the_tokens_is_passed_over(
     server: ServerFactory, backend: FakeBackend, expired: Expired
 ) -> None:
     async with server() as peer:
-        peer.responders[REFRESH] = lambda _: {"result": {"accessToken": expired.new, "chatgptAccountId": "org-9"}}
-        turn = await peer.turn(await expired.sign_in(peer))
-        assert 'chatgptAccountId is "org-9"' in turn["error"]["message"]
+        peer.responders[REFRESH] = lambda _: {"result": {"accessToken": expired.new, "chatgptAccountId": "a@b.c"}}
+        assert (await peer.turn(await expired.sign_in(peer)))["status"] == "completed"
+    assert backend.requests.to("/v1/responses")[-1].headers["chatgpt-account-id"] == "org-1"
 
 
 async def test_a_failed_refresh_is_asked_for_again_by_the_next_turn(server: ServerFactory, expired: Expired) -> None:
