@@ -57,6 +57,11 @@ class Stop:
         if self._scope is not None:
             self._scope.cancel()
 
+    @property
+    def cancelled(self) -> bool:
+        """Whether `cancel` was called."""
+        return self._cancelled
+
     def __enter__(self) -> None:
         from anyio import CancelScope
 

@@ -1,11 +1,13 @@
 """The login that is under way: at most one, each with an id, and exactly one end.
 
 Owns waiting and cancelling. How a flow gets its tokens is the flow's work, whether they may be used the manager's,
-and what the parent is told is behind a callable.
+and what the parent is told is behind a callable. A login counts from when it is asked for, so another login or a logout
+supersedes it also while its flow is still being started.
 """
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from appserver.errors import AppServerError, RequestError
@@ -13,47 +15,84 @@ from appserver.log import log_exception
 from appserver.tasks import Stop
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
     from anyio import Event
 
     from appserver.tasks import Tasks
 
-NOT_COMPLETED = "Login server error: Login was not completed"
-"""The reference's words for a login that was cancelled."""
+NOT_COMPLETED = "Login was not completed"
+BROWSER_NOT_COMPLETED = f"Login server error: {NOT_COMPLETED}"
+"""The reference's words for a login that was cancelled, by device code and by browser."""
 
 
-class _Login:
-    def __init__(self, login_id: str, finish: Callable[[], Awaitable[None]], ended: Event) -> None:
+class Login:
+    """One login, from when it was asked for until its end."""
+
+    def __init__(self, login_id: str, *, by_browser: bool) -> None:
         self.id = login_id
-        self.finish = finish
         self.stop = Stop()
-        self.ended = ended
-        self.error: str | None = NOT_COMPLETED
+        self.error: str | None = BROWSER_NOT_COMPLETED if by_browser else NOT_COMPLETED
+        self._over = False
+        self._told: Event | None = None
+
+    def end(self) -> None:
+        """Note that it holds nothing any more, a port least of all."""
+        self._over = True
+        if self._told is not None:
+            self._told.set()
+
+    async def ended(self) -> None:
+        """Wait for the end."""
+        from anyio import Event  # late: a login may be made before there is an event loop
+
+        if not self._over:
+            self._told = self._told or Event()
+            await self._told.wait()
 
 
 class Logins:
     """Runs one login at a time; a new one supersedes the old."""
 
     def __init__(self, tasks: Tasks, completed: Callable[[str, str | None], None]) -> None:
+        """`completed(id, error)` is called once each login that ran has ended; error None means success."""
         self._tasks = tasks
         self._completed = completed
-        self._pending: _Login | None = None
+        self._pending: Login | None = None
+        self._by_browser: list[Login] = []  # those that may hold the port, the oldest first
 
-    def begin(self, finish: Callable[[], Awaitable[None]]) -> str:
-        """Run `finish`, which signs the user in or raises, in the background and return the login's id.
-
-        `completed(id, error)` is called once it has ended; error None means success.
-        """
-        import uuid  # late, both: cancel_pending() is called before the event loop runs
-
-        from anyio import Event
+    def begin(self, *, by_browser: bool = False) -> Login:
+        """Make a new login the one under way. Its flow is to be started next, then `run`."""
+        import uuid  # late: cancel_pending() is called before the event loop runs
 
         self.cancel_pending()
-        login = _Login(str(uuid.uuid4()), finish, Event())
-        self._pending = login
-        self._tasks.start(self._run, login)
-        return login.id
+        login = self._pending = Login(str(uuid.uuid4()), by_browser=by_browser)
+        if by_browser:
+            self._by_browser.append(login)
+        return login
+
+    @contextmanager
+    def starting(self, login: Login) -> Iterator[None]:
+        """End a login without a word if its flow cannot be started: the parent does not know its id yet."""
+        try:
+            yield
+        except BaseException:
+            self._end(login)
+            raise
+
+    async def port_free(self, login: Login) -> None:
+        """Wait until the browser logins before this one have let go of their port.
+
+        Raises RequestError if it has been superseded: its successor waits for the same port.
+        """
+        for earlier in self._by_browser[: self._by_browser.index(login)]:
+            await earlier.ended()
+        if login.stop.cancelled:
+            raise RequestError(BROWSER_NOT_COMPLETED)
+
+    def run(self, login: Login, finish: Callable[[], Awaitable[None]]) -> None:
+        """Run `finish`, which signs the user in or raises, in the background."""
+        self._tasks.start(self._run, login, finish)
 
     def cancel(self, login_id: str) -> bool:
         """Cancel a login. Returns False if that one is not under way. Raises RequestError if it is no login id."""
@@ -74,21 +113,20 @@ class Logins:
             self._pending.stop.cancel()
             self._pending = None
 
-    async def supersede(self) -> None:
-        """Cancel the login that is under way and wait until it has let go of its port."""
-        if (pending := self._pending) is not None:
-            self.cancel_pending()
-            await pending.ended.wait()
-
-    async def _run(self, login: _Login) -> None:
+    async def _run(self, login: Login, finish: Callable[[], Awaitable[None]]) -> None:
         try:
             with login.stop:
-                login.error = await _outcome(login.finish)
+                login.error = await _outcome(finish)
         finally:
-            if self._pending is login:
-                self._pending = None
-            login.ended.set()
+            self._end(login)
             self._completed(login.id, login.error)
+
+    def _end(self, login: Login) -> None:
+        if self._pending is login:
+            self._pending = None
+        if login in self._by_browser:
+            self._by_browser.remove(login)
+        login.end()
 
 
 async def _outcome(finish: Callable[[], Awaitable[None]]) -> str | None:

@@ -29,6 +29,11 @@ if TYPE_CHECKING:
     from appserver.settings import Settings
     from appserver.tasks import Tasks
 
+EXTERNAL_IS_ACTIVE = (
+    "External auth is active. Use account/login/start (chatgptAuthTokens) to update it or account/logout to clear it."
+)
+"""The reference's words: only the parent that owns the tokens in use may end their use."""
+
 REFRESHER_SECONDS = 300.0
 """What a refresher may take that has no bound of its own. Turns wait for it."""
 
@@ -71,6 +76,11 @@ class AuthManager:
         """Whether the parent's own tokens are in use."""
         return self._held is not None and isinstance(self._held.credential, ExternalTokens)
 
+    def check_not_external(self) -> None:
+        """Raise AuthError if the parent's own tokens are in use, which no other login may replace."""
+        if self.external:
+            raise AuthError(EXTERNAL_IS_ACTIVE)
+
     @property
     def problem(self) -> str | None:
         """Why what is stored cannot be used, for a person to read, or None."""
@@ -92,9 +102,11 @@ class AuthManager:
     def sign_in(self, credential: Credential) -> None:
         """Use a credential from now on, and store it unless it is the parent's.
 
-        Raises StoreError; then nothing has changed.
+        Raises StoreError, and AuthError where the parent's tokens are in use and this is no other such token; then
+        nothing has changed.
         """
         if not isinstance(credential, ExternalTokens):
+            self.check_not_external()
             self._stored.save(credential)
             self._dead.forget()
         self._hold(credential)

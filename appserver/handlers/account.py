@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from appserver.auth.credentials import ApiKey, ExternalTokens, ManagedTokens, external_tokens
 from appserver.auth.restrictions import check_external_workspace, check_login_method, check_sendable
-from appserver.errors import AuthError, InvalidParams, RequestError
+from appserver.errors import AuthError, InvalidParams
 from appserver.log import warn
-from appserver.rpc.router import Reply
+from appserver.rpc.router import Accepted, Reply
 from protocol.account import plan_type
 from protocol.base import Secret
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from appserver.auth.credentials import Held
+    from appserver.auth.logins import Login
     from appserver.services import Services
     from protocol.account import (
         Account,
@@ -34,10 +35,6 @@ if TYPE_CHECKING:
         LogoutParams,
         LogoutResult,
     )
-
-EXTERNAL_IS_ACTIVE = (
-    "External auth is active. Use account/login/start (chatgptAuthTokens) to update it or account/logout to clear it."
-)
 
 
 def read(services: Services, params: AccountReadParams) -> AccountReadResult | Awaitable[AccountReadResult]:
@@ -60,17 +57,17 @@ def get_auth_status(
 def login_start(services: Services, params: LoginParams) -> Reply | Awaitable[object]:
     """Sign in, or begin to."""
     check_login_method(services.settings, params["type"])
-    if services.auth.external and params["type"] != "chatgptAuthTokens":
-        raise RequestError(EXTERNAL_IS_ACTIVE)
+    if params["type"] != "chatgptAuthTokens":
+        services.auth.check_not_external()
     match params["type"]:
         case "apiKey":
             return _login_with_api_key(services, params)
         case "chatgptAuthTokens":
             return _login_with_tokens(services, params)
         case "chatgpt":
-            return _login_with_browser(services)
+            return Accepted(_login_with_browser(services, services.logins.begin(by_browser=True)))
         case "chatgptDeviceCode":
-            return _login_with_device(services)
+            return Accepted(_login_with_device(services, services.logins.begin()))
 
 
 def login_cancel(services: Services, params: LoginCancelParams) -> LoginCancelResult:
@@ -118,25 +115,28 @@ def _login_with_tokens(services: Services, params: AuthTokensLogin) -> Reply:
     return Reply({"type": "chatgptAuthTokens"}, then=partial(services.tell_login, None, None))
 
 
-async def _login_with_browser(services: Services) -> ChatgptLoginResult:
-    await services.logins.supersede()
-    flow = services.browser_login()
-    url = flow.start()
-    login_id = services.logins.begin(partial(services.finish_login, flow))
-    return {"type": "chatgpt", "loginId": login_id, "authUrl": url}
+async def _login_with_browser(services: Services, login: Login) -> Reply:
+    with services.logins.starting(login):
+        await services.logins.port_free(login)
+        services.auth.check_not_external()
+        flow = services.browser_login()
+        url = flow.start()
+    result: ChatgptLoginResult = {"type": "chatgpt", "loginId": login.id, "authUrl": url}
+    return Reply(result, then=partial(services.logins.run, login, partial(services.finish_login, flow)))
 
 
-async def _login_with_device(services: Services) -> DeviceCodeLoginResult:
-    await services.logins.supersede()
-    flow = services.device_login()
-    device = await flow.start()
-    login_id = services.logins.begin(partial(services.finish_login, flow))
-    return {
+async def _login_with_device(services: Services, login: Login) -> Reply:
+    with services.logins.starting(login):
+        flow = services.device_login()
+        device = await flow.start()
+        services.auth.check_not_external()
+    result: DeviceCodeLoginResult = {
         "type": "chatgptDeviceCode",
-        "loginId": login_id,
+        "loginId": login.id,
         "verificationUrl": device.verification_url,
         "userCode": device.user_code.reveal(),
     }
+    return Reply(result, then=partial(services.logins.run, login, partial(services.finish_login, flow)))
 
 
 def _read(services: Services) -> AccountReadResult:

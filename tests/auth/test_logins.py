@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
-from appserver.auth.logins import NOT_COMPLETED, Logins
+from appserver.auth.logins import BROWSER_NOT_COMPLETED, NOT_COMPLETED, Logins
 from appserver.errors import LoginError, RequestError
 from appserver.tasks import Tasks
 from tests.auth.manager_rig import WAIT_SECONDS
@@ -65,10 +65,17 @@ async def some_logins() -> AsyncIterator[tuple[Logins, Ends]]:
         group.cancel_scope.cancel()
 
 
+def start(logins: Logins, flow: Flow) -> str:
+    """Begin a login, run it, and return its id."""
+    login = logins.begin()
+    logins.run(login, flow)
+    return login.id
+
+
 async def test_a_login_that_succeeds_ends_without_an_error() -> None:
     async with some_logins() as (logins, ends):
         flow = Flow()
-        login_id = logins.begin(flow)
+        login_id = start(logins, flow)
         flow.decided.set()
         await ends.wait(1)
     assert ends.told == [(login_id, None)]
@@ -77,7 +84,7 @@ async def test_a_login_that_succeeds_ends_without_an_error() -> None:
 async def test_a_login_that_fails_ends_with_its_own_words() -> None:
     async with some_logins() as (logins, ends):
         flow = Flow(LoginError("the user said no"))
-        login_id = logins.begin(flow)
+        login_id = start(logins, flow)
         flow.decided.set()
         await ends.wait(1)
     assert ends.told == [(login_id, "the user said no")]
@@ -86,7 +93,7 @@ async def test_a_login_that_fails_ends_with_its_own_words() -> None:
 async def test_a_fault_of_our_own_ends_a_login_without_its_details(caplog: pytest.LogCaptureFixture) -> None:
     async with some_logins() as (logins, ends):
         flow = Flow(ValueError("internal matters"))
-        login_id = logins.begin(flow)
+        login_id = start(logins, flow)
         flow.decided.set()
         await ends.wait(1)
     assert ends.told == [(login_id, "Login failed unexpectedly")]
@@ -95,7 +102,7 @@ async def test_a_fault_of_our_own_ends_a_login_without_its_details(caplog: pytes
 
 async def test_a_cancelled_login_ends_once_in_the_references_words() -> None:
     async with some_logins() as (logins, ends):
-        login_id = logins.begin(Flow())
+        login_id = start(logins, Flow())
         assert logins.cancel(login_id)
         await ends.wait(1)
         assert not logins.cancel(login_id)
@@ -105,7 +112,7 @@ async def test_a_cancelled_login_ends_once_in_the_references_words() -> None:
 async def test_a_login_cancelled_before_its_task_has_run_ends_once() -> None:
     async with some_logins() as (logins, ends):
         flow = Flow()
-        login_id = logins.begin(flow)
+        login_id = start(logins, flow)
         logins.cancel_pending()
         logins.cancel_pending()
         await ends.wait(1)
@@ -114,7 +121,7 @@ async def test_a_login_cancelled_before_its_task_has_run_ends_once() -> None:
 
 async def test_another_id_is_not_found_and_cancels_nothing() -> None:
     async with some_logins() as (logins, ends):
-        login_id = logins.begin(Flow())
+        login_id = start(logins, Flow())
         assert not logins.cancel("00000000-0000-4000-8000-000000000000")
         assert ends.told == []
         assert logins.cancel(login_id)
@@ -130,34 +137,71 @@ async def test_what_is_no_login_id_is_refused_in_the_references_words(login_id: 
 
 async def test_a_new_login_supersedes_the_old() -> None:
     async with some_logins() as (logins, ends):
-        first, flow = logins.begin(Flow()), Flow()
-        second = logins.begin(flow)
+        first, flow = start(logins, Flow()), Flow()
+        second = start(logins, flow)
         await ends.wait(1)
         flow.decided.set()
         await ends.wait(2)
     assert ends.told == [(first, NOT_COMPLETED), (second, None)]
 
 
-async def test_superseding_waits_until_the_port_is_free() -> None:
+async def test_a_browser_login_waits_until_every_earlier_one_has_let_go_of_the_port() -> None:
     async with some_logins() as (logins, ends):
-        flow = Flow()
-        logins.begin(flow)
+        flows = [Flow(), Flow()]
+        for flow in flows:
+            logins.run(logins.begin(by_browser=True), flow)
+        start(logins, Flow())
+        login = logins.begin(by_browser=True)
         with anyio.fail_after(WAIT_SECONDS):
-            await flow.running.wait()
-            await logins.supersede()
-        assert flow.port_free
-        await ends.wait(1)
+            await logins.port_free(login)
+        assert not any(flow.running.is_set() and not flow.port_free for flow in flows)
+        await ends.wait(3)
 
 
-async def test_superseding_nothing_returns_at_once() -> None:
+async def test_the_first_browser_login_does_not_wait() -> None:
     async with some_logins() as (logins, _):
         with anyio.fail_after(WAIT_SECONDS):
-            await logins.supersede()
+            await logins.port_free(logins.begin(by_browser=True))
+
+
+async def test_a_browser_login_that_is_superseded_while_it_waits_for_the_port_is_refused() -> None:
+    async with some_logins() as (logins, ends):
+        login = logins.begin(by_browser=True)
+        logins.begin()
+        with pytest.raises(RequestError, match=BROWSER_NOT_COMPLETED), logins.starting(login):
+            await logins.port_free(login)
+        assert ends.told == []
+        with anyio.fail_after(WAIT_SECONDS):
+            await logins.port_free(logins.begin(by_browser=True))
+
+
+@pytest.mark.parametrize("by_browser", [True, False])
+async def test_a_login_that_is_superseded_while_its_flow_starts_ends_once_it_runs(by_browser: bool) -> None:
+    async with some_logins() as (logins, ends):
+        login, flow = logins.begin(by_browser=by_browser), Flow()
+        with logins.starting(login):
+            logins.cancel_pending()
+        logins.run(login, flow)
+        await ends.wait(1)
+        assert flow.port_free
+    assert ends.told == [(login.id, BROWSER_NOT_COMPLETED if by_browser else NOT_COMPLETED)]
+
+
+async def test_a_login_whose_flow_cannot_be_started_ends_without_a_word() -> None:
+    async with some_logins() as (logins, ends):
+        login = logins.begin(by_browser=True)
+        with pytest.raises(LoginError), logins.starting(login):
+            raise LoginError("no port")
+        assert not logins.cancel(login.id)
+        second = start(logins, Flow())
+        logins.cancel_pending()
+        await ends.wait(1)
+    assert ends.told == [(second, NOT_COMPLETED)]
 
 
 async def test_a_shutdown_ends_a_pending_login_once() -> None:
     async with some_logins() as (logins, ends):
-        login_id = logins.begin(Flow())
+        login_id = start(logins, Flow())
     assert ends.told == [(login_id, NOT_COMPLETED)]
 
 
@@ -165,9 +209,9 @@ async def test_a_login_that_has_ended_does_not_take_the_next_one_with_it() -> No
     async with some_logins() as (logins, ends):
         first, second = Flow(), Flow()
         first.decided.set()
-        first_id = logins.begin(first)
+        first_id = start(logins, first)
         await ends.wait(1)
-        second_id = logins.begin(second)
+        second_id = start(logins, second)
         assert not logins.cancel(first_id)
         second.decided.set()
         await ends.wait(2)

@@ -9,7 +9,7 @@ import pytest
 
 from appserver.auth.credentials import ApiKey, ExternalTokens, ManagedTokens
 from appserver.auth.file_store import FileStore
-from appserver.errors import RefreshError, StoreError
+from appserver.errors import AuthError, RefreshError, StoreError
 from appserver.settings import Settings
 from protocol.base import Secret
 from tests.auth.manager_rig import Rig, external, managed, new_tokens, running_manager
@@ -17,6 +17,8 @@ from tests.auth.manager_rig import Rig, external, managed, new_tokens, running_m
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
+
+    from appserver.auth.credentials import Credential
 
 pytestmark = pytest.mark.anyio
 
@@ -77,6 +79,15 @@ async def test_external_tokens_leave_a_stored_login_as_it_is(rig: Rig, elsewhere
     held = rig.sign_in_external()
     await rig.manager.renew(held.generation)
     assert elsewhere.load() == stored
+
+
+@pytest.mark.parametrize("login", [managed(), ApiKey(Secret("sk-test"))], ids=["managed", "api key"])
+async def test_no_other_login_replaces_external_tokens(rig: Rig, login: Credential) -> None:
+    held = rig.sign_in_external()
+    with pytest.raises(AuthError, match="External auth is active"):
+        rig.manager.sign_in(login)
+    assert rig.held is held
+    assert rig.store.load() is None
 
 
 async def test_signing_out_of_external_tokens_forgets_the_login_behind_them(rig: Rig, elsewhere: FileStore) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
+import anyio
 import pytest
 
 from appserver.testing import Decision
@@ -21,14 +23,23 @@ pytestmark = pytest.mark.anyio
 
 START, CANCEL, COMPLETED = "account/login/start", "account/login/cancel", "account/login/completed"
 DEVICE, BROWSER = {"type": "chatgptDeviceCode"}, {"type": "chatgpt"}
-NOT_COMPLETED = "Login server error: Login was not completed"
-POLL_PATH = "/api/accounts/deviceauth/token"
+NOT_COMPLETED = "Login was not completed"
+BROWSER_NOT_COMPLETED = "Login server error: Login was not completed"
+EXTERNAL_IS_ACTIVE = (
+    "External auth is active. Use account/login/start (chatgptAuthTokens) to update it or account/logout to clear it."
+)
+USERCODE_PATH, POLL_PATH = "/api/accounts/deviceauth/usercode", "/api/accounts/deviceauth/token"
 
 
 def completions(peer: Peer) -> list[tuple[str | None, bool, str | None]]:
     """Every account/login/completed so far."""
     told = [message["params"] for message in peer.notifications if message["method"] == COMPLETED]
     return [(one["loginId"], one["success"], one["error"]) for one in told]
+
+
+def words_of(kind: dict[str, str]) -> str:
+    """What the reference says of a login of this kind that was cancelled."""
+    return BROWSER_NOT_COMPLETED if kind == BROWSER else NOT_COMPLETED
 
 
 async def open_device_login(peer: Peer, backend: FakeBackend) -> Message:
@@ -170,7 +181,9 @@ async def test_a_new_login_supersedes_the_old_one_of_either_kind(server: ServerF
         await browse(logins[-1]["authUrl"])
         await peer.notification("account/updated")
         ids = [login["loginId"] for login in logins]
-        assert completions(peer) == [*((one, False, NOT_COMPLETED) for one in ids[:-1]), (ids[-1], True, None)]
+        words = [BROWSER_NOT_COMPLETED, BROWSER_NOT_COMPLETED, NOT_COMPLETED]
+        ended = [(one, False, error) for one, error in zip(ids, words, strict=False)]
+        assert completions(peer) == [*ended, (ids[-1], True, None)]
 
 
 async def test_logins_started_at_the_same_time_leave_one_and_end_once_each(
@@ -187,27 +200,110 @@ async def test_logins_started_at_the_same_time_leave_one_and_end_once_each(
         assert [success for _, success, _ in completions(peer)] == [False] * 4 + [True]
 
 
-@pytest.mark.parametrize("kind", ["apiKey", "chatgptAuthTokens"])
-async def test_a_login_that_is_done_at_once_cancels_a_pending_one(
-    server: ServerFactory, backend: FakeBackend, kind: str
+AT_ONCE: dict[str, tuple[str, str | None]] = {
+    # What is done at once: the method, and who is signed in then.
+    "apiKey": (START, "apikey"),
+    "chatgptAuthTokens": (START, "chatgptAuthTokens"),
+    "logout": ("account/logout", None),
+}
+
+
+async def do_at_once(peer: Peer, backend: FakeBackend, what: str) -> Message:
+    """Do one of these and return the response."""
+    params = {"type": what, "apiKey": "sk-test", "accessToken": backend.grant().access_token}
+    method, _ = AT_ONCE[what]
+    return await peer.call(method, params if method == START else None)
+
+
+@pytest.mark.usefixtures("callback_ports")
+@pytest.mark.parametrize("what", AT_ONCE)
+@pytest.mark.parametrize("kind", [BROWSER, DEVICE], ids=["browser", "device"])
+async def test_what_is_done_at_once_ends_a_pending_login(
+    server: ServerFactory, backend: FakeBackend, kind: dict[str, str], what: str
 ) -> None:
+    backend.issuer.device.decision = Decision.OPEN
     async with server() as peer:
-        login_id = (await open_device_login(peer, backend))["loginId"]
-        await peer.result(START, {"type": kind, "apiKey": "sk-test", "accessToken": backend.grant().access_token})
-        await peer.notification(COMPLETED, loginId=login_id, success=False, error=NOT_COMPLETED)
-        assert sorted(completions(peer), key=str) == sorted(
-            [(None, True, None), (login_id, False, NOT_COMPLETED)], key=str
-        )
+        login = await peer.result(START, kind)
+        assert "result" in await do_at_once(peer, backend, what)
+        await peer.notification(COMPLETED, loginId=login["loginId"], success=False, error=words_of(kind))
         backend.issuer.device.approve()
-        assert (await peer.result("getAuthStatus"))["authMethod"] == kind.replace("Key", "key")
+        if kind == BROWSER:
+            with pytest.raises(ConnectionRefusedError):
+                await browse(login["authUrl"])  # nobody listens there any more
+        assert (await peer.result("getAuthStatus"))["authMethod"] == AT_ONCE[what][1]
+    at_once = [] if what == "logout" else [(None, True, None)]
+    assert sorted(completions(peer), key=str) == sorted([*at_once, (login["loginId"], False, words_of(kind))], key=str)
 
 
-async def test_a_logout_cancels_a_pending_login(server: ServerFactory, backend: FakeBackend) -> None:
+@pytest.mark.parametrize("what", ["apiKey", "logout"])
+async def test_what_is_done_at_once_ends_a_device_login_that_is_still_starting(
+    server: ServerFactory, backend: FakeBackend, home: Path, what: str
+) -> None:
+    gate = backend.issuer.hold_next(path=USERCODE_PATH)
     async with server() as peer:
-        login_id = (await open_device_login(peer, backend))["loginId"]
-        await peer.result("account/logout")
+        starting = await peer.post(START, DEVICE)
+        await gate.reached.wait()
+        assert "result" in await do_at_once(peer, backend, what)
+        gate.release()
+        login_id = (await peer.response(starting))["result"]["loginId"]
         await peer.notification(COMPLETED, loginId=login_id, success=False, error=NOT_COMPLETED)
-        assert len(completions(peer)) == 1
+        assert said(peer)[-2:] == ["result", COMPLETED]
+        assert (await peer.result("getAuthStatus"))["authMethod"] == AT_ONCE[what][1]
+    assert [one for one in completions(peer) if one[0]] == [(login_id, False, NOT_COMPLETED)]
+    assert backend.requests.to("/oauth/token") == []
+
+
+async def test_the_parents_tokens_are_not_replaced_by_a_device_login_that_was_still_starting(
+    server: ServerFactory, backend: FakeBackend, home: Path
+) -> None:
+    gate = backend.issuer.hold_next(path=USERCODE_PATH)
+    async with server() as peer:
+        starting = await peer.post(START, DEVICE)
+        await gate.reached.wait()
+        await do_at_once(peer, backend, "chatgptAuthTokens")
+        gate.release()
+        assert (await peer.response(starting))["error"] == {"code": -32600, "message": EXTERNAL_IS_ACTIVE}
+        assert (await peer.result("getAuthStatus"))["authMethod"] == "chatgptAuthTokens"
+    assert completions(peer) == [(None, True, None)]
+    assert stored(home) is None
+
+
+@pytest.mark.usefixtures("callback_ports")
+async def test_requests_in_one_breath_count_in_their_order(server: ServerFactory, backend: FakeBackend) -> None:
+    backend.issuer.device.decision = Decision.OPEN
+    async with server() as peer:
+        asked = [{"id": number, "method": START, "params": kind} for number, kind in enumerate((DEVICE, BROWSER), 100)]
+        tokens = {"type": "chatgptAuthTokens", "accessToken": backend.grant().access_token}
+        asked += [{"id": 102, "method": START, "params": tokens}, {"id": 103, "method": START, "params": DEVICE}]
+        await peer.send_raw(b"".join(json.dumps(one).encode() + b"\n" for one in asked))
+        answers = [await peer.response(number) for number in range(100, 104)]
+        assert ["result" in answer for answer in answers] == [False, False, True, False]
+        assert (await peer.result("getAuthStatus"))["authMethod"] == "chatgptAuthTokens"
+    assert completions(peer) == [(None, True, None)]
+
+
+@pytest.mark.usefixtures("callback_ports")
+@pytest.mark.parametrize("kind", [BROWSER, DEVICE], ids=["browser", "device"])
+async def test_what_comes_while_tokens_are_exchanged_supersedes_that_login_too(
+    server: ServerFactory, backend: FakeBackend, home: Path, kind: dict[str, str]
+) -> None:
+    gate = backend.issuer.hold_answer(path="/oauth/token")
+
+    async def browse_in_vain(url: str) -> None:
+        with pytest.raises(ConnectionError):
+            await browse(url)
+
+    async with server() as peer, anyio.create_task_group() as browser:
+        login = await peer.result(START, kind)
+        if kind == BROWSER:
+            browser.start_soon(browse_in_vain, login["authUrl"])
+        await gate.reached.wait()
+        await do_at_once(peer, backend, "chatgptAuthTokens")
+        await peer.notification(COMPLETED, loginId=login["loginId"], success=False, error=words_of(kind))
+        gate.release()
+        assert (await peer.result("getAuthStatus"))["authMethod"] == "chatgptAuthTokens"
+    assert len(completions(peer)) == 2
+    assert stored(home) is None
 
 
 @pytest.mark.usefixtures("callback_ports")
@@ -218,7 +314,7 @@ async def test_a_shutdown_ends_a_pending_login_once(
     backend.issuer.device.decision = Decision.OPEN
     async with server() as peer:
         login_id = (await peer.result(START, kind))["loginId"]
-    assert completions(peer) == [(login_id, False, NOT_COMPLETED)]
+    assert completions(peer) == [(login_id, False, words_of(kind))]
 
 
 async def test_transient_errors_do_not_end_a_device_login(server: ServerFactory, backend: FakeBackend) -> None:
