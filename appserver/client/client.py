@@ -15,11 +15,12 @@ import anyio
 
 from appserver.client import process
 from appserver.client.connection import REQUEST_SECONDS, Connection
-from appserver.client.errors import TurnFailed
+from appserver.client.errors import ServerGone, TurnFailed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 
+    from anyio import CancelScope
     from anyio.abc import Process
 
     from appserver.client.connection import Handler
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 HANDSHAKE_SECONDS: Final = 30.0
 """From starting the process to its first answer, on the slowest of machines."""
+
+LAST_OUTPUT_SECONDS: Final = 2.0
+"""What the last lines of a process that has ended get to be read. No more than a pipe holds is left of them."""
 
 TURN_SECONDS: Final = 600.0
 """What `complete_turn` waits unless told otherwise."""
@@ -84,9 +88,9 @@ class AppServer:
         """Send a request and return its result; `timeout` in seconds. Raises ServerError, ServerGone, TimeoutError."""
         return await self._connection.request(method, params, timeout=timeout)
 
-    async def notify(self, method: str, params: object = None) -> None:
-        """Send a notification. Raises ServerGone."""
-        await self._connection.notify(method, params)
+    async def notify(self, method: str, params: object = None, *, timeout: float = REQUEST_SECONDS) -> None:
+        """Send a notification; `timeout` in seconds. Raises ServerGone, or TimeoutError if the server does not read."""
+        await self._connection.notify(method, params, timeout=timeout)
 
     def on_request(self, method: str, handler: Handler) -> None:
         """Answer the server's requests of this method: `handler` gets the params and returns the result.
@@ -112,10 +116,10 @@ class AppServer:
         """
         async with self.notifications(thread_id=thread_id) as stream:
             given = {"threadId": thread_id, "input": [{"type": "text", "text": text}], **params}
-            turn_id = (await self.request("turn/start", given))["turn"]["id"]
+            turn_id = _member(await self.request("turn/start", given), "turn", "id")
             async for note in stream:
                 yield note
-                if note.method == "turn/completed" and note.params["turn"]["id"] == turn_id:
+                if note.method == "turn/completed" and _member(note.params, "turn", "id") == turn_id:
                     return
 
     async def complete_turn(self, thread_id: str, text: str, *, timeout: float = TURN_SECONDS, **params: object) -> str:
@@ -124,9 +128,9 @@ class AppServer:
         with anyio.fail_after(timeout):
             async with aclosing(self.run_turn(thread_id, text, **params)) as events:
                 async for method, told in events:
-                    if method == "item/completed" and told["item"]["type"] == "agentMessage":
-                        said = told["item"]["text"]
-                    elif method == "turn/completed" and told["turn"]["status"] != "completed":
+                    if method == "item/completed" and _member(told, "item", "type") == "agentMessage":
+                        said = _member(told, "item", "text")
+                    elif method == "turn/completed" and _member(told, "turn", "status") != "completed":
                         raise _turn_failed(told["turn"])
         return said
 
@@ -143,8 +147,28 @@ def default_command() -> list[str]:
 
 async def _listen(connection: Connection, started: Process) -> None:
     """Read to the end; then nobody may go on waiting."""
-    reason = await connection.read()
+    reason = "has ended"
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_end_with, started, tasks.cancel_scope)
+        reason = await connection.read()
+        tasks.cancel_scope.cancel()
     connection.lose(await process.why_ended(started, reason))
+
+
+async def _end_with(started: Process, reading: CancelScope) -> None:
+    """Do not read on for long when the process has ended: one that it has started may hold its output open."""
+    await started.wait()
+    await anyio.sleep(LAST_OUTPUT_SECONDS)
+    reading.cancel()
+
+
+def _member(value: Any, *names: str) -> Any:  # noqa: ANN401 - JSON
+    """Return a member of a member. Raises ServerGone where a server has left it out."""
+    for name in names:
+        if not isinstance(value, dict) or name not in value:
+            raise ServerGone(f"The app-server does not speak the protocol: there is no {'.'.join(names)}")
+        value = value[name]
+    return value
 
 
 def _turn_failed(turn: dict[str, Any]) -> TurnFailed:

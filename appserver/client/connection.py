@@ -84,9 +84,13 @@ class Connection:
             raise _server_error(waiter.reply["error"])
         return waiter.reply.get("result")
 
-    async def notify(self, method: str, params: object = None) -> None:
-        """Send a notification. Raises ServerGone."""
-        await self._send(_call(method, params))
+    async def notify(self, method: str, params: object = None, *, timeout: float = REQUEST_SECONDS) -> None:
+        """Send a notification. Raises ServerGone or TimeoutError."""
+        try:
+            with anyio.fail_after(timeout):
+                await self._send(_call(method, params))
+        except TimeoutError:
+            raise TimeoutError(f"{method}: not taken within {timeout:g}s") from None
 
     def on_request(self, method: str, handler: Handler) -> None:
         """Answer the server's requests of this method with what `handler` returns."""
@@ -213,7 +217,10 @@ def _params(message: Message) -> dict[str, Any]:
 
 
 def _line(message: Message) -> bytes:
-    return json.dumps(message, allow_nan=False, separators=(",", ":")).encode("ascii") + b"\n"
+    try:
+        return json.dumps(message, allow_nan=False, separators=(",", ":")).encode("ascii") + b"\n"
+    except RecursionError:
+        raise ValueError("nested too deeply for JSON") from None
 
 
 def _server_error(error: object) -> ServerError:

@@ -43,7 +43,8 @@ async def start(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, env=env, cwd=cwd
         )
     except OSError as exc:
-        raise ServerGone(f"{command[0]} could not be started: {exc.strerror}") from exc
+        where = f" in {cwd}" if cwd is not None and str(exc.filename) == str(cwd) else ""
+        raise ServerGone(f"{command[0]} could not be started{where}: {exc.strerror}") from exc
 
 
 async def end(process: Process) -> None:

@@ -12,7 +12,7 @@ import anyio
 import pytest
 
 from appserver import client as public
-from appserver.client import AppServer, ServerError, ServerGone, StreamOverflow, TurnFailed, process
+from appserver.client import AppServer, ServerError, ServerGone, StreamOverflow, TurnFailed, connection, process
 from appserver.client.streams import Notification, NotificationStream
 from appserver.testing import Gate, http_error, message, output, reasoning, stalled, text
 
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 REFRESH = "account/chatgptAuthTokens/refresh"
+
+DEEP: list[object] = []
+for _ in range(100_000):
+    DEEP = [DEEP]
 
 ODD_SERVER = """
 import json, sys
@@ -257,7 +261,9 @@ async def test_a_malformed_error_is_still_an_error() -> None:
             await server.request("any")
 
 
-@pytest.mark.parametrize("answer", [{1, 2}, ServerError(-32000, "no", data=object())])
+@pytest.mark.parametrize(
+    "answer", [{1, 2}, DEEP, ServerError(-32000, "no", data=object())], ids=["set", "deep", "data"]
+)
 async def test_an_answer_that_is_not_json_becomes_an_error_reply(answer: object) -> None:
     async def handle(_: dict[str, Any]) -> object:
         if isinstance(answer, Exception):
@@ -301,6 +307,49 @@ async def test_a_vanished_server_fails_every_waiter() -> None:
     assert failures == ["The app-server has ended (exit code 3)"] * 2
 
 
+async def test_a_server_that_dies_is_noticed_though_a_child_of_it_holds_its_output_open() -> None:
+    async with odd(
+        "import os, subprocess",
+        "subprocess.Popen([sys.executable, '-c', 'import sys; sys.stdin.read()'])",  # ends when we close that
+        'send(id=receive()["id"], result="the last")',
+        "os._exit(3)",
+    ) as server:
+        assert await server.request("any") == "the last"
+        with pytest.raises(ServerGone, match="exit code 3"):
+            await server.request("any")
+
+
+async def test_a_server_that_reads_nothing_makes_nobody_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "END_SECONDS", 0.1)
+    megabytes = ["x" * 1_000_000]
+    async with odd("import time", "time.sleep(600)") as server:
+        for _ in range(connection.QUEUED_LINES):
+            await server.notify("big", megabytes)
+        await anyio.wait_all_tasks_blocked()  # the writer has taken one, and waits
+        await server.notify("big", megabytes)
+        with pytest.raises(TimeoutError, match=r"^big: not taken within 0\.05s$"):
+            await server.notify("big", megabytes, timeout=0.05)
+        with pytest.raises(TimeoutError, match=r"^bigger: no answer within 0\.05s$"):
+            await server.request("bigger", megabytes, timeout=0.05)
+
+
+async def test_a_server_whose_output_ends_takes_its_waiters_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "END_SECONDS", 0.1)
+    async with odd("import os, time", "os.close(1)", "time.sleep(600)") as server:
+        with pytest.raises(ServerGone, match="has ended"):
+            await server.request("any")
+
+
+@pytest.mark.parametrize(
+    "turn_start",
+    ["{}", "[]", "{'turn': {}}", "{'turn': {'id': 't'}}); send(method='turn/completed', params={'threadId': 'thread'}"],
+)
+async def test_a_turn_that_is_told_in_another_shape_is_a_fault_of_the_server(turn_start: str) -> None:
+    async with odd(f'send(id=receive()["id"], result={turn_start})', "sys.stdin.read()") as server:
+        with pytest.raises(ServerGone, match="does not speak the protocol: there is no turn"):
+            await server.complete_turn("thread", "Hello")
+
+
 async def test_a_request_without_an_answer_times_out() -> None:
     async with odd("sys.stdin.read()") as server:
         with pytest.raises(TimeoutError, match=r"^slow: no answer within 0\.05s$"):
@@ -322,6 +371,12 @@ async def test_an_answer_after_the_timeout_disturbs_nobody() -> None:
 async def test_a_command_that_does_not_exist_is_named() -> None:
     with pytest.raises(ServerGone, match="no-such-command could not be started"):
         async with AppServer.spawn(["no-such-command"]):
+            raise AssertionError
+
+
+async def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ServerGone, match=r"could not be started in .*nowhere: "):
+        async with AppServer.spawn(cwd=tmp_path / "nowhere"):
             raise AssertionError
 
 
