@@ -95,28 +95,38 @@ class Http:
         raise HttpFailure(f"no complete answer within {seconds:g} s ({place(url)})")
 
     async def open(
-        self, url: str, build: Callable[[httpx.AsyncClient], httpx.Request], header_seconds: float
+        self,
+        url: str,
+        build: Callable[[httpx.AsyncClient], httpx.Request],
+        *,
+        send_seconds: float,
+        header_seconds: float,
     ) -> httpx.Response:
         """Send a request and return its answer with the body unread. Raises HttpFailure, ConfigError.
 
-        The timeouts of the request bound each step but the headers of the answer: there, every byte that comes resets
-        the HTTP library's timer. `header_seconds` is for all of them, informational responses included.
+        The bounds are for all of the request's body, and for all headers of the answer, informational responses
+        included: the HTTP library's own timeouts begin anew with every byte.
         """
-        client = self.client(url)
+        bounds = {
+            "send_request_body": (send_seconds, "the request was not taken in time"),
+            "receive_response_headers": (header_seconds, "no answer in time"),
+        }
+        client, late = self.client(url), ""
         with translated(url), anyio.CancelScope() as scope:
 
-            async def bound_headers(step: str, _: object) -> None:
-                if step.endswith(".receive_response_headers.started"):
-                    scope.deadline = anyio.current_time() + header_seconds
-                elif step.endswith(".receive_response_headers.complete"):
-                    scope.deadline = math.inf
+            async def bound(event: str, _: object) -> None:
+                nonlocal late
+                protocol_step, _, stage = event.rpartition(".")
+                if (found := bounds.get(protocol_step.rpartition(".")[2])) is not None:
+                    seconds, late = found
+                    scope.deadline = anyio.current_time() + seconds if stage == "started" else math.inf
 
-            response = await client.send(_traced(build(client), bound_headers), stream=True)
+            response = await client.send(_traced(build(client), bound), stream=True)
             if response.is_success and _is_compressed(response):
                 await response.aclose()
                 raise _compressed()
             return response
-        raise HttpFailure(f"no answer in time ({place(url)})")
+        raise HttpFailure(f"{late} ({place(url)})")
 
     async def close(self) -> None:
         """Close all connections."""

@@ -52,7 +52,9 @@ async def ask(http: Http, url: str, seconds: float = PATIENCE) -> HttpAnswer:
 
 async def open_stream(http: Http, url: str) -> httpx.Response:
     with anyio.fail_after(PATIENCE):
-        return await http.open(url, lambda client: client.build_request("GET", url), BOUND)
+        return await http.open(
+            url, lambda client: client.build_request("GET", url), send_seconds=PATIENCE, header_seconds=BOUND
+        )
 
 
 def test_nobody_else_handles_the_librarys_errors_whose_text_may_quote_a_request() -> None:
@@ -105,6 +107,18 @@ async def test_headers_without_end_are_refused(http: Http) -> None:
     async with answering(b"HTTP/1.1 200 OK\r\n", forever=b"x: y\r\n" * 100) as url:
         with pytest.raises(HttpFailure, match="not valid HTTP"):
             await ask(http, url)
+
+
+async def test_a_request_that_is_not_taken_is_given_up(http: Http) -> None:
+    body = bytes(20_000_000)  # more than the buffers of both sockets hold
+    async with answering(drip=b"x") as url:
+        with anyio.fail_after(PATIENCE), pytest.raises(HttpFailure, match="the request was not taken in time"):
+            await http.open(
+                url,
+                lambda client: client.build_request("POST", url, content=body),
+                send_seconds=BOUND,
+                header_seconds=PATIENCE,
+            )
 
 
 async def test_the_bound_on_headers_does_not_bound_the_stream(http: Http) -> None:

@@ -100,9 +100,13 @@ class ModelClient:
         Raises BackendError, Unauthorized on 401, ConfigError if the provider's settings cannot be used.
         """
         url = self._base_url(request.provider, access) + "/responses"
+        body = json_text.encode_utf8(_body(request))
         try:
             response = await self._http.open(
-                url, lambda client: self._outgoing(client, url, request, access), request.provider.stream_idle_timeout
+                url,
+                lambda client: self._outgoing(client, url, request, access, body),
+                send_seconds=write_timeout(len(body)),
+                header_seconds=request.provider.stream_idle_timeout,
             )
         except HttpFailure as exc:
             raise not_connected(str(exc), retryable=exc.transient) from None
@@ -111,18 +115,14 @@ class ModelClient:
         return EventStream(response, url)
 
     def _outgoing(
-        self, client: httpx.AsyncClient, url: str, request: ModelRequest, access: Access | None
+        self, client: httpx.AsyncClient, url: str, request: ModelRequest, access: Access | None, body: bytes
     ) -> httpx.Request:
-        body = json_text.encode_utf8(_body(request))
         idle = request.provider.stream_idle_timeout
         return client.build_request(
             "POST",
             url,
             params=dict(request.provider.query) or None,
-            headers={
-                **request_headers(request.provider, access, self._session, request.thread_id),
-                "Content-Length": str(len(body)),
-            },
+            headers=request_headers(request.provider, access, self._session, request.thread_id, len(body)),
             content=_Pieces(body),
             timeout=httpx.Timeout(idle, connect=CONNECT_TIMEOUT, write=write_timeout(PIECE_BYTES)),
         )

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 WHITE_SPACE = " \t\r\n"
 """Not part of a value (RFC 9110, section 5.5): it comes along from a file or the clipboard."""
 
-FRAMING = ("content-length", "transfer-encoding")
-"""They follow from the body, whatever is configured."""
+TRANSFER_ENCODING = "transfer-encoding"
+"""It would contradict the length of the body."""
 
 UNSENDABLE = "has characters that cannot be sent in an HTTP header"
 
@@ -48,8 +48,10 @@ def secret_headers(provider: Provider) -> Iterator[Secret]:
         yield Secret(provider.headers[name].strip(WHITE_SPACE))
 
 
-def request_headers(provider: Provider, access: Access | None, session: Session, thread_id: str) -> httpx.Headers:
-    """Return the headers of a turn. Raises ConfigError if one of the provider's cannot be sent."""
+def request_headers(
+    provider: Provider, access: Access | None, session: Session, thread_id: str, size: int
+) -> httpx.Headers:
+    """Return the headers of a turn; `size`: of its body. Raises ConfigError if one of the provider's cannot be sent."""
     headers = httpx.Headers(list(_configured(provider)), encoding="utf-8")
     headers.update(identity(access, session))
     headers.update(
@@ -59,6 +61,7 @@ def request_headers(provider: Provider, access: Access | None, session: Session,
             "Accept": "text/event-stream",
             "Accept-Encoding": "identity",  # a compressed stream would arrive in bursts
             "Content-Type": "application/json",
+            "Content-Length": str(size),
         }
     )
     return headers
@@ -78,7 +81,7 @@ def _configured(provider: Provider) -> Iterator[tuple[str, str]]:
     for name, value in provider.headers.items():
         if not is_name(name):
             raise ConfigError(f"Model provider {provider.id}: {name!r:.60} cannot be the name of an HTTP header")
-        if name.lower() in FRAMING:
+        if name.lower() == TRANSFER_ENCODING:
             continue
         stripped = value.strip(WHITE_SPACE)
         if not is_value(stripped):

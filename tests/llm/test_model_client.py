@@ -98,6 +98,12 @@ async def test_who_asks_is_said_in_headers(backend: FakeBackend, caller: Caller)
     assert (headers["session-id"], headers["thread-id"]) == ("t", "t")
 
 
+async def test_a_configured_header_is_sent_as_utf_8(backend: FakeBackend, caller: Caller) -> None:
+    caller.provider = caller.provider._replace(headers={"x-user": "Zoë"})
+    await caller.types(caller.request())
+    assert backend.requests[0].headers["x-user"].encode("latin-1") == "Zoë".encode()
+
+
 async def test_the_built_in_provider_follows_the_sign_in(backend: FakeBackend, caller: Caller) -> None:
     caller.provider = Provider("openai", "OpenAI")
     await caller.types(caller.request())
