@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from appserver.turns.pages import Cursor, PageQuery, ThreadQuery, decode, encode, page_size
+from appserver.turns.pages import ALL, Cursor, PageQuery, ThreadQuery, decode, encode, page_size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,7 +88,7 @@ def turns_page(
 
 def all_turns(found: ThreadReader) -> list[Turn]:
     """Return all turns with all of their items."""
-    return [one.turn.viewed("full") for one in found.past()]
+    return [turn.viewed("full") for turn in found.turns(PageQuery(ALL, descending=False), "full").rows]
 
 
 def items_list(services: Services, params: ThreadItemsListParams) -> ThreadItemsListResult:

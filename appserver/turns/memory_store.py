@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from appserver.errors import ThreadNotFound
 from appserver.turns.pages import NOW, StoredItem, decode, page_of
-from appserver.turns.past import Entry, PastTurn, history_of
+from appserver.turns.past import Cut, Entry, PastTurn, cut_off, history_of, interrupted
 from appserver.turns.store import Kept, folded
 
 if TYPE_CHECKING:
@@ -53,11 +53,15 @@ class MemoryThreads:
         return thread_id in self._threads
 
     def add(self, thread: ThreadRecord, past: Sequence[PastTurn] = ()) -> None:
-        """Keep a new thread, with the turns of the one it was forked from, and write down what happens in it."""
+        """Keep a new thread, with turns that were kept elsewhere, and write down what happens in it."""
         kept = self._threads[thread.id] = _Kept(thread, _copies(past))
         self.touch(kept)
         thread.history = history_of(kept.past)
         thread.journal = _MemoryJournal(self, kept)
+
+    def fork(self, source_id: str, thread: ThreadRecord, cut: Cut) -> None:
+        """Keep a new thread with the turns of another, up to a cut, and write down what happens in it."""
+        self.add(thread, interrupted(_copies(cut_off(self._find(source_id).past, cut))))
 
     @contextmanager
     def reading(self, thread_id: str) -> Iterator[_MemoryReader]:

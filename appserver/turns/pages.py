@@ -29,6 +29,9 @@ MAX_LIMIT = 100
 MAX_INTEGER = 2**63 - 1
 """What a database can compare with."""
 
+ALL = MAX_INTEGER - 1
+"""The limit of a page that takes all rows there are."""
+
 ROW = TypeVar("ROW")
 
 _SHAPES: dict[str, tuple[type, ...]] = {

@@ -1,4 +1,4 @@
-"""The transcript of a thread: finished turns, their entries, and what the model is sent of them. Pure.
+"""The transcript of a thread: turns, their entries, and what the model is sent of them. Pure but for the clock.
 
 An entry is what one finished item left: the item as clients see it, the input item that the model is sent for it, or
 only one of the two.
@@ -6,8 +6,11 @@ only one of the two.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from appserver.errors import RequestError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,6 +39,44 @@ class PastTurn:
 
     turn: TurnRecord
     entries: list[Entry] = field(default_factory=list)
+
+
+class Cut(NamedTuple):
+    """Where a transcript is to end: with a turn, or before one. Neither: where it does."""
+
+    last: str | None = None
+    before: str | None = None
+
+    @property
+    def turn(self) -> str | None:
+        """The turn that is named. Raises RequestError if two are."""
+        if self.last and self.before:
+            raise RequestError("lastTurnId and beforeTurnId cannot be combined")
+        return self.last or self.before
+
+    def check(self, status: str | None) -> None:
+        """Refuse a turn that is not there (None), and one to end with that goes on. Raises RequestError."""
+        if status is None:
+            raise RequestError(f"turn not found: {self.turn}", {"kind": "turnNotFound"})
+        if self.last and status == "inProgress":
+            raise RequestError(f"turn {self.last} is in progress", {"kind": "turnInProgress"})
+
+
+def cut_off(past: list[PastTurn], cut: Cut) -> list[PastTurn]:
+    """Return the transcript as far as it goes. Raises RequestError."""
+    if cut.turn is None:
+        return past
+    place = next((number for number, one in enumerate(past) if one.turn.id == cut.turn), None)
+    cut.check(None if place is None else past[place].turn.status)
+    return past[:place] if cut.before else past[: (place or 0) + 1]
+
+
+def interrupted(past: list[PastTurn]) -> list[PastTurn]:
+    """End the turns that are copies of running ones: they go on in the original."""
+    for one in past:
+        if one.turn.status == "inProgress":
+            one.turn.status, one.turn.completed_at = "interrupted", time.time()
+    return past
 
 
 def history_of(past: Iterable[PastTurn]) -> list[dict[str, Any]]:

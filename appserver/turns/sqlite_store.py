@@ -12,12 +12,13 @@ from appserver.errors import ThreadNotFound
 from appserver.turns.database import Database
 from appserver.turns.lock_queue import BUSY_SECONDS
 from appserver.turns.owners import Owners
-from appserver.turns.past import PastTurn, history_of
-from appserver.turns.rows import ENTRY_COLUMNS, dumps, entry_row, thread_row
-from appserver.turns.sqlite_journal import SqliteJournal
+from appserver.turns.past import Cut, PastTurn, history_of
+from appserver.turns.rows import ENTRY_COLUMNS, dumps, entry_row
+from appserver.turns.sqlite_copies import HERE, Place, copy_turns
+from appserver.turns.sqlite_journal import SqliteJournal, load_history
 from appserver.turns.sqlite_pages import read_threads
 from appserver.turns.sqlite_reader import SqliteReader, reading
-from appserver.turns.sqlite_writes import insert_thread, insert_turn, touch, write_settings
+from appserver.turns.sqlite_writes import insert_thread, insert_turn, interrupt_turns, last_turn, settle, touch
 from appserver.turns.store import folded, plain
 
 if TYPE_CHECKING:
@@ -46,16 +47,26 @@ class SqliteThreads:
         self._owners = Owners(home)
 
     def add(self, thread: ThreadRecord, past: Sequence[PastTurn] = ()) -> None:
-        """Keep a new thread, with the turns of the one it was forked from, and write down what happens in it."""
+        """Keep a new thread, with turns that were kept elsewhere, and write down what happens in it."""
         with self._database.writing() as connection:
-            (number,) = connection.execute("SELECT coalesce(max(number), 0) + 1 FROM touches").fetchone()
-            key = insert_thread(connection, thread_row(thread, number, listed=bool(past or thread.name)))
-            connection.execute("INSERT INTO touches (number, thread) VALUES (?, ?)", (number, key))
-            write_settings(connection, key, thread.in_force())
+            key, touched = insert_thread(connection, thread, listed=bool(past or thread.name))
             for one in past:
                 _insert_past(connection, key, one)
         thread.history = history_of(past)
-        thread.journal = SqliteJournal(self._database, self._owners, thread, key, number)
+        thread.journal = SqliteJournal(self._database, self._owners, thread, key, touched)
+
+    def fork(self, source_id: str, thread: ThreadRecord, cut: Cut) -> None:
+        """Keep a new thread with the turns of another, up to a cut, and write down what happens in it."""
+        with self._database.writing() as connection:
+            source = self._key(connection, source_id)
+            settle(connection, self._owners, source)
+            last = last_turn(connection, source, cut)
+            key, touched = insert_thread(connection, thread, listed=True)
+            copy_turns(connection, Place(HERE, source), Place(HERE, key), last)
+            interrupt_turns(connection, key)
+            connection.execute(_LIST, (key,))
+            thread.history = load_history(connection, key)
+        thread.journal = SqliteJournal(self._database, self._owners, thread, key, touched)
 
     def reading(self, thread_id: str) -> AbstractContextManager[SqliteReader]:
         """Begin to read a thread. The reader is good for the length of the block, in which nothing is written."""

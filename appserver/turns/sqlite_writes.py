@@ -8,21 +8,29 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from appserver.turns.rows import dumps, turn_row
+from appserver.turns.pages import MAX_INTEGER
+from appserver.turns.rows import dumps, thread_row, turn_row
+from appserver.turns.store import plain
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Mapping
 
     from appserver.turns.owners import Owners
-    from appserver.turns.state import TurnRecord
+    from appserver.turns.past import Cut
+    from appserver.turns.state import ThreadRecord, TurnRecord
 
 
-def insert_thread(connection: sqlite3.Connection, row: Mapping[str, object]) -> int:
-    """Write the row of a thread, and return its key."""
+def insert_thread(connection: sqlite3.Connection, thread: ThreadRecord, *, listed: bool) -> tuple[int, int]:
+    """Write a new thread without its turns, and return its key and the number of its first touch."""
+    (number,) = connection.execute("SELECT coalesce(max(number), 0) + 1 FROM touches").fetchone()
+    row = thread_row(thread, number, listed=listed)
     columns, marks = ", ".join(row), ", ".join("?" * len(row))
     inserted = connection.execute(f"INSERT INTO threads ({columns}) VALUES ({marks})", tuple(row.values()))
-    return inserted.lastrowid or 0
+    key = inserted.lastrowid or 0
+    connection.execute("INSERT INTO touches (number, thread) VALUES (?, ?)", (number, key))
+    write_settings(connection, key, thread.in_force())
+    return key, number
 
 
 def write_settings(connection: sqlite3.Connection, thread: int, in_force: Mapping[str, object]) -> None:
@@ -72,3 +80,22 @@ def settle(connection: sqlite3.Connection, owners: Owners, thread: int) -> str |
                 (key,),
             )
     return running
+
+
+def interrupt_turns(connection: sqlite3.Connection, thread: int) -> None:
+    """End the turns of a thread that are copies of running ones: they go on in the original."""
+    connection.execute(
+        "UPDATE turns SET status = 'interrupted', owner = NULL, completed_at = ?"
+        " WHERE thread = ? AND owner IS NOT NULL",
+        (time.time(), thread),
+    )
+
+
+def last_turn(connection: sqlite3.Connection, thread: int, cut: Cut) -> int:
+    """Return the greatest key that a turn up to a cut may have. Raises RequestError."""
+    if cut.turn is None:
+        return MAX_INTEGER
+    named = "SELECT key, status FROM turns WHERE thread = ? AND id = ? ORDER BY key LIMIT 1"
+    key, status = connection.execute(named, (thread, plain(cut.turn))).fetchone() or (0, None)
+    cut.check(status)
+    return int(key) - 1 if cut.before else int(key)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from appserver.turns.facts import ThreadFacts
     from appserver.turns.pages import Page, PageQuery, StoredItem, ThreadQuery
-    from appserver.turns.past import PastTurn
+    from appserver.turns.past import Cut, PastTurn
     from appserver.turns.state import ThreadRecord, TurnRecord
     from protocol.thread import TokenUsage
     from protocol.turn import ItemsView
@@ -75,7 +75,13 @@ class ThreadStore(Protocol):
     """
 
     def add(self, thread: ThreadRecord, past: Sequence[PastTurn] = ()) -> None:
-        """Keep a new thread, with the turns of the one it was forked from, and write down what happens in it."""
+        """Keep a new thread, with turns that were kept elsewhere, and write down what happens in it."""
+
+    def fork(self, source_id: str, thread: ThreadRecord, cut: Cut) -> None:
+        """Keep a new thread with the turns of another, up to a cut, and write down what happens in it.
+
+        A turn that is running is kept as far as it has come, as an interrupted one.
+        """
 
     def reading(self, thread_id: str) -> AbstractContextManager[ThreadReader]:
         """Begin to read a thread. The reader is good for the length of the block, in which nothing is written."""

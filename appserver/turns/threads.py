@@ -10,9 +10,10 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from appserver.errors import RequestError, ThreadNotFound, ThreadStoreError
+from appserver.errors import ThreadNotFound, ThreadStoreError
 from appserver.log import warn
 from appserver.turns.memory_store import MemoryThreads
+from appserver.turns.past import Cut, cut_off, interrupted
 from appserver.turns.state import IN_FORCE, NO_USAGE, NoJournal, ThreadRecord, new_id
 from appserver.turns.store import READ_ONLY
 
@@ -40,17 +41,7 @@ class Threads:
 
     def add(self, thread: ThreadRecord, past: list[PastTurn] | None = None) -> None:
         """Keep a new thread. In a home that is read-only it becomes an ephemeral one. Raises ThreadStoreError."""
-        if not thread.ephemeral:
-            try:
-                self.durable.add(thread, past or ())
-            except ThreadStoreError as exc:
-                if exc.kind != READ_ONLY:
-                    raise
-                warn(f"{exc.message}; threads are ephemeral here")
-                thread.ephemeral = True
-        if thread.ephemeral:
-            self.memory.add(thread, past or ())
-        self._loaded[thread.id] = thread
+        self._keep(thread, lambda store: store.add(thread, past or ()))
 
     def get(self, thread_id: str) -> ThreadRecord:
         """Return a loaded thread. Raises RequestError if it is not loaded."""
@@ -112,11 +103,9 @@ class Threads:
 
         A turn that is running is copied as far as it has come, as an interrupted one.
         """
-        with self.reading(thread_id) as found:
-            kept, past = found.kept(), _up_to(found.past(), last, before)
-        for one in past:
-            if one.turn.status == "inProgress":
-                one.turn.status, one.turn.completed_at = "interrupted", time.time()
+        origin, cut = self.store_of(thread_id), Cut(last, before)
+        with origin.reading(thread_id) as found:
+            kept = found.kept()
         provider = options.provider or self._provider(kept.facts.provider)
         thread = revived(kept.facts, kept.in_force, NO_USAGE.copy(), provider)
         fresh = replace(
@@ -127,7 +116,15 @@ class Threads:
         if last is None and before is None:
             fresh.usage = kept.usage.copy()
         _choose(fresh, options, cwd)
-        self.add(fresh, past)
+
+        def copy_to(store: ThreadStore) -> None:
+            if store is origin:
+                store.fork(thread_id, fresh, cut)
+            else:
+                with origin.reading(thread_id) as found:
+                    store.add(fresh, interrupted(cut_off(found.past(), cut)))
+
+        self._keep(fresh, copy_to)
         return fresh
 
     def change(self, thread_id: str, changes: Changes) -> None:
@@ -164,6 +161,19 @@ class Threads:
     def close(self) -> None:
         """Close the stores."""
         self.durable.close()
+
+    def _keep(self, thread: ThreadRecord, write_to: Callable[[ThreadStore], None]) -> None:
+        if not thread.ephemeral:
+            try:
+                write_to(self.durable)
+            except ThreadStoreError as exc:
+                if exc.kind != READ_ONLY:
+                    raise
+                warn(f"{exc.message}; threads are ephemeral here")
+                thread.ephemeral = True
+        if thread.ephemeral:
+            write_to(self.memory)
+        self._loaded[thread.id] = thread
 
     def _load(self, found: ThreadReader, kept: Kept, options: Options) -> ThreadRecord:
         provider = options.provider or self._provider(kept.facts.provider)
@@ -208,18 +218,3 @@ def _choose(thread: ThreadRecord, options: Options, cwd: str | None) -> None:
     for name, value in options._asdict().items():
         if value is not None:
             setattr(thread, name, value)
-
-
-def _up_to(past: list[PastTurn], last: str | None, before: str | None) -> list[PastTurn]:
-    """Cut a transcript off after a turn, or before one."""
-    named = last or before
-    if last and before:
-        raise RequestError("lastTurnId and beforeTurnId cannot be combined")
-    if named is None:
-        return past
-    place = next((number for number, one in enumerate(past) if one.turn.id == named), None)
-    if place is None:
-        raise RequestError(f"turn not found: {named}", {"kind": "turnNotFound"})
-    if last and past[place].turn.status == "inProgress":
-        raise RequestError(f"turn {last} is in progress", {"kind": "turnInProgress"})
-    return past[: place + 1] if last else past[:place]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sqlite3
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -11,6 +12,16 @@ from appserver.turns.sqlite_store import SqliteThreads
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+
+class Counting(sqlite3.Connection):
+    """Notes every statement."""
+
+    statements: list[str] = []  # noqa: RUF012 - read by the test, of whatever connection
+
+    def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:  # noqa: ANN401 - as it comes
+        self.statements.append(sql)
+        return super().execute(sql, *values)
 
 
 @pytest.fixture
@@ -31,3 +42,11 @@ def opened(tmp_path: Path) -> Iterator[Callable[..., SqliteThreads]]:
 def database(tmp_path: Path) -> Path:
     (tmp_path / "home").mkdir()
     return tmp_path / "home" / "threads.db"
+
+
+@pytest.fixture
+def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    connect = sqlite3.connect
+    monkeypatch.setattr("sqlite3.connect", lambda *args, **options: connect(*args, factory=Counting, **options))
+    monkeypatch.setattr(Counting, "statements", [])
+    return Counting.statements

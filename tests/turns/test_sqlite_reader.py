@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,24 +15,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from appserver.turns.sqlite_store import SqliteThreads
-
-
-class Counting(sqlite3.Connection):
-    """Notes every statement."""
-
-    statements: list[str] = []  # noqa: RUF012 - read by the test, of whatever connection
-
-    def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:  # noqa: ANN401 - as it comes
-        self.statements.append(sql)
-        return super().execute(sql, *values)
-
-
-@pytest.fixture
-def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    connect = sqlite3.connect
-    monkeypatch.setattr("sqlite3.connect", lambda *args, **options: connect(*args, factory=Counting, **options))
-    monkeypatch.setattr(Counting, "statements", [])
-    return Counting.statements
 
 
 def test_a_thread_is_read_as_of_one_moment(opened: Callable[..., SqliteThreads]) -> None:

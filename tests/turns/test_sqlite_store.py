@@ -18,6 +18,7 @@ from appserver.turns.migrations import MIGRATIONS, VERSION, migrate, version_of
 from appserver.turns.model_items import model_item
 from appserver.turns.owners import DIRECTORY
 from appserver.turns.pages import PageQuery, ThreadQuery
+from appserver.turns.past import Cut
 from appserver.turns.sqlite_store import SqliteThreads
 from tests.turns.records import (
     added,
@@ -147,6 +148,36 @@ def test_processes_that_open_a_new_home_at_once_do_not_disturb_each_other(tmp_pa
     store = SqliteThreads(str(tmp_path))
     assert len(store.page(ThreadQuery(limit=100)).rows) == 5 * OPENERS
     store.close()
+
+
+def test_a_fork_takes_no_more_statements_the_longer_it_is(
+    opened: Callable[..., SqliteThreads], statements: list[str]
+) -> None:
+    store, source, counts = opened(), thread(), []
+    store.add(source)
+    for length in (2, 30):
+        while len(past_of(store, source.id)) < length:
+            run(source, "some", "more")
+        statements.clear()
+        store.fork(source.id, thread(), Cut())
+        counts.append(len(statements))
+    assert counts[0] == counts[1]
+
+
+def test_a_fork_keeps_columns_that_only_a_newer_version_knows(
+    opened: Callable[..., SqliteThreads], database: Path
+) -> None:
+    store = opened()
+    source, fork = added(store, "Hello", "one"), thread()
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.executescript(
+            "ALTER TABLE turns ADD COLUMN newer TEXT; UPDATE turns SET newer = 'kept';"
+            "ALTER TABLE items ADD COLUMN newer TEXT; UPDATE items SET newer = 'kept';"
+        )
+    store.fork(source.id, fork, Cut())
+    with closing(sqlite3.connect(database)) as connection:
+        assert connection.execute("SELECT newer FROM turns").fetchall() == [("kept",), ("kept",)]
+        assert connection.execute("SELECT newer FROM items").fetchall() == [("kept",), ("kept",)]
 
 
 # A database that cannot be used

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from appserver.errors import InvalidParams, RequestError
+from appserver.errors import InvalidParams, RequestError, ThreadNotFound
 from appserver.turns.memory_store import MemoryThreads
 from appserver.turns.pages import PageQuery, ThreadQuery
+from appserver.turns.past import Cut
 from appserver.turns.sqlite_store import SqliteThreads
 from appserver.turns.store import Changes
 from tests.turns.records import (
@@ -227,16 +228,83 @@ def test_a_summary_stands_for_all_that_was_said_before_it(store: ThreadStore) ->
     assert len(items_of(store, record.id, PageQuery()).rows) == 4
 
 
-def test_a_fork_has_the_turns_it_was_given_and_goes_its_own_way(store: ThreadStore) -> None:
+def test_a_fork_has_the_turns_of_its_source_and_goes_its_own_way(store: ThreadStore) -> None:
     source = added(store, "Hello", "one")
     fork = thread("Hello", forked_from=source.id)
-    store.add(fork, past_of(store, source.id))
+    store.fork(source.id, fork, Cut())
     assert fork.history == source.history
+    assert [one.turn.viewed("full") for one in past_of(store, fork.id)] == [
+        one.turn.viewed("full") for one in past_of(store, source.id)
+    ]
     run(fork, "two")
-    assert len(past_of(store, fork.id)) == 2
-    assert len(past_of(store, source.id)) == 1
+    run(source, "three")
+    assert loaded(store, fork.id).history == [remembered("one"), remembered("two")]
+    assert loaded(store, source.id).history == [remembered("one"), remembered("three")]
     assert kept_of(store, fork.id).facts.forked_from == source.id
     assert set(listed(store)) == {source.id, fork.id}
+
+
+def test_a_fork_ends_with_a_turn_or_before_it(store: ThreadStore) -> None:
+    source, other = added(store, "Hello", "one"), added(store)
+    middle = run(source, "two")
+    run(other, "else")
+    run(source, "three")
+    for cut, texts in ((Cut(last=middle.id), ["one", "two"]), (Cut(before=middle.id), ["one"])):
+        fork = thread(forked_from=source.id)
+        store.fork(source.id, fork, cut)
+        assert fork.history == [remembered(text) for text in texts]
+        assert [one.item for one in items_of(store, fork.id, PageQuery(descending=False)).rows] == [
+            message(text) for text in texts
+        ]
+
+
+def test_a_fork_before_the_first_turn_is_empty_and_not_listed(store: ThreadStore) -> None:
+    source = thread("Hello")
+    store.add(source)
+    first, fork = run(source, "one"), thread(forked_from=source.id)
+    store.fork(source.id, fork, Cut(before=first.id))
+    assert (past_of(store, fork.id), fork.history) == ([], [])
+    assert listed(store) == [source.id]
+
+
+def test_a_fork_in_the_middle_of_a_turn_has_it_as_an_interrupted_one(store: ThreadStore) -> None:
+    source = added(store, "Hello", "one")
+    turn, fork = begin(source), thread(forked_from=source.id)
+    say(source, turn, "two")
+    store.fork(source.id, fork, Cut())
+    say(source, turn, "three")
+    (_, copied) = past_of(store, fork.id)
+    assert (copied.turn.status, copied.turn.id) == ("interrupted", turn.id)
+    assert copied.turn.completed_at is not None
+    assert [entry.item for entry in copied.entries] == [message("two")]
+    assert past_of(store, source.id)[1].turn.status == "inProgress"
+    run(fork, "four")
+    end(source, turn)
+
+
+def test_a_cut_that_cannot_be_made_is_refused_and_nothing_is_kept(store: ThreadStore) -> None:
+    source = added(store, "Hello", "one")
+    turn = begin(source)
+    for cut, words in (
+        (Cut(last="nope"), "turn not found: nope"),
+        (Cut(before="\ud800"), "turn not found"),
+        (Cut(last=turn.id), "in progress"),
+        (Cut(last=turn.id, before=turn.id), "cannot be combined"),
+    ):
+        fork = thread(forked_from=source.id)
+        with pytest.raises(RequestError, match=words):
+            store.fork(source.id, fork, cut)
+        with pytest.raises(ThreadNotFound):
+            kept_of(store, fork.id)
+
+
+def test_turns_that_were_kept_elsewhere_are_kept(store: ThreadStore) -> None:
+    elsewhere = MemoryThreads()
+    source = added(elsewhere, "Hello", "one", "two")
+    fork = thread("Hello", forked_from=source.id)
+    store.add(fork, past_of(elsewhere, source.id))
+    assert fork.history == loaded(store, fork.id).history == source.history
+    assert past_of(store, fork.id)[0].turn.viewed("full") == past_of(elsewhere, source.id)[0].turn.viewed("full")
 
 
 def test_a_tool_call_that_was_cut_off_gets_an_output(store: ThreadStore) -> None:
