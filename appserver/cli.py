@@ -6,29 +6,28 @@ command has a parser of its own, built when it is asked for; a parent waits whil
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
 from appserver import __version__
+from appserver.arguments import COMMANDS, EXIT_USAGE, Parser, hint, settings_of, split_words
 from appserver.errors import AppServerError, ConfigError
+from appserver.session import PROTOCOL_VERSION
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from appserver.settings import Settings
 
 EXIT_FAILED = 1
 """Not signed in, or a login or a check has failed."""
 
-EXIT_CONFIG = 2
-"""The configuration or the command line cannot be used (as argparse has it)."""
+STDIO = "stdio://"
 
 EXIT_INTERRUPTED = 130
 """128 plus SIGINT, where a signal arrives before there is a handler."""
-
-HELP_COLUMNS = 100
-"""How wide help is. Measuring the terminal would import shutil at every start."""
 
 DESCRIPTION = """A JSON-RPC app-server over stdio, and the same services for a person at a terminal.
 
@@ -50,9 +49,6 @@ EXIT_CODES = """exit codes:
   2    the command line or the configuration cannot be used
   130  interrupted with Ctrl-C"""
 
-OPTIONS_WITH_VALUE = frozenset(("-c", "--config", "--listen", "--port", "--out"))
-"""Those whose value is a word of its own, which is no command."""
-
 
 def main() -> NoReturn:
     """Run the command that argv names."""
@@ -61,12 +57,12 @@ def main() -> NoReturn:
 
 def run(arguments: list[str]) -> int:
     """Run a command and return its exit code."""
-    command, words = _split(arguments)
+    command, words = split_words(arguments)
     try:
         match command:
             case "app-server":
                 return _serve(words)
-            case "login" | "logout" | "status" | "doctor":
+            case "login" | "login status" | "logout" | "status" | "doctor":
                 return _run_for_person(command, words)
             case "demo":
                 return _demo(words)
@@ -75,12 +71,12 @@ def run(arguments: list[str]) -> int:
             case "generate-json-schema":
                 return _generate_schema(words)
             case _:
-                _Parser("").error("there is no such command")
+                Parser("").error(f"there is no such command{hint(command, COMMANDS)}")
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except AppServerError as exc:
         _complain(command, exc.message)
-        return EXIT_CONFIG if isinstance(exc, ConfigError) else EXIT_FAILED
+        return EXIT_USAGE if isinstance(exc, ConfigError) else EXIT_FAILED
 
 
 def _complain(command: str, problem: str) -> None:
@@ -93,35 +89,55 @@ def _complain(command: str, problem: str) -> None:
         sys.stderr.write(f"appserver: {problem}\n")
 
 
-def _split(arguments: list[str]) -> tuple[str, list[str]]:
-    """Return the command and all other words: options may stand on either side of it."""
-    is_value = False
-    for number, word in enumerate(arguments):
-        if not is_value and not word.startswith("-"):
-            return word, arguments[:number] + arguments[number + 1 :]
-        is_value = not is_value and word in OPTIONS_WITH_VALUE
-    return "app-server", arguments
-
-
 def _serve(words: list[str]) -> int:
-    parser = _Parser("", DESCRIPTION, EXIT_CODES)
-    parser.add_argument("--version", action="version", version=f"appserver {__version__}")
-    parser.add_argument("--listen", default="stdio://", metavar="URL", help="stdio://, the default")
+    parser = Parser("", DESCRIPTION, EXIT_CODES)
+    add = parser.add_argument
+    parser.add_configuration()
+    add("-m", "--model", help="the same as -c model=MODEL")
+    add("-C", "--cd", metavar="DIR", help="the working directory of threads that name none")
+    add("--strict-config", action="store_true", help="end with 2 if the configuration cannot be used")
+    add("--listen", default=STDIO, metavar="URL", help=f"{STDIO}, the default")
+    add("--stdio", action="store_const", const=STDIO, dest="listen", help=f"the same as --listen {STDIO}")
+    add("-V", "--version", action="store_true", help="tell the version of the protocol, and on stderr our own")
+    parser.add_ignored()
     options = parser.parse(words)
-    if options.listen != "stdio://":
-        raise ConfigError(f"--listen {options.listen}: only stdio:// is served")
-    from appserver.settings import load_settings
-
+    if options.version:
+        return _tell_version()
+    if options.listen != STDIO:
+        raise ConfigError(f"--listen {options.listen}: only {STDIO} is served")
     # pydantic would look through every installed distribution for plugins; none is wanted here.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    return serve_stdio(load_settings(os.environ, options.config))
+    lenient = not options.strict_config
+    settings = settings_of(options, os.environ, lenient=lenient)
+    _go_to(options.cd)  # now: the home and what -c names may be told relative to where we were
+    return serve_stdio(settings, options.ignored, lenient=lenient)
 
 
-def serve_stdio(settings: Settings) -> int:
-    """Serve the parent on stdin and stdout and return the exit code."""
+def _go_to(directory: str | None) -> None:
+    """Make this the directory that threads work in which name none. Raises ConfigError."""
+    if directory is not None:
+        try:
+            os.chdir(directory)
+        except OSError as exc:
+            raise ConfigError(f"-C: {exc.strerror}") from None
+
+
+def _tell_version() -> int:
+    """Tell the protocol's version in the reference's form, which clients read, and ours beside it."""
+    sys.stdout.write(f"codex-cli {PROTOCOL_VERSION}\n")
+    sys.stderr.write(f"appserver {__version__}\n")
+    return 0
+
+
+def serve_stdio(settings: Settings, ignored: Sequence[str] = (), *, lenient: bool = True) -> int:
+    """Serve the parent on stdin and stdout and return the exit code.
+
+    `ignored`: options that have no meaning here. `lenient`: start whatever is wrong with the configuration.
+    """
     from appserver.heap import collect_rarely
 
     collect_rarely()  # first, for the imports that follow
+    from appserver.log import log_info
     from appserver.porch import answer_first_lines
     from appserver.stderr import claim_stderr
     from appserver.transport.stdio import Stdio, TransportClosed
@@ -129,8 +145,10 @@ def serve_stdio(settings: Settings) -> int:
 
     stdio = Stdio.claim(settings.max_line_bytes)
     stderr = claim_stderr(settings.log_level)
+    if ignored:
+        log_info(f"ignored, as they have no meaning here: {', '.join(dict.fromkeys(ignored))}")
     connection = Connection(settings)
-    connection.check_configuration()
+    connection.check_configuration(lenient=lenient)
     try:
         if not answer_first_lines(connection, stdio):
             return 0
@@ -154,7 +172,8 @@ def serve_stdio(settings: Settings) -> int:
 def _run_for_person(name: str, words: list[str]) -> int:
     from appserver.commands import command
 
-    chosen, parser = command(name), _Parser(name, epilog=EXIT_CODES)
+    chosen, parser = command(name), Parser(name, epilog=EXIT_CODES)
+    parser.add_configuration()
     chosen.add_options(parser)
     try:
         return chosen.run(parser.parse(words), os.environ)
@@ -164,14 +183,14 @@ def _run_for_person(name: str, words: list[str]) -> int:
 
 
 def _demo(words: list[str]) -> int:
-    _Parser("demo", "Show everything, offline, in a few seconds.").parse(words)
+    Parser("demo", "Show everything, offline, in a few seconds.").parse(words)
     from appserver.testing.demo import run_demo
 
     return run_demo()
 
 
 def _fake_backend(words: list[str]) -> int:
-    parser = _Parser("fake-backend", "Serve an issuer and a Responses API on loopback, for tests.")
+    parser = Parser("fake-backend", "Serve an issuer and a Responses API on loopback, for tests.")
     parser.add_argument("--port", type=int, default=0, help="0, the default, takes a free one; the URL is printed")
     port = parser.parse(words).port
     import anyio
@@ -187,8 +206,10 @@ def _fake_backend(words: list[str]) -> int:
 
 
 def _generate_schema(words: list[str]) -> int:
-    parser = _Parser("generate-json-schema", "Write the protocol's JSON Schema.")
-    parser.add_argument("--out", default="schema", metavar="DIR", help="where to write to")
+    parser = Parser("generate-json-schema", "Write the protocol's JSON Schema.")
+    parser.add_configuration()  # of which nothing depends here; clients pass it all the same
+    parser.add_argument("-o", "--out", default="schema", metavar="DIR", help="where to write to")
+    parser.add_argument("--experimental", action="store_true", help="accepted; nothing is left out without it")
     out = parser.parse(words).out
     from pathlib import Path
 
@@ -196,38 +217,3 @@ def _generate_schema(words: list[str]) -> int:
 
     write_schema(Path(out))
     return 0
-
-
-class _Parser(argparse.ArgumentParser):
-    """Complains in one line, and never repeats an argument: it may be a key that was put in the wrong place."""
-
-    def __init__(self, command: str, description: str | None = None, epilog: str | None = None) -> None:
-        prog = f"appserver {command}".rstrip()
-        super().__init__(
-            prog,
-            usage=f"{prog} [options]" if command else "appserver [-c KEY=VALUE]... [command] [options]",
-            description=description,
-            epilog=epilog,
-            formatter_class=_formatter,
-            allow_abbrev=False,
-        )
-        self.add_argument(
-            "-c", "--config", action="append", default=[], metavar="KEY=VALUE", help="override a key of config.toml"
-        )
-
-    def parse(self, words: list[str]) -> argparse.Namespace:
-        """Parse what follows the command, or exit."""
-        options, unknown = self.parse_known_args(words)
-        if unknown:
-            names = [word.partition("=")[0] for word in unknown if word.startswith("--")]
-            self.error(f"unknown option {names[0]}" if names else "there is an argument too many")
-        return options
-
-    def error(self, message: str) -> NoReturn:
-        """Exit. Where argparse repeats an argument, it does so in quotes and at the end."""
-        problem = message.partition(" '")[0].rstrip(":").replace("ignored explicit argument", "it takes no value")
-        self.exit(EXIT_CONFIG, f"{self.prog}: {problem} (try {self.prog} --help)\n")
-
-
-def _formatter(prog: str) -> argparse.HelpFormatter:
-    return argparse.RawTextHelpFormatter(prog, width=HELP_COLUMNS)

@@ -12,7 +12,7 @@ import sys
 from functools import cache
 from typing import TYPE_CHECKING
 
-from appserver.log_levels import DEFAULT_LEVELS
+from appserver.log_levels import DEFAULT_LEVELS, NUMBERS, level_numbers
 
 if TYPE_CHECKING:
     from logging import Logger
@@ -78,6 +78,12 @@ def set_up_logging(directives: str | None = None) -> None:
 def warn(message: str) -> None:
     """Log a warning. The logging module is imported only now."""
     _logger().warning(message)
+
+
+def log_info(message: str) -> None:
+    """Log what is worth knowing and nothing to worry about. Imports nothing if nobody wants to know it."""
+    if level_numbers(_prepared[0])[""] <= NUMBERS["INFO"]:
+        _logger().info(message)
 
 
 def log_error(message: str) -> None:

@@ -38,6 +38,7 @@ ORDER = (
     ("appserver.log", "appserver.log_levels", "appserver.log_lines", "appserver.stderr"),
     ("appserver.transport",),
     ("appserver.settings",),  # it knows the default size of a line
+    ("appserver.arguments",),
     ("appserver.rpc",),
     ("appserver.http", "appserver.http_failure", "appserver.loopback"),
     ("appserver.auth",),

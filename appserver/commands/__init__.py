@@ -30,6 +30,10 @@ def command(name: str) -> Command:
             from appserver.commands import login
 
             return login
+        case "login status":
+            from appserver.commands import login_status
+
+            return login_status
         case "logout":
             from appserver.commands import logout
 

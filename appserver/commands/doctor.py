@@ -9,12 +9,13 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING
 
+from appserver.arguments import settings_of
 from appserver.commands.checks import Check, check_home, check_machine
 from appserver.commands.output import FAILED, say, say_json, table
 from appserver.commands.surroundings import check_surroundings
 from appserver.commands.terminal import log_for_person, with_services
 from appserver.errors import ConfigError
-from appserver.settings import home_directory, load_settings
+from appserver.settings import home_directory
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -36,7 +37,7 @@ def run(options: Namespace, environ: Mapping[str, str]) -> int:
     checks: list[Check] = []
     code = 0
     try:
-        settings = load_settings(environ, options.config)
+        settings = settings_of(options, environ)
         log_for_person(settings, environ, "ERROR")  # what would be logged is told by a check
         code = with_services(settings, partial(_with_settings, settings, checks, offline=options.offline))
     except ConfigError as exc:

@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from anyio import create_task_group, sleep_forever
 
+from appserver.arguments import settings_of
 from appserver.auth.credentials import ApiKey
 from appserver.auth.restrictions import check_login_method, check_sendable
 from appserver.commands.account import kept, whom
@@ -22,7 +23,6 @@ from appserver.commands.qr import show_qr
 from appserver.commands.terminal import log_for_person, with_services
 from appserver.commands.typed import each_line, read_key
 from appserver.errors import AuthError, ConfigError, LoginError
-from appserver.settings import load_settings
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -52,7 +52,7 @@ def run(options: Namespace, environ: Mapping[str, str]) -> int:
     """Sign in."""
     if options.with_api_key:
         raise ConfigError("login --with-api-key: the key is read from stdin, never from the command line")
-    settings = load_settings(environ, options.config)
+    settings = settings_of(options, environ)
     if settings.credentials_store == "ephemeral":
         raise ConfigError('cli_auth_credentials_store is "ephemeral": a login would end with this command')
     log_for_person(settings, environ, "WARNING")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from appserver.arguments import settings_of
 from appserver.commands.account import kept, whom
 from appserver.commands.output import say
 from appserver.commands.terminal import log_for_person, with_services
-from appserver.settings import load_settings
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -27,7 +27,7 @@ def add_options(parser: ArgumentParser) -> None:
 
 def run(options: Namespace, environ: Mapping[str, str]) -> int:
     """Sign out. That nobody was signed in is no failure."""
-    settings = load_settings(environ, options.config)
+    settings = settings_of(options, environ)
     log_for_person(settings, environ, "WARNING")  # a revocation that fails is told as a warning
     return with_services(settings, partial(_log_out, local=options.local))
 

@@ -6,11 +6,11 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, TypedDict
 
+from appserver.arguments import settings_of
 from appserver.auth.credentials import ApiKey, ManagedTokens
 from appserver.commands.account import distance, moment
 from appserver.commands.output import FAILED, say, say_json, table
 from appserver.commands.terminal import log_for_person, with_services
-from appserver.settings import load_settings
 from protocol.account import NeedsLogin, plan_type
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def add_options(parser: ArgumentParser) -> None:
 
 def run(options: Namespace, environ: Mapping[str, str]) -> int:
     """Tell who is signed in."""
-    settings = load_settings(environ, options.config)
+    settings = settings_of(options, environ)
     log_for_person(settings, environ, "ERROR")  # a stored login that cannot be used is part of the answer
     return with_services(settings, partial(_tell, as_json=options.json))
 

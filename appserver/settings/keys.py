@@ -7,7 +7,10 @@ quoted (`model_providers.my provider.base_url`), because the shell has taken its
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _PART = r"""\s*(?:"(?:[^"\\]|\\.)*"|'[^']*'|[^.="'\s][^.="']*)\s*"""
 _KEY = rf"{_PART}(?:\.{_PART})*"
@@ -39,7 +42,7 @@ def put(values: dict[str, Any], parts: tuple[str, ...], value: object) -> None:
         lay_over(values, value)
 
 
-def lay_over(values: dict[str, Any], others: dict[str, Any]) -> None:
+def lay_over(values: dict[str, Any], others: Mapping[str, Any]) -> None:
     """Lay a table over another one; inner tables are joined, anything else is replaced. `others` is not kept."""
     for key, value in others.items():
         if isinstance(value, dict):

@@ -58,10 +58,10 @@ def profile_layers(home: str, name: str, below: Iterable[Layer]) -> list[Layer]:
     return layers or [_no_profile(name, f"there is neither {path} nor [profiles.{name}]")]
 
 
-def flags_layer(overrides: Sequence[str]) -> Layer:
+def flags_layer(overrides: Sequence[str], others: Mapping[str, Any]) -> Layer:
     """Read `key=value` from the command line. Raises ConfigError for what is not of that form.
 
-    The value is TOML; what is not is taken as a string, so that quotes are optional.
+    The value is TOML; what is not is taken as a string, so that quotes are optional. `others`: values of other options.
     """
     values: dict[str, Any] = {}
     for override in overrides:
@@ -70,6 +70,7 @@ def flags_layer(overrides: Sequence[str]) -> Layer:
             key = override.partition("=")[0]
             raise ConfigError(f"-c {key!r:.60}: expected key=value")  # without the value: it may be a credential
         put(values, parts_and_value[0], _value(parts_and_value[1]))
+    lay_over(values, others)
     return Layer("-c", _from_here(values, os.getcwd()))
 
 

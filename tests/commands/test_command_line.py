@@ -90,10 +90,6 @@ async def test_every_command_has_help_of_its_own(appserver: CommandLine, command
     assert "exit codes:" in done.out
 
 
-async def test_the_version_is_told(appserver: CommandLine) -> None:
-    assert re.fullmatch(r"appserver \d+\.\d+\S*\n", (await appserver("--version")).out)
-
-
 async def test_the_schema_is_written_where_asked(appserver: CommandLine, tmp_path: Path) -> None:
     assert (await appserver("--out", str(tmp_path / "schema"), "generate-json-schema")).code == 0
     assert any((tmp_path / "schema").rglob("*.json"))

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from appserver import __version__
-from tests.e2e.run import HELLO, decoded, lines, request, run
+from tests.e2e.run import HELLO, lines, run
 from tests.log_form import FORM
 
 if TYPE_CHECKING:
@@ -36,19 +35,20 @@ def mistake(environ: dict[str, str], *arguments: str) -> str:
 @pytest.mark.parametrize(
     ("config", "place"),
     [
-        ('model = "a"\nmodel = \n', "line 2, column 9"),
+        ('model = "a"\nmodel = \n', ":2:9: Invalid value"),
         ("model = 5", "model: expected str, got int"),
         ('model_provider = "nope"', "model_provider: there is no [model_providers.nope]"),
-        ("\ufffe", "line 1, column 1"),
+        ("\ufffe", ":1:1: Invalid statement"),
         ("a = " + "[" * 5000, "nested too deeply"),
         ('[refresher]\nname = "nope"', 'refresher.name: no installed package supplies "nope"'),
     ],
 )
-def test_a_mistake_in_the_configuration_is_one_line_and_exit_code_2(
+def test_with_strict_config_a_mistake_in_the_configuration_is_one_line_and_exit_code_2(
     config: str, place: str, environ: dict[str, str], tmp_path: Path
 ) -> None:
     (tmp_path / "config.toml").write_text(config, encoding="utf-8")
-    assert place in mistake(environ)
+    assert place in mistake(environ, "--strict-config")
+    assert place in mistake(environ, "app-server", "--strict-config")
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,12 @@ def test_a_mistake_in_the_configuration_is_one_line_and_exit_code_2(
     [
         (["-c", "model"], "-c 'model': expected key=value"),
         (["-c", f"a..b={SECRET}"], "-c 'a..b'"),
-        (["--config", "appserver.max_line_bytes=none"], "appserver.max_line_bytes: expected int, got str"),
+        (
+            ["--strict-config", "--config", "appserver.max_line_bytes=none"],
+            "appserver.max_line_bytes: expected int, got str",
+        ),
+        (["-C", "/no/such/place"], "-C: No such file or directory"),
+        (["-p", "nope", "--strict-config"], "profile: there is neither"),
         (["--listen", "ws://127.0.0.1:0"], "--listen ws://127.0.0.1:0: only stdio:// is served"),
     ],
 )
@@ -81,36 +86,6 @@ def test_a_command_or_option_that_there_is_not_is_refused(arguments: list[str], 
     assert done.stdout == b""
     assert b"appserver: " in done.stderr
     assert b"Traceback" not in done.stderr
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        [],
-        ["app-server"],
-        ["app-server", "--listen", "stdio://"],
-        ["--listen", "stdio://"],
-        ["-c", "model=a", "app-server"],
-        ["app-server", "-c", "model=a"],
-        ["-c", "model=b", "app-server", "--config", "model=a", "--listen", "stdio://"],
-        ["--config=model=b", "--config=model=a", "app-server"],
-        ["-cmodel=a"],
-    ],
-    ids=" ".join,
-)
-def test_it_is_called_as_the_reference_is_called(arguments: list[str], environ: dict[str, str]) -> None:
-    done = run(*arguments, environ=environ, stdin=lines(HELLO, request(1, "thread/start")))
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == b""
-    hello, thread, *_ = decoded(done.stdout)
-    assert hello["id"] == 0
-    if any("model=a" in argument for argument in arguments):
-        assert thread["result"]["model"] == "a"
-
-
-def test_the_version_is_told(environ: dict[str, str]) -> None:
-    done = run("--version", environ=environ)
-    assert (done.returncode, done.stdout) == (0, f"appserver {__version__}\n".encode())
 
 
 def test_the_help_names_every_command(environ: dict[str, str]) -> None:
