@@ -18,6 +18,8 @@ from appserver.auth.restrictions import check_credential
 from appserver.auth.stores import open_store
 from appserver.errors import ConfigError, LoginError, RequestError
 from appserver.settings import provider_named, thread_options
+from appserver.settings.layers import request_layer
+from appserver.settings.warnings import not_run
 from protocol.account import plan_type
 
 if TYPE_CHECKING:
@@ -80,6 +82,7 @@ class Services:
         self.auth = AuthManager(settings, self.store, tasks, self._refresher_for)
         self.auth.on_change = self.tell_account
         self.auth.on_orphan = lambda orphan: tasks.start(self._revoke, orphan)
+        self._told_not_run = not_run(settings.values) is not None  # then the client was told after the handshake
         self.logins = Logins(tasks, self.tell_login)
 
     # Accounts
@@ -142,6 +145,12 @@ class Services:
         }
         self.parent.notify("account/updated", updated)
 
+    def _tell_not_run(self, config: Mapping[str, Any]) -> None:
+        """Warn the client, once, that what it passes with a thread is not run here."""
+        if warning := not_run(request_layer(config).values):
+            self._told_not_run = True
+            self.parent.notify("configWarning", warning)
+
     # Threads and turns
 
     @cached_property
@@ -155,9 +164,12 @@ class Services:
     def options(self, config: Mapping[str, Any] | None) -> Options:
         """Return the options that the `config` of a thread chooses. Raises RequestError."""
         try:
-            return thread_options(self.settings, config)
+            chosen = thread_options(self.settings, config)
         except ConfigError as exc:
             raise _unusable(exc) from None
+        if config and not self._told_not_run:
+            self._tell_not_run(config)
+        return chosen
 
     def provider(self, name: str | None, config: Mapping[str, Any] | None = None) -> Provider:
         """Return the model provider with this name, or the configured one. Raises RequestError."""

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import signal
 import sys
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
+from appserver.errors import ConfigError
 from appserver.handlers.handshake import initialize
 from appserver.heap import collect_as_usual
-from appserver.log import warn
+from appserver.log import log_error, warn
 from appserver.parent_process import ParentProcess
 from appserver.rpc.dispatcher import Dispatcher
 from appserver.rpc.outbox import BRIM_BYTES, Outbox
 from appserver.rpc.parent import Parent
-from appserver.rpc.router import Router
+from appserver.rpc.router import Reply, Router
 from appserver.session import Session
 from appserver.tasks import Tasks
 from appserver.transport.stdio import TransportClosed
@@ -75,8 +76,23 @@ class Connection:
         self._parent_process = ParentProcess()  # now: it may end while the event loop is being imported
         self._session = Session()
         self._parent = Parent(self.outbox, self._session)
-        router = Router(partial(initialize, self._session, settings), self._routes, self._session)
+        router = Router(self._initialize, self._routes, self._session)
         self.dispatcher = Dispatcher(router, self._parent, self.outbox, self.tasks, warn)
+
+    def _initialize(self, params: object) -> Reply:
+        return Reply(initialize(self._session, self._settings, params), then=self._warn_of_configuration)
+
+    def _warn_of_configuration(self) -> None:
+        """Tell the client, now that it listens, what of the configuration is not used."""
+        if not (self._settings.values or self._settings.problems):
+            return
+        from appserver.settings.warnings import not_run, unusable  # late: after the handshake
+
+        for problem in self._settings.problems:
+            log_error(f"Invalid configuration; using defaults. {problem.message}")
+            self._parent.notify("configWarning", unusable(problem))
+        if warning := not_run(self._settings.values):
+            self._parent.notify("configWarning", warning)
 
     @cached_property
     def services(self) -> Services:
@@ -85,10 +101,16 @@ class Connection:
 
         return Services(self._settings, self._session, self.tasks, self._parent, self.outbox.room)
 
-    def check_configuration(self) -> None:
-        """Load now what a mistake in the configuration would break later. Raises ConfigError."""
+    def check_configuration(self, *, lenient: bool) -> None:
+        """Load now what a mistake in the configuration would break later. Raises ConfigError, unless lenient."""
         if self._settings.refresher:
-            _ = self.services
+            try:
+                _ = self.services
+            except ConfigError as exc:
+                if not lenient:
+                    raise
+                problems = (*self._settings.problems, exc)
+                self._settings = self._settings._replace(refresher=None, problems=problems)
 
     def _routes(self) -> Mapping[str, Handler]:
         from appserver.handlers.table import routes

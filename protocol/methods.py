@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from protocol import absent, account, handshake, item, model, thread, thread_life, thread_list, tool, turn, usage
+from protocol import (
+    absent,
+    account,
+    config,
+    handshake,
+    item,
+    model,
+    thread,
+    thread_life,
+    thread_list,
+    tool,
+    turn,
+    usage,
+)
 
 
 class Method(NamedTuple):
@@ -24,6 +37,7 @@ CLIENT_REQUESTS: dict[str, Method] = {
     "account/usage/read": Method(usage.UsageReadParams, usage.UsageReadResult),
     "getAuthStatus": Method(account.GetAuthStatusParams, account.GetAuthStatusResult),
     "model/list": Method(model.ModelListParams, model.ModelListResult),
+    "config/read": Method(config.ConfigReadParams, config.ConfigReadResult),
     "thread/start": Method(thread.ThreadStartParams, thread.ThreadStartResult),
     "thread/resume": Method(thread_life.ThreadResumeParams, thread_life.ThreadResumeResult),
     "thread/fork": Method(thread_life.ThreadForkParams, thread.ThreadStartResult),
@@ -70,6 +84,7 @@ SERVER_NOTIFICATIONS: dict[str, Any] = {
     "account/login/completed": account.LoginCompletedNotification,
     "account/rateLimits/updated": usage.RateLimitsUpdatedNotification,
     "account/updated": account.AccountUpdatedNotification,
+    "configWarning": config.ConfigWarningNotification,
     "error": turn.ErrorNotification,
     "item/agentMessage/delta": item.AgentMessageDeltaNotification,
     "item/completed": item.ItemCompletedNotification,

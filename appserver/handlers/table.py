@@ -41,6 +41,7 @@ def routes(services: Services) -> dict[str, Handler]:
         "account/usage/read": late("account_usage", "usage_read"),
         "getAuthStatus": bound(account.get_auth_status),
         "model/list": late("model", "list_"),
+        "config/read": late("config", "read"),
         "thread/start": late("thread", "start"),
         "thread/resume": late("thread", "resume"),
         "thread/fork": late("thread", "fork"),

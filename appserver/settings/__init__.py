@@ -1,6 +1,7 @@
 """Settings: the home directory, config.toml, profiles, -c overrides, and what the environment says.
 
-They are read once and frozen; what a client passes with a thread is laid over them.
+They are read once and frozen; what a client passes with a thread is laid over them. `settings.layers` says where each
+value comes from, `settings.warnings` tells the client what is not used.
 """
 
 from appserver.settings.load import home_directory, load_settings, provider_named, thread_options

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
-import stat
 from typing import Any
 
 from appserver.errors import ConfigError
+from appserver.regular_file import read_regular
 from appserver.settings.keys import split_key, split_override
 
 MAX_FILE_BYTES = 1024 * 1024
@@ -20,14 +19,11 @@ _POSITION = r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)"
 def read_text(path: str) -> str:
     """Return the text of a file. Raises FileNotFoundError, and ConfigError for whatever else is wrong with it."""
     try:
-        with open(path, "rb", opener=_open_file) as file:
-            data = file.read(MAX_FILE_BYTES + 1)
+        data = read_regular(path, MAX_FILE_BYTES).data
     except FileNotFoundError:
         raise
     except OSError as exc:
         raise ConfigError(f"{path}: {exc.strerror}", path=path) from None
-    if len(data) > MAX_FILE_BYTES:
-        raise ConfigError(f"{path}: larger than {MAX_FILE_BYTES} bytes", path=path)
     try:
         return data.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as exc:
@@ -68,13 +64,3 @@ def position_of(key: tuple[str, ...], text: str) -> tuple[int, int] | None:
         if len(named) > longest and named == key[: len(named)]:
             longest, position = len(named), (number, column + 1)
     return position
-
-
-def _open_file(path: str, flags: int) -> int:
-    """Open a file, without waiting: a pipe that nobody writes to would keep the server from starting."""
-    fd = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
-    kind = os.fstat(fd).st_mode
-    if not (stat.S_ISREG(kind) or stat.S_ISCHR(kind)):
-        os.close(fd)
-        raise OSError(0, "Is a directory" if stat.S_ISDIR(kind) else "Is no file")
-    return fd

@@ -40,14 +40,20 @@ def home_directory(environ: Mapping[str, str]) -> str:
 
 
 def load_settings(
-    environ: Mapping[str, str], overrides: Sequence[str] = (), *, profile: str | None = None, lenient: bool = False
+    environ: Mapping[str, str],
+    overrides: Sequence[str] = (),
+    values: Mapping[str, Any] | None = None,
+    *,
+    profile: str | None = None,
+    lenient: bool = False,
 ) -> Settings:
     """Read config.toml in the home and the profile, and apply `key=value` overrides. Raises ConfigError.
 
+    `values`: what other options of the command line choose.
     `lenient`: what cannot be used is left out and noted in `Settings.problems`, but for a malformed override.
     """
     home = home_directory(environ)
-    user, flags = user_layer(home), flags_layer(overrides)
+    user, flags = user_layer(home), flags_layer(overrides, values or {})
     layers = (user, *_profile(home, profile, user, flags), flags)
     return _resolved(home, layers, environ, lenient=lenient)
 
@@ -103,7 +109,7 @@ def _resolved(home: str, layers: tuple[Layer, ...], environ: Mapping[str, str], 
             problems.append(problem)
             drop(values, exc.key)  # and try again without it
         else:
-            return settings._replace(layers=layers, problems=tuple(problems))
+            return settings._replace(layers=layers, values=values, problems=tuple(problems))
 
 
 def _settings(config: Table, home: str, environ: Mapping[str, str]) -> Settings:

@@ -81,6 +81,8 @@ class Settings(NamedTuple):
     home: str
     layers: tuple[Layer, ...] = ()
     """Where the values come from, the strongest last."""
+    values: Mapping[str, Any] = NOTHING
+    """What the layers come to, without what could not be used."""
     environ: Mapping[str, str] = NOTHING
     """For the keys of providers that are not chosen yet."""
     problems: tuple[ConfigError, ...] = ()

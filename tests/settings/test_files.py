@@ -64,17 +64,16 @@ def test_a_file_that_is_too_large_is_not_read_to_its_end(tmp_path: Path) -> None
     path = tmp_path / "config.toml"
     with path.open("wb") as file:
         file.truncate(100 * MAX_FILE_BYTES)
-    with pytest.raises(ConfigError, match="larger than 1048576 bytes"):
+    with pytest.raises(ConfigError, match="it is larger than 1048576 bytes"):
         read_text(str(path))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no such files")
 def test_what_is_no_file_is_refused_and_never_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    for path, problem in ((tmp_path / "pipe", "Is no file"), (tmp_path, "Is a directory"), ("/dev/zero", "larger")):
-        with pytest.raises(ConfigError, match=problem):
+    for path, kind in ((tmp_path / "pipe", "a pipe"), (tmp_path, "a directory"), ("/dev/zero", "a device")):
+        with pytest.raises(ConfigError, match=f"it is {kind}, not a regular file"):
             read_text(str(path))
-    assert read_text("/dev/null") == ""
 
 
 @pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="permissions do not keep this user out")

@@ -1,0 +1,47 @@
+"""configWarning: what of the configuration cannot be used, and what of it is not run by this server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from appserver.errors import ConfigError
+    from protocol.config import ConfigWarningNotification, TextPosition
+
+NOT_RUN = ("mcp_servers", "hooks", "notify", "plugins", "apps")
+"""Keys of config.toml that start programs or add tools in the reference. There are none here."""
+
+
+def not_run(values: Mapping[str, Any]) -> ConfigWarningNotification | None:
+    """Return one warning for all that these values configure and this server does not run."""
+    named = [key for key in NOT_RUN if _wanted(values.get(key))]
+    if not named:
+        return None
+    return {
+        "summary": f"This server does not run {', '.join(named)}: they are ignored.",
+        "details": "It signs in and streams model turns. Tools are those that the client brings (dynamicTools).",
+    }
+
+
+def unusable(problem: ConfigError) -> ConfigWarningNotification:
+    """Return the warning for a mistake."""
+    warning: ConfigWarningNotification = {
+        "summary": "Invalid configuration; using defaults.",  # the reference's words
+        "details": problem.message,
+    }
+    if problem.path is not None:
+        warning["path"] = problem.path
+        if problem.position is not None:
+            line, column = problem.position
+            place: TextPosition = {"line": line, "column": column}
+            warning["range"] = {"start": place, "end": place}
+    return warning
+
+
+def _wanted(value: object) -> bool:
+    """Whether there is something to run: not where all that a table names is turned off."""
+    if isinstance(value, dict) and value:
+        return not all(isinstance(one, dict) and one.get("enabled") is False for one in value.values())
+    return bool(value)
