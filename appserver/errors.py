@@ -68,6 +68,12 @@ class Overloaded(AppServerError):
         self.retry_after_ms = retry_after_ms
 
 
+class Busy(AppServerError):
+    """Another process holds what is needed, so nothing was done: trying again can help (`lock_queue.py` does)."""
+
+    retryable = True
+
+
 class ParentError(AppServerError):
     """The parent application answered a request of ours with an error, or not in time."""
 
@@ -110,7 +116,7 @@ class ThreadStoreError(AppServerError):
         self.retryable = retryable
 
 
-class ThreadStoreBusy(ThreadStoreError):
+class ThreadStoreBusy(ThreadStoreError, Busy):
     """Another process has the database of threads locked, or others wait for it already; nothing was changed."""
 
     def __init__(self, message: str) -> None:

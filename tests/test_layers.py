@@ -30,6 +30,7 @@ ORDER = (
         "appserver.headers",
         "appserver.heap",
         "appserver.json_text",
+        "appserver.lock_queue",
         "appserver.parent_process",
         "appserver.regular_file",
         "appserver.session",

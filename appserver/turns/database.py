@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from appserver.errors import ThreadStoreBusy, ThreadStoreError
+from appserver.lock_queue import LockQueue
 from appserver.log import warn
-from appserver.turns.lock_queue import BUSY_SECONDS, LockQueue
 from appserver.turns.migrations import VERSION, migrate, version_of
 from appserver.turns.store import READ_ONLY, UNAVAILABLE
 
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from appserver.turns.state import TurnRecord
 
 FILE_NAME = "threads.db"
+
+BUSY_SECONDS = 15.0
+"""What to wait for another process that writes. A write takes well under a millisecond; what takes longer is a copy of
+the database, or somebody's transaction in a tool."""
 
 PRIVATE_FILE = 0o600
 """Transcripts are private. SQLite gives the -wal and -shm files the mode of the database."""

@@ -9,8 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from appserver.errors import ThreadNotFound
-from appserver.turns.database import Database
-from appserver.turns.lock_queue import BUSY_SECONDS
+from appserver.turns.database import BUSY_SECONDS, Database
 from appserver.turns.owners import Owners
 from appserver.turns.past import Cut, PastTurn, history_of
 from appserver.turns.rows import ENTRY_COLUMNS, dumps, entry_row

@@ -1,7 +1,8 @@
-"""Uses of threads.db that met another process's lock: made again, in the order in which they came.
+"""Uses of a store that met another process's lock: made again, in the order in which they came.
 
-SQLite is told not to wait, because it would do so on the event loop, and with it every other request. A use is a plain
-function that changes nothing if it meets the lock. Nothing here needs an event loop until something has to wait.
+A store does not wait for a lock itself, because it would do so on the event loop, and with it every other request. A
+use is a plain function that raises Busy, and has changed nothing, if it meets the lock. Nothing here needs an event
+loop until something has to wait.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections import deque
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from appserver.errors import ThreadStoreBusy
+from appserver.errors import Busy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -19,18 +20,16 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-BUSY_SECONDS = 15.0
-"""What to wait for another process that writes. A write takes well under a millisecond; what takes longer is a copy of
-the database, or somebody's transaction in a tool."""
-
 RETRY_SECONDS = 0.005
-"""Between two tries. SQLite has no way to tell that a lock is free."""
+"""Between two tries, unless the store says otherwise. Neither files nor SQLite have a way to tell that a lock is free."""
 
 
 class LockQueue:
     """The uses that wait. One that comes later is not made before them."""
 
-    def __init__(self, seconds: float = BUSY_SECONDS) -> None:
+    def __init__(self, seconds: float, retry_seconds: float = RETRY_SECONDS) -> None:
+        """`seconds`: what a use may wait; `retry_seconds`: between two tries."""
+        self.retry_seconds = retry_seconds
         self._seconds = seconds
         self._waiting: deque[_Waiting[Any]] = deque()
         self._trying = False
@@ -45,7 +44,7 @@ class LockQueue:
         """Return what a use returns, or a coroutine of it if it has to wait. Raises what it raises."""
         try:
             return use()
-        except ThreadStoreBusy as exc:
+        except Busy as exc:
             waiting = self._enter(use, exc, shield=False)
         return waiting
 
@@ -53,7 +52,7 @@ class LockQueue:
         """Return what a use returns, once it is possible. Does not wait if it is now; a wait cannot be cancelled."""
         try:
             return use()
-        except ThreadStoreBusy as exc:
+        except Busy as exc:
             waiting = self._enter(use, exc, shield=True)
         return await waiting
 
@@ -75,7 +74,7 @@ class LockQueue:
         finally:
             self._trying = False
 
-    def _enter(self, use: Callable[[], T], busy: ThreadStoreBusy, *, shield: bool) -> _Waiting[T]:
+    def _enter(self, use: Callable[[], T], busy: Busy, *, shield: bool) -> _Waiting[T]:
         if self._closed:
             raise busy
         waiting = _Waiting(self, use, busy, self._seconds, shield=shield)
@@ -93,9 +92,7 @@ class LockQueue:
 class _Waiting(Coroutine[Any, Any, T]):
     """A use that waits, from the moment that it is in the queue: also before it is awaited."""
 
-    def __init__(
-        self, queue: LockQueue, use: Callable[[], T], busy: ThreadStoreBusy, seconds: float, *, shield: bool
-    ) -> None:
+    def __init__(self, queue: LockQueue, use: Callable[[], T], busy: Busy, seconds: float, *, shield: bool) -> None:
         self._queue = queue
         self._use = use
         self._busy = busy
@@ -128,9 +125,9 @@ class _Waiting(Coroutine[Any, Any, T]):
                 while True:
                     try:
                         return self._queue.once_more(self._use)
-                    except ThreadStoreBusy as exc:
+                    except Busy as exc:
                         self._busy = exc
-                    await sleep(RETRY_SECONDS)
+                    await sleep(self._queue.retry_seconds)
         finally:
             self._queue.leave(self)
         raise self._busy

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
-from appserver.errors import ThreadStoreBusy
-from appserver.turns.lock_queue import LockQueue
+from appserver.errors import Busy
+from appserver.lock_queue import LockQueue
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,7 @@ class Store:
         def write() -> str:
             if self.locked or self.queue.reserved:
                 self.met.set()
-                raise ThreadStoreBusy("locked")
+                raise Busy("locked")
             self.written.append(name)
             return name
 
@@ -81,7 +81,7 @@ async def test_a_wait_ends_after_its_bound() -> None:
 
 
 async def _refused(waiting: Coroutine[Any, Any, str]) -> None:
-    with pytest.raises(ThreadStoreBusy):
+    with pytest.raises(Busy):
         await waiting
 
 
@@ -112,7 +112,7 @@ async def test_a_queue_that_is_closed_lets_nothing_wait() -> None:
     store = Store()
 
     async def write() -> None:
-        with pytest.raises(ThreadStoreBusy):
+        with pytest.raises(Busy):
             await store.queue.apply(store.use("said"))
 
     with anyio.fail_after(10):
@@ -122,7 +122,7 @@ async def test_a_queue_that_is_closed_lets_nothing_wait() -> None:
             await anyio.wait_all_tasks_blocked()
             store.queue.close()
             group.start_soon(_refused, not_awaited_yet)
-    with pytest.raises(ThreadStoreBusy):
+    with pytest.raises(Busy):
         store.queue.attempt(store.use("b"))
     assert store.written == []
 
@@ -132,7 +132,7 @@ async def test_an_error_of_a_use_that_waited_is_its_own() -> None:
 
     def fails() -> None:
         if store.locked:
-            raise ThreadStoreBusy("locked")
+            raise Busy("locked")
         raise KeyError("its own")
 
     waiting = store.queue.attempt(fails)
