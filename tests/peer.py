@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 
@@ -192,6 +192,9 @@ def _refuse_constant(name: str) -> object:
     raise AssertionError(f"the server sent {name}, which is not JSON")
 
 
+P = TypeVar("P", bound=Peer)
+
+
 @asynccontextmanager
 async def in_memory(settings: Settings, *, initialize: bool = True) -> AsyncIterator[Peer]:
     """Serve a connection in this process and connect a peer to it."""
@@ -224,16 +227,12 @@ async def in_memory(settings: Settings, *, initialize: bool = True) -> AsyncIter
 
 
 @asynccontextmanager
-async def subprocess_peer(
-    environ: Mapping[str, str], overrides: Sequence[str] = (), *, initialize: bool = True
-) -> AsyncIterator[Peer]:
-    """Start the program as a client would, with pipes, and connect a peer to it."""
-    options = [word for override in overrides for word in ("-c", override)]
-    command = [sys.executable, "-m", "appserver", *options, "app-server", "--listen", "stdio://"]
+async def process_peer(command: Sequence[str], environ: Mapping[str, str], kind: type[P]) -> AsyncIterator[P]:
+    """Start a program that speaks JSON-RPC on its stdio, and connect a peer of this kind to it."""
     process = await anyio.open_process(command, env={**os.environ, **environ}, stderr=subprocess.PIPE)
     assert process.stdin is not None
     assert process.stdout is not None
-    peer = Peer(process.stdin.send)
+    peer = kind(process.stdin.send)
     peer.process = process
     output, splitter = process.stdout, LineSplitter()
 
@@ -247,8 +246,6 @@ async def subprocess_peer(
     try:
         async with anyio.create_task_group() as group:
             group.start_soon(read)
-            if initialize:
-                await peer.initialize()
             yield peer
             await process.stdin.aclose()
             with anyio.fail_after(WAIT_SECONDS):
@@ -259,3 +256,16 @@ async def subprocess_peer(
             process.kill()
         with anyio.CancelScope(shield=True):
             await process.aclose()
+
+
+@asynccontextmanager
+async def subprocess_peer(
+    environ: Mapping[str, str], overrides: Sequence[str] = (), *, initialize: bool = True
+) -> AsyncIterator[Peer]:
+    """Start the program as a client would, with pipes, and connect a peer to it."""
+    options = [word for override in overrides for word in ("-c", override)]
+    command = [sys.executable, "-m", "appserver", *options, "app-server", "--listen", "stdio://"]
+    async with process_peer(command, environ, Peer) as peer:
+        if initialize:
+            await peer.initialize()
+        yield peer

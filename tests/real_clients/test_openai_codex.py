@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import sys
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
 from appserver.testing import FakeBackend, Gate, running_backend, stalled, text
+from tests.real_clients.launch import executable
 
 openai_codex = pytest.importorskip("openai_codex", reason="openai_codex is not installed (.ci/run installs it)")
 
@@ -52,15 +52,7 @@ def home(tmp_path: Path, backend: FakeBackend) -> Path:
 
 @pytest.fixture
 def config(tmp_path: Path, home: Path, backend: FakeBackend) -> Any:  # noqa: ANN401 - the client's own type
-    """The client starts one executable; this one starts our module with this Python."""
-    if sys.platform == "win32":
-        launcher = tmp_path / "appserver.cmd"
-        launcher.write_text(f'@"{sys.executable}" -m appserver %*\n')
-    else:
-        launcher = tmp_path / "appserver"
-        launcher.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m appserver "$@"\n')
-        launcher.chmod(0o755)
-    return openai_codex.CodexConfig(codex_bin=str(launcher), env=backend.environ(home))
+    return openai_codex.CodexConfig(codex_bin=str(executable(tmp_path)), env=backend.environ(home))
 
 
 @pytest.fixture
