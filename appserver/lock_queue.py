@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 RETRY_SECONDS = 0.005
-"""Between two tries, unless the store says otherwise. Neither files nor SQLite have a way to tell that a lock is free."""
+"""Between two tries, unless the store says otherwise. Neither files nor SQLite can tell that a lock is free."""
 
 
 class LockQueue:

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 DEFAULT_TIER = "default"
 """The service tier that a request gets which names none."""
 
+HEADER_SECONDS = 60.0
+"""What a hosted backend gets for its response headers: far more than it takes, and less than a person waits."""
 
 PIECE_BYTES = 256 * 1024
 """Of a request's body that are given to the socket at once."""
@@ -106,7 +108,7 @@ class ModelClient:
                 url,
                 lambda client: self._outgoing(client, url, request, access, body),
                 send_seconds=write_timeout(len(body)),
-                header_seconds=request.provider.stream_idle_timeout,
+                header_seconds=header_seconds(request.provider),
             )
         except HttpFailure as exc:
             raise not_connected(str(exc), retryable=exc.transient) from None
@@ -134,6 +136,16 @@ class ModelClient:
         if access is not None and access.is_chatgpt:
             return f"{self._settings.chatgpt_base_url}/codex"
         return DEFAULT_API_BASE_URL
+
+
+def header_seconds(provider: Provider) -> float:
+    """Return the seconds that all of a response's headers may take, from the end of the request on.
+
+    The hosted backends send them at once. A local model server may send none before its first token, which a long
+    prompt delays for minutes: for one, only the idle timeout of its stream counts.
+    """
+    idle = provider.stream_idle_timeout
+    return min(idle, HEADER_SECONDS) if provider.requires_openai_auth else idle
 
 
 class _Pieces:

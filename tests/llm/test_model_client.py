@@ -9,7 +9,7 @@ import pytest
 from appserver.errors import BackendError, Unauthorized
 from appserver.http import Http
 from appserver.llm.authorized import Access
-from appserver.llm.client import PIECE_BYTES, ModelClient, ModelRequest
+from appserver.llm.client import HEADER_SECONDS, PIECE_BYTES, ModelClient, ModelRequest, header_seconds
 from appserver.session import Session
 from appserver.settings import Provider, Settings
 from appserver.testing import Gate, Stream, cut, http_error, stalled, text
@@ -164,3 +164,13 @@ async def test_comments_keep_a_stream_alive_and_are_no_events(backend: FakeBacke
         "response.output_item.done",
         "response.completed",
     ]
+
+
+@pytest.mark.parametrize(
+    ("requires_openai_auth", "idle", "bound"), [(True, 300.0, HEADER_SECONDS), (True, 5.0, 5.0), (False, 300.0, 300.0)]
+)
+def test_a_local_model_may_be_silent_for_longer_before_its_headers_than_a_hosted_one(
+    requires_openai_auth: bool, idle: float, bound: float
+) -> None:
+    provider = Provider("p", "P", requires_openai_auth=requires_openai_auth, stream_idle_timeout=idle)
+    assert header_seconds(provider) == bound
