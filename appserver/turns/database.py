@@ -11,13 +11,13 @@ import os
 import sqlite3
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from appserver.errors import ThreadStoreBusy, ThreadStoreError
 from appserver.lock_queue import LockQueue
 from appserver.log import warn
 from appserver.turns.migrations import VERSION, migrate, version_of
-from appserver.turns.store import READ_ONLY, UNAVAILABLE
+from appserver.turns.store import FULL, READ_ONLY, UNAVAILABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,7 +39,17 @@ CHECKPOINT_PAGES = 4000
 LOG_BYTES = 1024 * 1024
 """What is kept of the log once all of it is in the database: a large message leaves no large file behind."""
 
+UNREADABLE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_IOERR)
+"""Of what a file holds there is no more to be had."""
+
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+File: TypeAlias = tuple[int, int] | None
+"""The device and the inode of a file; None: there is none."""
+
+CarryOver: TypeAlias = "Callable[[sqlite3.Connection, sqlite3.Connection], None]"
+"""Writes what must not be lost from the connection to a file that is gone to the one that takes its place."""
 
 
 class EndOfTurn(NamedTuple):
@@ -49,15 +59,30 @@ class EndOfTurn(NamedTuple):
     write: Callable[[sqlite3.Connection], None]
 
 
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Run statements that write, of which all hold or none."""
+    connection.execute("BEGIN IMMEDIATE")  # not deferred: a lock that has to be raised later cannot be waited for
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
 class Database:
     """One connection, opened when first used. After a failure to open, the next use tries again."""
 
-    def __init__(self, home: str, busy_seconds: float = BUSY_SECONDS) -> None:
+    def __init__(self, home: str, carry_over: CarryOver, busy_seconds: float = BUSY_SECONDS) -> None:
         self.path = os.path.join(home, FILE_NAME)
         self.queue = LockQueue(busy_seconds)
         self.owed: dict[int, EndOfTurn] = {}
         """Turns, by key, whose end could not be written and must not be lost: the next transaction begins with them."""
+        self._carry_over = carry_over
         self._connection: sqlite3.Connection | None = None
+        self._file: File = None
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -87,21 +112,17 @@ class Database:
         self._wait_for_no_other()
         try:
             connection = self._open()
-            connection.execute(
-                "BEGIN IMMEDIATE"
-            )  # not deferred: a lock that has to be raised later cannot be waited for
-            try:
-                for end in self.owed.values():
-                    end.write(connection)
+            with transaction(connection):
+                self.pay(connection)
                 yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
             self.owed.clear()
         except sqlite3.Error as exc:
             raise self._error(exc) from None
+
+    def pay(self, connection: sqlite3.Connection) -> None:
+        """Write what is owed. The caller forgets it once the transaction holds."""
+        for end in self.owed.values():
+            end.write(connection)
 
     def close(self) -> None:
         """Close the connection, after a last try to write what is owed."""
@@ -117,19 +138,46 @@ class Database:
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
-            try:
-                self._make_private()
-            except OSError as exc:
-                message = f"{self.path}: cannot be opened: {exc.strerror}"
-                raise ThreadStoreError(message, READ_ONLY if exc.errno in _FORBIDDEN else UNAVAILABLE) from None
-            connection = sqlite3.connect(self.path, timeout=0, isolation_level=None)
-            try:
-                self._set_up(connection)
-            except BaseException:
-                connection.close()
-                raise
-            self._connection = connection
+            self._connection, self._file = self._connect()
+        elif self._file != _identity(self.path):
+            self._begin_anew(self._connection)
         return self._connection
+
+    def _begin_anew(self, old: sqlite3.Connection) -> None:
+        """Go on in the file that is at the path now, or in a new one. If that fails, the next use tries again.
+
+        What was deleted can still be read through the connection: what is loaded is carried over.
+        """
+        new, file = self._connect()
+        try:
+            self._carry_over(old, new)
+        except OSError as exc:
+            new.close()
+            raise self._no_file(exc) from None
+        except BaseException:
+            new.close()
+            raise
+        self.owed.clear()
+        warn(f"{self.path}: was deleted or replaced while in use; the threads that are loaded go on in a new file")
+        old.close()
+        self._connection, self._file = new, file
+
+    def _connect(self) -> tuple[sqlite3.Connection, File]:
+        try:
+            self._make_private()
+        except OSError as exc:
+            raise self._no_file(exc) from None
+        connection = sqlite3.connect(self.path, timeout=0, isolation_level=None)
+        try:
+            self._set_up(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection, _identity(self.path)
+
+    def _no_file(self, exc: OSError) -> ThreadStoreError:
+        message = f"{self.path}: cannot be opened: {exc.strerror}"
+        return ThreadStoreError(message, READ_ONLY if exc.errno in _FORBIDDEN else UNAVAILABLE)
 
     def _make_private(self) -> None:
         os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
@@ -162,6 +210,16 @@ class Database:
         if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             message = f"{self.path}: is damaged; move it away to begin anew ({exc})"
             return ThreadStoreError(message, "threadStoreCorrupt")
+        if code == sqlite3.SQLITE_FULL:
+            return ThreadStoreError(f"{self.path}: {exc}", FULL)
         # The file itself could be opened: what cannot be is the log beside it.
         forbidden = code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
         return ThreadStoreError(f"{self.path}: {exc}", READ_ONLY if forbidden else UNAVAILABLE)
+
+
+def _identity(path: str) -> File:
+    try:
+        found = os.stat(path)
+    except OSError:  # also where the directory is gone, or cannot be entered any more
+        return None
+    return found.st_dev, found.st_ino

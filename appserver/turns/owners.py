@@ -53,15 +53,17 @@ class Owners:
         self._descriptor = -1
 
     def mine(self) -> str:
-        """Return this process's name, which counts as alive from now on. Raises OSError."""
+        """Return this process's name, which counts as alive from now on. Raises OSError.
+
+        If somebody has deleted the lock file, there is another one from now on: turns run under the name.
+        """
         for _ in range(_TRIES):
-            if self._token is None:
-                os.makedirs(self._directory, mode=0o700, exist_ok=True)
-                self._remove_dead()
-                self._claim(os.urandom(16).hex())
-        if self._token is None:
-            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN), self._directory)
-        return self._token
+            if self._token is not None and os.path.exists(self._path(self._token)):
+                return self._token
+            os.makedirs(self._directory, mode=0o700, exist_ok=True)
+            self._remove_dead()
+            self._claim(self._token or os.urandom(16).hex())
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN), self._directory)
 
     def alive(self, token: str) -> bool:
         """Whether the process with this name lives."""
@@ -98,12 +100,13 @@ class Owners:
     def _claim(self, token: str) -> None:
         path = self._path(token)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-        # Another process may take the file for a dead one's before it is locked, and remove it.
         try:
+            # Another process may take the file for a dead one's before it is locked, and remove it.
             if _lock(descriptor) and os.path.exists(path):
-                self._token, self._descriptor = token, descriptor
+                descriptor, self._descriptor = self._descriptor, descriptor
+                self._token = token
         finally:
-            if self._token is None:
+            if descriptor >= 0:
                 os.close(descriptor)
 
     def _remove_dead(self) -> None:

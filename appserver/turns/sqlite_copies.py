@@ -1,4 +1,4 @@
-"""Copies of transcripts, made inside SQLite: the rows of a long one are neither decoded nor encoded.
+"""Copies of threads, made inside SQLite: the rows of a long one are neither decoded nor encoded.
 
 All columns of a row are copied that both tables have, also those that only a newer version knows.
 """
@@ -6,6 +6,8 @@ All columns of a row are copied that both tables have, also those that only a ne
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
+
+from appserver.turns.pages import MAX_INTEGER
 
 if TYPE_CHECKING:
     import sqlite3
@@ -21,19 +23,19 @@ class Place(NamedTuple):
     thread: int
 
 
-def copy_turns(connection: sqlite3.Connection, source: Place, target: Place, last: int) -> None:
-    """Copy the turns of a thread up to the one with this key, and their items, to a thread that has none."""
+def copy_turns(connection: sqlite3.Connection, source: Place, target: Place, last: int = MAX_INTEGER) -> None:
+    """Copy turns of a thread up to the one with this key, and their items, behind those of another thread.
+
+    What the other one has already, by the id of the turn, is not copied again.
+    """
     turns = _columns(connection, "turns", source, target)
     items = _columns(connection, "items", source, target) - {"turn"}
+    there = f"SELECT id FROM {target.schema}.turns WHERE thread = :target"
     numbered = f"SELECT *, :base + row_number() OVER (ORDER BY key) AS copy FROM {source.schema}.turns"
-    copied = f"{numbered} WHERE thread = :source AND key <= :last"
+    copied = f"{numbered} WHERE thread = :source AND key <= :last AND id NOT IN ({there})"
     (base,) = connection.execute(f"SELECT coalesce(max(key), 0) FROM {target.schema}.turns").fetchone()
     values = {"base": base, "source": source.thread, "target": target.thread, "last": last}
-    connection.execute(
-        f"INSERT INTO {target.schema}.turns (key, thread, {_list(turns)})"
-        f" SELECT copy, :target, {_list(turns)} FROM ({copied}) ORDER BY copy",
-        values,
-    )
+    # The items first: by then, none of the turns that they belong to is there.
     connection.execute(
         f"INSERT INTO {target.schema}.items (thread, turn, {_list(items)})"
         f" SELECT :target, copy, {_list(items, 'items')} FROM ({copied}) AS copied"
@@ -41,6 +43,35 @@ def copy_turns(connection: sqlite3.Connection, source: Place, target: Place, las
         " ORDER BY copy, items.key",
         values,
     )
+    connection.execute(
+        f"INSERT INTO {target.schema}.turns (key, thread, {_list(turns)})"
+        f" SELECT copy, :target, {_list(turns)} FROM ({copied}) ORDER BY copy",
+        values,
+    )
+
+
+def copy_thread(connection: sqlite3.Connection, source: Place, schema: str) -> int:
+    """Copy a thread without its turns to another database. Return its key there, 0 if it is not here."""
+    columns = _columns(connection, "threads", source, Place(schema, 0)) - {"touched"}
+    touch = f"SELECT coalesce(max(number), 0) + 1 FROM {schema}.touches"
+    copied = connection.execute(
+        f"INSERT INTO {schema}.threads (touched, {_list(columns)})"
+        f" SELECT ({touch}), {_list(columns)} FROM {source.schema}.threads WHERE key = ?",
+        (source.thread,),
+    )
+    if not copied.rowcount or copied.lastrowid is None:
+        return 0
+    key = copied.lastrowid
+    connection.execute(
+        f"INSERT INTO {schema}.touches (number, thread) SELECT touched, key FROM {schema}.threads WHERE key = ?",
+        (key,),
+    )
+    connection.execute(
+        f"INSERT INTO {schema}.thread_settings (thread, in_force)"
+        f" SELECT ?, in_force FROM {source.schema}.thread_settings WHERE thread = ?",
+        (key, source.thread),
+    )
+    return key
 
 
 def _columns(connection: sqlite3.Connection, table: str, *places: Place) -> set[str]:

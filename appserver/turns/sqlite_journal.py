@@ -39,17 +39,22 @@ _HISTORY = (
     " coalesce((SELECT max(key) FROM items WHERE thread = :thread AND forgets), 0) ORDER BY turn, key"
 )
 
+UNKNOWN = -1
+"""In place of the number of the last touch: whatever it is, the history is read again before the next turn."""
+
 
 class SqliteJournal:
     """The journal of one loaded thread (`state.Journal`)."""
 
     def __init__(self, database: Database, owners: Owners, thread: ThreadRecord, key: int, touched: int) -> None:
+        self.thread = thread
+        self.key = key
+        self.turn = 0
+        """The keys of the thread and of its last turn here, 0: it has had none. Good within a transaction: the file may
+        have been replaced before it began."""
         self._database = database
         self._owners = owners
-        self._thread = thread
-        self._key = key
         self._touched = touched
-        self._turn = 0
         self._gave_up = False
         """Whether the running turn has waited for the database in vain."""
         self._written = _compared(thread)
@@ -59,8 +64,8 @@ class SqliteJournal:
         owner = self._own_name()
         with self._database.writing() as connection:
             self._catch_up(connection)
-            touched = touch(connection, self._key, {"listed": 1})
-            self._turn = insert_turn(connection, self._key, turn, owner)
+            touched = touch(connection, self.key, {"listed": 1})
+            self.turn = insert_turn(connection, self.key, turn, owner)
         self._touched, self._gave_up = touched, False
 
     async def kept(self, turn: TurnRecord, item: Item | None, remembered: dict[str, Any] | None) -> None:
@@ -73,7 +78,7 @@ class SqliteJournal:
 
     async def turn_ended(self, turn: TurnRecord) -> None:
         """Note how a turn ended: now, or with the next write of any thread."""
-        end = EndOfTurn(turn, partial(self._write_end, self._turn, turn))
+        end = EndOfTurn(turn, partial(self._write_end, turn))
         write = partial(self._write, end)
         try:
             if self._gave_up:  # it has been waited for already
@@ -81,54 +86,58 @@ class SqliteJournal:
             else:
                 await self._database.queue.apply(write)
         except ThreadStoreError as exc:
-            self._database.owed[self._turn] = end
+            self._database.owed[self.turn] = end
             warn(f"the end of a turn could not be written yet: {exc.message}")
 
     def _write(self, end: EndOfTurn) -> None:
         with self._database.writing() as connection:
             end.write(connection)
 
-    def _write_end(self, key: int, turn: TurnRecord, connection: sqlite3.Connection) -> None:
-        connection.execute(_END_TURN, (*turn_row(turn), key))
-        self._touched = touch(connection, self._key, changing(self._thread))
-        if _compared(self._thread) != self._written:
-            write_settings(connection, self._key, self._thread.in_force())
+    def _write_end(self, turn: TurnRecord, connection: sqlite3.Connection) -> None:
+        connection.execute(_END_TURN, (*turn_row(turn), self.turn))
+        touched = touch(connection, self.key, changing(self.thread))
+        self._touched = UNKNOWN if self._touched == UNKNOWN else touched
+        if _compared(self.thread) != self._written:
+            write_settings(connection, self.key, self.thread.in_force())
+
+    def moved(self, key: int, turn: int) -> None:
+        """Go on in another file, where the thread and its turn have these keys."""
+        self.key, self.turn, self._touched = key, turn, UNKNOWN
 
     async def _insert(self, entry: Entry) -> None:
-        values = (self._key, self._turn, *entry_row(entry), self._key)
         try:
-            inserted = await self._database.queue.apply(partial(self._insert_now, values))
+            inserted = await self._database.queue.apply(partial(self._insert_now, entry_row(entry)))
         except ThreadStoreBusy:
             self._gave_up = True
             raise
         if not inserted:
-            raise ThreadNotFound(self._thread.id)  # it has been deleted meanwhile
+            raise ThreadNotFound(self.thread.id)  # it has been deleted meanwhile
 
-    def _insert_now(self, values: Row) -> int:
-        in_force = _compared(self._thread)
+    def _insert_now(self, row: Row) -> int:
+        in_force = _compared(self.thread)
         if in_force == self._written:
             with self._database.statement() as connection:
-                return connection.execute(_INSERT_ITEM, values).rowcount
+                return connection.execute(_INSERT_ITEM, (self.key, self.turn, *row, self.key)).rowcount
         with self._database.writing() as connection:
-            inserted = connection.execute(_INSERT_ITEM, values).rowcount
-            update_thread(connection, self._key, changing(self._thread))
-            write_settings(connection, self._key, self._thread.in_force())
+            inserted = connection.execute(_INSERT_ITEM, (self.key, self.turn, *row, self.key)).rowcount
+            update_thread(connection, self.key, changing(self.thread))
+            write_settings(connection, self.key, self.thread.in_force())
         self._written = in_force
         return inserted
 
     def _catch_up(self, connection: sqlite3.Connection) -> None:
         """Take over what others did to the thread, unless one of them is at it."""
-        row = connection.execute("SELECT touched, usage FROM threads WHERE key = ?", (self._key,)).fetchone()
+        row = connection.execute("SELECT touched, usage FROM threads WHERE key = ?", (self.key,)).fetchone()
         if row is None:
-            raise ThreadNotFound(self._thread.id)
-        running = settle(connection, self._owners, self._key)
+            raise ThreadNotFound(self.thread.id)
+        running = settle(connection, self._owners, self.key)
         if running is not None:
             facts = {"kind": "threadBusy", "activeTurnId": running}
             raise RequestError(f"turn {running} is active in this thread, in another process", facts)
         if row[0] == self._touched:
             return
-        self._thread.history[:] = load_history(connection, self._key)
-        self._thread.usage = usage_in(row[1])
+        self.thread.history[:] = load_history(connection, self.key)
+        self.thread.usage = usage_in(row[1])
 
     def _own_name(self) -> str:
         try:

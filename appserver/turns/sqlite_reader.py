@@ -23,7 +23,7 @@ from appserver.turns.rows import (
     turn_in,
     usage_in,
 )
-from appserver.turns.sqlite_journal import SqliteJournal, load_history
+from appserver.turns.sqlite_journal import load_history
 from appserver.turns.sqlite_pages import read_items, read_turns
 from appserver.turns.store import Kept, plain
 
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator
 
-    from appserver.turns.database import Database
     from appserver.turns.owners import Owners
     from appserver.turns.pages import Page, PageQuery, StoredItem
+    from appserver.turns.sqlite_loaded import Loaded
     from appserver.turns.state import ThreadRecord, TurnRecord
     from protocol.turn import ItemsView
 
@@ -53,9 +53,8 @@ class _Found(NamedTuple):
 class SqliteReader:
     """One thread, as of the beginning of a read transaction."""
 
-    def __init__(self, database: Database, owners: Owners, connection: sqlite3.Connection, found: _Found) -> None:
-        self._database = database
-        self._owners = owners
+    def __init__(self, loaded: Loaded, connection: sqlite3.Connection, found: _Found) -> None:
+        self._loaded = loaded
         self._connection = connection
         self._found = found
 
@@ -96,11 +95,11 @@ class SqliteReader:
         """Give a record that was made of `kept` its history, and write down what happens in it from now on."""
         key, touched, _ = self._found
         thread.history = load_history(self._connection, key)
-        thread.journal = SqliteJournal(self._database, self._owners, thread, key, touched)
+        self._loaded.attach(thread, key, touched)
 
     def _turn(self, key: int, owner: str | None, row: tuple[object, ...]) -> TurnRecord:
         """Read a turn; one that was cut off ended no later than its last item, as far as anybody was told."""
-        turn, owed = turn_in(row), self._database.owed.get(key)
+        turn, owed = turn_in(row), self._loaded.database.owed.get(key)
         if owed is not None:
             return replace(owed.turn, items=[])
         if owner in self._found.dead:
@@ -111,17 +110,17 @@ class SqliteReader:
 
 
 @contextmanager
-def reading(database: Database, owners: Owners, thread_id: str) -> Iterator[SqliteReader]:
+def reading(loaded: Loaded, thread_id: str) -> Iterator[SqliteReader]:
     """Begin to read a thread. Raises RequestError if it is not there, ThreadStoreError."""
-    with database.reading() as connection:
-        found = _find(connection, owners, thread_id)
+    with loaded.database.reading() as connection:
+        found = _find(connection, loaded.owners, thread_id)
         if not found.dead:
-            yield SqliteReader(database, owners, connection, found)
+            yield SqliteReader(loaded, connection, found)
             return
     # A process may have ended its turn after this transaction began, and itself before it was asked for. Of those that
     # are dead by now, everything that they wrote is in the next one.
-    with database.reading() as connection:
-        yield SqliteReader(database, owners, connection, _find(connection, owners, thread_id, found.dead))
+    with loaded.database.reading() as connection:
+        yield SqliteReader(loaded, connection, _find(connection, loaded.owners, thread_id, found.dead))
 
 
 def _find(connection: sqlite3.Connection, owners: Owners, thread_id: str, dead: frozenset[str] | None = None) -> _Found:

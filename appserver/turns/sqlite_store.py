@@ -9,15 +9,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from appserver.errors import ThreadNotFound
-from appserver.turns.database import BUSY_SECONDS, Database
-from appserver.turns.owners import Owners
+from appserver.turns.database import BUSY_SECONDS
 from appserver.turns.past import Cut, PastTurn, history_of
-from appserver.turns.rows import ENTRY_COLUMNS, dumps, entry_row
+from appserver.turns.rows import dumps
 from appserver.turns.sqlite_copies import HERE, Place, copy_turns
-from appserver.turns.sqlite_journal import SqliteJournal, load_history
+from appserver.turns.sqlite_journal import load_history
+from appserver.turns.sqlite_loaded import Loaded
 from appserver.turns.sqlite_pages import read_threads
 from appserver.turns.sqlite_reader import SqliteReader, reading
-from appserver.turns.sqlite_writes import insert_thread, insert_turn, interrupt_turns, last_turn, settle, touch
+from appserver.turns.sqlite_writes import (
+    insert_entries,
+    insert_thread,
+    insert_turn,
+    interrupt_turns,
+    last_turn,
+    settle,
+    touch,
+)
 from appserver.turns.store import folded, plain
 
 if TYPE_CHECKING:
@@ -42,34 +50,35 @@ class SqliteThreads:
     """A store (`store.ThreadStore`) in the home. Opens its file when first used."""
 
     def __init__(self, home: str, busy_seconds: float = BUSY_SECONDS) -> None:
-        self._database = Database(home, busy_seconds)
-        self._owners = Owners(home)
+        self._loaded = Loaded(home, busy_seconds)
+        self._database = self._loaded.database
 
     def add(self, thread: ThreadRecord, past: Sequence[PastTurn] = ()) -> None:
         """Keep a new thread, with turns that were kept elsewhere, and write down what happens in it."""
         with self._database.writing() as connection:
             key, touched = insert_thread(connection, thread, listed=bool(past or thread.name))
             for one in past:
-                _insert_past(connection, key, one)
+                turn = insert_turn(connection, key, one.turn, None)
+                insert_entries(connection, key, turn, one.entries)
         thread.history = history_of(past)
-        thread.journal = SqliteJournal(self._database, self._owners, thread, key, touched)
+        self._loaded.attach(thread, key, touched)
 
     def fork(self, source_id: str, thread: ThreadRecord, cut: Cut) -> None:
         """Keep a new thread with the turns of another, up to a cut, and write down what happens in it."""
         with self._database.writing() as connection:
             source = self._key(connection, source_id)
-            settle(connection, self._owners, source)
+            settle(connection, self._loaded.owners, source)
             last = last_turn(connection, source, cut)
             key, touched = insert_thread(connection, thread, listed=True)
             copy_turns(connection, Place(HERE, source), Place(HERE, key), last)
             interrupt_turns(connection, key)
             connection.execute(_LIST, (key,))
             thread.history = load_history(connection, key)
-        thread.journal = SqliteJournal(self._database, self._owners, thread, key, touched)
+        self._loaded.attach(thread, key, touched)
 
     def reading(self, thread_id: str) -> AbstractContextManager[SqliteReader]:
         """Begin to read a thread. The reader is good for the length of the block, in which nothing is written."""
-        return reading(self._database, self._owners, thread_id)
+        return reading(self._loaded, thread_id)
 
     def page(self, query: ThreadQuery) -> Page[ThreadFacts]:
         """Return a page of threads. Raises InvalidParams for a cursor that is not ours."""
@@ -105,8 +114,7 @@ class SqliteThreads:
 
     def close(self) -> None:
         """Close the file."""
-        self._database.close()
-        self._owners.close()
+        self._loaded.close()
 
     def _key(self, connection: sqlite3.Connection, thread_id: str) -> int:
         row = connection.execute("SELECT key FROM threads WHERE id = ?", (plain(thread_id),)).fetchone()
@@ -114,11 +122,3 @@ class SqliteThreads:
             raise ThreadNotFound(thread_id)
         key: int = row[0]
         return key
-
-
-def _insert_past(connection: sqlite3.Connection, thread: int, one: PastTurn) -> None:
-    turn = insert_turn(connection, thread, one.turn, None)
-    connection.executemany(
-        f"INSERT INTO items (thread, turn, {ENTRY_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)",
-        [(thread, turn, *entry_row(entry)) for entry in one.entries],
-    )

@@ -9,15 +9,15 @@ import time
 from typing import TYPE_CHECKING
 
 from appserver.turns.pages import MAX_INTEGER
-from appserver.turns.rows import dumps, thread_row, turn_row
+from appserver.turns.rows import ENTRY_COLUMNS, dumps, entry_row, thread_row, turn_row
 from appserver.turns.store import plain
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from appserver.turns.owners import Owners
-    from appserver.turns.past import Cut
+    from appserver.turns.past import Cut, Entry
     from appserver.turns.state import ThreadRecord, TurnRecord
 
 
@@ -99,3 +99,11 @@ def last_turn(connection: sqlite3.Connection, thread: int, cut: Cut) -> int:
     key, status = connection.execute(named, (thread, plain(cut.turn))).fetchone() or (0, None)
     cut.check(status)
     return int(key) - 1 if cut.before else int(key)
+
+
+def insert_entries(connection: sqlite3.Connection, thread: int, turn: int, entries: Iterable[Entry]) -> None:
+    """Write what the finished items of a turn left."""
+    connection.executemany(
+        f"INSERT INTO items (thread, turn, {ENTRY_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)",
+        [(thread, turn, *entry_row(entry)) for entry in entries],
+    )

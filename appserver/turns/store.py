@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 READ_ONLY = "threadStoreReadOnly"
+FULL = "threadStoreFull"
 UNAVAILABLE = "threadStoreUnavailable"
-"""Kinds of ThreadStoreError: nothing can be written here at all, or not now."""
+"""Kinds of ThreadStoreError: nothing can be written here at all, or not before there is room, or not now."""
 
 
 class Kept(NamedTuple):

@@ -136,6 +136,8 @@ class Threads:
     def unload(self, thread_id: str) -> bool:
         """Let go of a thread. An ephemeral one is gone. Returns whether it was loaded."""
         loaded = self._loaded.pop(thread_id, None)
+        if loaded is not None:
+            loaded.journal = NoJournal()
         if thread_id in self.memory:
             self.memory.delete(thread_id)
         return loaded is not None

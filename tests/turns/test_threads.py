@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from appserver.errors import ThreadStoreError
-from appserver.turns.database import Database
 from appserver.turns.memory_store import MemoryThreads
+from appserver.turns.pages import ThreadQuery
+from appserver.turns.sqlite_store import SqliteThreads
 from appserver.turns.store import READ_ONLY
 from appserver.turns.threads import Threads
 from tests.turns.records import FAKE, run, thread
@@ -53,6 +54,6 @@ def test_a_file_that_must_not_be_written_is_told_apart(
         raise error
 
     monkeypatch.setattr("os.open", refuse)
-    with pytest.raises(ThreadStoreError) as caught, Database(str(tmp_path)).reading():
-        pass
+    with pytest.raises(ThreadStoreError) as caught:
+        SqliteThreads(str(tmp_path)).page(ThreadQuery())
     assert caught.value.kind == READ_ONLY
