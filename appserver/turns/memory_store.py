@@ -1,17 +1,18 @@
 """Threads that live as long as the process: ephemeral ones. Also the yardstick that the SQLite store is held against.
 
-Keeps everything in plain lists; the number of a touch is its place in one of them.
+Keeps everything in plain lists, and counts touches.
 """
 
 from __future__ import annotations
 
 import time
+from collections import deque
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from appserver.errors import ThreadNotFound
-from appserver.turns.pages import NOW, StoredItem, decode, page_of
+from appserver.turns.pages import NOW, StoredItem, check_beginning, decode, horizon, page_of
 from appserver.turns.past import Cut, Entry, PastTurn, cut_off, history_of, interrupted
 from appserver.turns.store import Kept, folded
 
@@ -32,7 +33,7 @@ T = TypeVar("T")
 class _Kept:
     thread: ThreadRecord
     past: list[PastTurn] = field(default_factory=list)
-    touches: list[int] = field(default_factory=list)
+    touches: deque[int] = field(default_factory=deque)
     archived: bool = False
 
     def touched(self, as_of: int) -> int | None:
@@ -74,6 +75,7 @@ class MemoryThreads:
         as_of = self._touches
         if query.sort_key == "updated_at" and cursor is not None and cursor.position[0] != NOW:
             as_of = int(cursor.position[0])
+            check_beginning(as_of, self._touches)
         found: list[tuple[Position, ThreadFacts]] = []
         for kept in self._threads.values():
             facts, touched = kept.facts(), kept.touched(as_of)
@@ -112,9 +114,11 @@ class MemoryThreads:
         """Let go of what is open: nothing is."""
 
     def touch(self, kept: _Kept) -> None:
-        """Note that something happened in a thread."""
+        """Note that something happened in a thread, and forget what happened so long ago that no page needs it."""
         self._touches += 1
         kept.touches.append(self._touches)
+        while len(kept.touches) > 1 and kept.touches[1] <= horizon(self._touches):
+            kept.touches.popleft()
 
     def _find(self, thread_id: str) -> _Kept:
         kept = self._threads.get(thread_id)

@@ -43,7 +43,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """,
         "CREATE INDEX threads_by_creation ON threads (archived, created_at, id) WHERE listed",
         "CREATE INDEX threads_by_touch ON threads (archived, touched) WHERE listed",
-        # One row per touch (see store.ThreadStore). Outlives its thread, so that no number is used twice.
+        # The latest touches, one row each (see store.ThreadStore): all of them up to a number, and before that the last
+        # one of each thread. The last of all outlives its thread, so that no number is used twice.
         "CREATE TABLE touches (number INTEGER PRIMARY KEY, thread INTEGER NOT NULL)",
         "CREATE INDEX touches_of_thread ON touches (thread)",
         # `owner` (see owners.py) is there while the turn runs.

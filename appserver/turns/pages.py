@@ -42,6 +42,10 @@ _SHAPES: dict[str, tuple[type, ...]] = {
     "loaded": (str,),
 }
 
+TOUCHES_KEPT = 10_000
+"""How many touches of threads are remembered for who pages by them: the starts and ends of 5,000 turns. A paging that
+began earlier is refused, because it could drop threads."""
+
 NOW = -1
 """In place of the last touch: the one at the time of the call."""
 
@@ -103,6 +107,17 @@ def page_of(kind: str, found: Sequence[tuple[Position, ROW]], limit: int) -> Pag
     if first is not None and kind == "updated_at":
         first = (NOW, *first[1:])  # who goes back wants to see what has been updated since
     return Page(rows, following, encode(kind, Cursor(first, inclusive=True)) if first is not None else None)
+
+
+def horizon(newest: int) -> int:
+    """Return the number of the touch before which only the last one of each thread is remembered."""
+    return newest - TOUCHES_KEPT
+
+
+def check_beginning(as_of: int, newest: int) -> None:
+    """Refuse a paging by touches that began too long ago. Raises InvalidParams."""
+    if as_of < horizon(newest):
+        raise InvalidParams("Invalid params: cursor: too old, too much has changed since; begin again without one")
 
 
 def encode(kind: str, cursor: Cursor) -> str:

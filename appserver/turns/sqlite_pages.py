@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from appserver.turns.pages import NOW, StoredItem, decode, page_of
+from appserver.turns.pages import NOW, StoredItem, check_beginning, decode, page_of
 from appserver.turns.rows import (
     ENTRY_COLUMNS,
     THREAD_COLUMNS,
@@ -124,9 +124,9 @@ def _by_touch(
     connection: sqlite3.Connection, query: ThreadQuery, cursor: Cursor | None
 ) -> list[tuple[Position, ThreadFacts]]:
     """Find threads at their places as of the first page: those touched since, few, by their touches before."""
-    as_of = int(cursor.position[0]) if cursor is not None else NOW
-    if as_of == NOW:
-        as_of = connection.execute("SELECT coalesce(max(number), 0) FROM touches").fetchone()[0]
+    (newest,) = connection.execute("SELECT coalesce(max(number), 0) FROM touches").fetchone()
+    as_of = newest if cursor is None or cursor.position[0] == NOW else int(cursor.position[0])
+    check_beginning(as_of, newest)
     at = None if cursor is None else cursor._replace(position=cursor.position[1:])
     settled = _Clause(f"SELECT touched AS place, {THREAD_COLUMNS} FROM threads WHERE listed AND touched <= ?", (as_of,))
     settled += _filters(query) + _from(("touched",), at, descending=query.descending)
@@ -137,7 +137,6 @@ def _by_touch(
     )
     moved += _filters(query) + _Clause(") WHERE place IS NOT NULL") + _from(("place",), at, descending=query.descending)
     ordered = _order(("place",), query.descending, query.limit)
-    # One statement, so that a touch by another process cannot fall between the two halves.
     both = _Clause("SELECT * FROM (") + settled + ordered + _Clause(") UNION ALL SELECT * FROM (") + moved + ordered
     rows = _run(connection, both + _Clause(")"))
     rows.sort(key=lambda row: row[0], reverse=query.descending)

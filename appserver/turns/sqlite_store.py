@@ -18,6 +18,7 @@ from appserver.turns.sqlite_loaded import Loaded
 from appserver.turns.sqlite_pages import read_threads
 from appserver.turns.sqlite_reader import SqliteReader, reading
 from appserver.turns.sqlite_writes import (
+    delete_thread,
     insert_entries,
     insert_thread,
     insert_turn,
@@ -102,7 +103,7 @@ class SqliteThreads:
     def delete(self, thread_id: str) -> None:
         """Forget a thread and its transcript."""
         with self._database.writing() as connection:
-            connection.execute("DELETE FROM threads WHERE key = ?", (self._key(connection, thread_id),))
+            delete_thread(connection, self._key(connection, thread_id))
 
     def attempt(self, use: Callable[[], T]) -> T | Coroutine[Any, Any, T]:
         """Return what a use of this store returns, or a coroutine of it if it has to wait for another process."""

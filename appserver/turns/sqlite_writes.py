@@ -8,9 +8,15 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from appserver.turns.pages import MAX_INTEGER
+from appserver.turns.pages import MAX_INTEGER, horizon
 from appserver.turns.rows import ENTRY_COLUMNS, dumps, entry_row, thread_row, turn_row
 from appserver.turns.store import plain
+
+PRUNING_STEP = 256
+"""Touches after which some are forgotten: so seldom that it costs a touch nothing, and so few that it takes no time."""
+
+NOBODY = 0
+"""In place of the thread of a touch: one that is gone. No thread has this key."""
 
 if TYPE_CHECKING:
     import sqlite3
@@ -23,12 +29,12 @@ if TYPE_CHECKING:
 
 def insert_thread(connection: sqlite3.Connection, thread: ThreadRecord, *, listed: bool) -> tuple[int, int]:
     """Write a new thread without its turns, and return its key and the number of its first touch."""
-    (number,) = connection.execute("SELECT coalesce(max(number), 0) + 1 FROM touches").fetchone()
+    number = _new_touch(connection, NOBODY)
     row = thread_row(thread, number, listed=listed)
     columns, marks = ", ".join(row), ", ".join("?" * len(row))
     inserted = connection.execute(f"INSERT INTO threads ({columns}) VALUES ({marks})", tuple(row.values()))
     key = inserted.lastrowid or 0
-    connection.execute("INSERT INTO touches (number, thread) VALUES (?, ?)", (number, key))
+    connection.execute("UPDATE touches SET thread = ? WHERE number = ?", (key, number))
     write_settings(connection, key, thread.in_force())
     return key, number
 
@@ -42,9 +48,35 @@ def write_settings(connection: sqlite3.Connection, thread: int, in_force: Mappin
 
 def touch(connection: sqlite3.Connection, thread: int, columns: Mapping[str, object] | None = None) -> int:
     """Note that something happened to a thread, and set columns of its row. Return the number of this touch."""
-    number = connection.execute("INSERT INTO touches (thread) VALUES (?)", (thread,)).lastrowid or 0
+    number = _new_touch(connection, thread)
     update_thread(connection, thread, {"touched": number, "updated_at": time.time(), **(columns or {})})
     return number
+
+
+def _new_touch(connection: sqlite3.Connection, thread: int) -> int:
+    """Write a touch and return its number. Now and then, forget those that no page needs any more.
+
+    Each time these are the earlier ones of the threads that the next PRUNING_STEP touches behind the horizon are of.
+    """
+    number = connection.execute("INSERT INTO touches (thread) VALUES (?)", (thread,)).lastrowid or 0
+    if number % PRUNING_STEP == 0:
+        end = horizon(number)
+        connection.execute(
+            "DELETE FROM touches WHERE number IN (SELECT earlier.number FROM touches AS later"
+            " JOIN touches AS earlier ON earlier.thread = later.thread AND earlier.number < later.number"
+            " WHERE later.number > ? AND later.number <= ?)",
+            (end - PRUNING_STEP, end),
+        )
+    return number
+
+
+def delete_thread(connection: sqlite3.Connection, thread: int) -> None:
+    """Delete a thread with all that belongs to it. Its last touch stays, if it is the last of all: for its number."""
+    connection.execute("DELETE FROM threads WHERE key = ?", (thread,))
+    connection.execute(
+        "DELETE FROM touches WHERE thread IN (?, ?) AND number < (SELECT max(number) FROM touches)", (thread, NOBODY)
+    )
+    connection.execute("UPDATE touches SET thread = ? WHERE thread = ?", (NOBODY, thread))
 
 
 def update_thread(connection: sqlite3.Connection, thread: int, columns: Mapping[str, object]) -> None:

@@ -71,8 +71,8 @@ class ThreadStore(Protocol):
     Order of threads: by creation (time, then id) or by last touch. A touch is the start or end of a turn, or a change
     of metadata; each has a number, so two threads never tie. Guarantee to who follows the cursors of `page`: a thread
     that fits the query from the first page to the last is seen exactly once, no thread is seen twice. For that, paging
-    by last touch shows each thread at its place as of the first page. Threads without a turn and without a name are
-    not listed.
+    by last touch shows each thread at its place as of the first page; a cursor of a paging that began more than
+    pages.TOUCHES_KEPT touches ago is refused. Threads without a turn and without a name are not listed.
     """
 
     def add(self, thread: ThreadRecord, past: Sequence[PastTurn] = ()) -> None:

@@ -11,9 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from appserver.errors import InvalidParams
+from appserver.turns import pages
 from appserver.turns.memory_store import MemoryThreads
 from appserver.turns.pages import MAX_LIMIT, ThreadQuery
 from appserver.turns.sqlite_store import SqliteThreads
+from appserver.turns.sqlite_writes import PRUNING_STEP
 from appserver.turns.store import Changes
 from tests.turns.records import added, run, thread
 
@@ -102,6 +105,47 @@ def test_whatever_happens_between_pages_drops_no_thread_and_shows_none_twice(
         finally:
             for store in stores:
                 store.close()
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+def test_a_paging_goes_on_over_many_touches_and_is_refused_after_too_many(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "TOUCHES_KEPT", 300)
+    store: ThreadStore = MemoryThreads() if kind == "memory" else SqliteThreads(str(tmp_path))
+    threads = [added(store) for _ in range(4)]
+    first = store.page(ThreadQuery(limit=1, sort_key="updated_at"))
+    for number in range(299):
+        store.change(threads[number % 3].id, Changes(name=f"{number}"))
+    rest = store.page(ThreadQuery(sort_key="updated_at", cursor=first.next))
+    assert [facts.id for facts in (*first.rows, *rest.rows)] == [one.id for one in reversed(threads)]
+    for _ in range(2):
+        store.change(threads[0].id, Changes(name="again"))
+    with pytest.raises(InvalidParams, match="cursor: too old"):
+        store.page(ThreadQuery(sort_key="updated_at", cursor=first.next))
+    newer = store.page(ThreadQuery(sort_key="updated_at", cursor=first.back, descending=False))
+    assert len(newer.rows) == 4, "who goes back begins now"
+    store.close()
+
+
+def test_touches_do_not_grow_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages, "TOUCHES_KEPT", 100)
+    store = SqliteThreads(str(tmp_path))
+    connection = sqlite3.connect(tmp_path / "threads.db", isolation_level=None)
+
+    def touches() -> int:
+        return int(connection.execute("SELECT count(*) FROM touches").fetchone()[0])
+
+    threads = [added(store) for _ in range(20)]
+    for number in range(1000):
+        store.change(threads[number % 7].id, Changes(name=f"{number}"))
+    assert touches() <= 100 + PRUNING_STEP + len(threads)
+    last = connection.execute("SELECT max(number) FROM touches").fetchone()
+    for one in threads:
+        store.delete(one.id)
+    assert connection.execute("SELECT number FROM touches").fetchall() == [last], "no number is used twice"
+    connection.close()
+    store.close()
 
 
 def test_going_back_from_a_page_shows_what_was_used_since() -> None:
