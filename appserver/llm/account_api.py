@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from appserver import json_text
 from appserver.errors import BackendError
 from appserver.http_failure import HttpFailure
 from appserver.llm.events import failure_of_answer, not_connected
@@ -51,9 +52,13 @@ class AccountApi:
     async def _ask(self, access: Access, method: str, path: str, body: object = None) -> dict[str, Any]:
         url = f"{self._settings.chatgpt_base_url}/wham/{path}"
         headers = identity(access, self._session)
+        content = None
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+            content = json_text.encode(body)  # httpx cannot encode half a surrogate pair, which an id may have
         try:
             answer = await self._http.ask(
-                url, lambda client: client.build_request(method, url, headers=headers, json=body), ANSWER_SECONDS
+                url, lambda client: client.build_request(method, url, headers=headers, content=content), ANSWER_SECONDS
             )
         except HttpFailure as exc:
             raise not_connected(str(exc), retryable=exc.transient) from None

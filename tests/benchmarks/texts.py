@@ -22,7 +22,7 @@ def words(characters: int) -> str:
 def picture(characters: int) -> str:
     """Return a data URL of about so many characters: a PNG that nothing compresses."""
     rows = max(1, characters * 3 // 4 // _ROW_BYTES)
-    noise = random.Random(rows)  # noqa: S311 - no secret, and the same every time
+    noise = random.Random(rows)
     pixels = b"".join(b"\0" + noise.randbytes(_ROW_BYTES) for _ in range(rows))
     size = struct.pack(">IIBBBBB", _ROW_BYTES // 3, rows, 8, 2, 0, 0, 0)
     chunks = (("IHDR", size), ("IDAT", zlib.compress(pixels, 0)), ("IEND", b""))

@@ -77,7 +77,7 @@ class Driver:
     def __init__(self, home: Path, seed: int) -> None:
         self.home = home
         self.store = FileStore(str(home))
-        self.random = random.Random(seed)  # noqa: S311 - repeatable, and no secret
+        self.random = random.Random(seed)
         self.live: set[str] = set()
         self._tokens = 0
 

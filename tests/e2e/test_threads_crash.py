@@ -114,7 +114,7 @@ def sound(home: Path) -> bool:
 
 async def test_a_killed_server_loses_no_item_and_leaves_no_turn_in_progress(home: Path, backend: FakeBackend) -> None:
     seed = int.from_bytes(os.urandom(4), "big")
-    dice = random.Random(seed)  # noqa: S311 - chance, not secrecy
+    dice = random.Random(seed)
     backend.model.default = lambda _: output(reasoning("hm"), message("a ", "b ", "c"))
     told: set[str] = set()
     async with nursery(backend.environ(home)) as path:

@@ -97,3 +97,14 @@ async def test_a_backend_that_fails_is_told_of(server: ServerFactory, backend: F
     async with server() as peer:
         await peer.login_with_tokens(backend.grant().access_token)
         assert (await peer.error(USAGE))["code"] == -32603
+
+
+@pytest.mark.parametrize("thread_id", ["\ud800", "\U0001f600", "", "x" * 10_000])
+async def test_whatever_a_thread_is_called_its_usage_is_asked_for(
+    server: ServerFactory, backend: FakeBackend, thread_id: str
+) -> None:
+    async with server() as peer:
+        await peer.login_with_tokens(backend.grant().access_token)
+        await peer.result(USAGE, {"threadId": thread_id})
+    asked = backend.requests[-1]
+    assert (asked.json(), asked.headers["content-type"]) == ({"thread_ids": [thread_id]}, "application/json")
