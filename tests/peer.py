@@ -30,10 +30,11 @@ Message = dict[str, Any]
 
 
 class Peer:
-    """Talks to a server. `messages` holds every line it sent, in order."""
+    """Talks to a server. `messages` holds everything it sent, in order; `batches` what came in one array."""
 
     def __init__(self, send: Callable[[bytes], Awaitable[None]]) -> None:
         self.messages: list[Message] = []
+        self.batches: list[list[Message]] = []
         self.called: dict[int, str] = {}
         """id -> method of every request that was sent with `post`."""
         self.closed = False
@@ -171,7 +172,11 @@ class Peer:
     async def take(self, line: bytes) -> None:
         """Take a line from the server."""
         message = json.loads(line, parse_constant=_refuse_constant)
-        self.messages.append(message)
+        if isinstance(message, list):
+            self.batches.append(message)
+            self.messages += message
+        else:
+            self.messages.append(message)
         self._tell()
         if isinstance(message, dict) and "method" in message and "id" in message:
             respond = self.responders.get(message["method"])

@@ -26,6 +26,26 @@ BROWSER_NOT_COMPLETED = f"Login server error: {NOT_COMPLETED}"
 """The reference's words for a login that was cancelled, by device code and by browser."""
 
 
+class _Once:
+    """An event that can be made before there is an event loop."""
+
+    def __init__(self) -> None:
+        self._happened = False
+        self._event: Event | None = None
+
+    def set(self) -> None:
+        self._happened = True
+        if self._event is not None:
+            self._event.set()
+
+    async def wait(self) -> None:
+        from anyio import Event  # late: a login may be made before there is an event loop
+
+        if not self._happened:
+            self._event = self._event or Event()
+            await self._event.wait()
+
+
 class Login:
     """One login, from when it was asked for until its end."""
 
@@ -33,22 +53,10 @@ class Login:
         self.id = login_id
         self.stop = Stop()
         self.error: str | None = BROWSER_NOT_COMPLETED if by_browser else NOT_COMPLETED
-        self._over = False
-        self._told: Event | None = None
-
-    def end(self) -> None:
-        """Note that it holds nothing any more, a port least of all."""
-        self._over = True
-        if self._told is not None:
-            self._told.set()
-
-    async def ended(self) -> None:
-        """Wait for the end."""
-        from anyio import Event  # late: a login may be made before there is an event loop
-
-        if not self._over:
-            self._told = self._told or Event()
-            await self._told.wait()
+        self.known = _Once()
+        """That the client has been told the id."""
+        self.ended = _Once()
+        """That it holds nothing any more, a port least of all."""
 
 
 class Logins:
@@ -86,12 +94,16 @@ class Logins:
         Raises RequestError if it has been superseded: its successor waits for the same port.
         """
         for earlier in self._by_browser[: self._by_browser.index(login)]:
-            await earlier.ended()
+            await earlier.ended.wait()
         if login.stop.cancelled:
             raise RequestError(BROWSER_NOT_COMPLETED)
 
     def run(self, login: Login, finish: Callable[[], Awaitable[None]]) -> None:
-        """Run `finish`, which signs the user in or raises, in the background."""
+        """Run `finish`, which signs the user in or raises, in the background. Its end is told once the id is known.
+
+        It runs at once, because a login that is superseded has to let go of its port: the next one, which may stand in
+        the same batch of requests, is answered only then, and the batch after that.
+        """
         self._tasks.start(self._run, login, finish)
 
     def cancel(self, login_id: str) -> bool:
@@ -119,14 +131,17 @@ class Logins:
                 login.error = await _outcome(finish)
         finally:
             self._end(login)
-            self._completed(login.id, login.error)
+            try:
+                await login.known.wait()
+            finally:
+                self._completed(login.id, login.error)
 
     def _end(self, login: Login) -> None:
         if self._pending is login:
             self._pending = None
         if login in self._by_browser:
             self._by_browser.remove(login)
-        login.end()
+        login.ended.set()
 
 
 async def _outcome(finish: Callable[[], Awaitable[None]]) -> str | None:

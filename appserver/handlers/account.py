@@ -121,8 +121,9 @@ async def _login_with_browser(services: Services, login: Login) -> Reply:
         services.auth.check_not_external()
         flow = services.browser_login()
         url = flow.start()
+    services.logins.run(login, partial(services.finish_login, flow))
     result: ChatgptLoginResult = {"type": "chatgpt", "loginId": login.id, "authUrl": url}
-    return Reply(result, then=partial(services.logins.run, login, partial(services.finish_login, flow)))
+    return Reply(result, then=login.known.set)
 
 
 async def _login_with_device(services: Services, login: Login) -> Reply:
@@ -130,13 +131,14 @@ async def _login_with_device(services: Services, login: Login) -> Reply:
         flow = services.device_login()
         device = await flow.start()
         services.auth.check_not_external()
+    services.logins.run(login, partial(services.finish_login, flow))
     result: DeviceCodeLoginResult = {
         "type": "chatgptDeviceCode",
         "loginId": login.id,
         "verificationUrl": device.verification_url,
         "userCode": device.user_code.reveal(),
     }
-    return Reply(result, then=partial(services.logins.run, login, partial(services.finish_login, flow)))
+    return Reply(result, then=login.known.set)
 
 
 def _read(services: Services) -> AccountReadResult:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
-from appserver.auth.logins import BROWSER_NOT_COMPLETED, NOT_COMPLETED, Logins
+from appserver.auth.logins import BROWSER_NOT_COMPLETED, NOT_COMPLETED, Login, Logins
 from appserver.errors import LoginError, RequestError
 from appserver.tasks import Tasks
 from tests.auth.manager_rig import WAIT_SECONDS
@@ -67,8 +67,12 @@ async def some_logins() -> AsyncIterator[tuple[Logins, Ends]]:
 
 def start(logins: Logins, flow: Flow) -> str:
     """Begin a login, run it, and return its id."""
-    login = logins.begin()
+    return run(logins, logins.begin(), flow)
+
+
+def run(logins: Logins, login: Login, flow: Flow) -> str:
     logins.run(login, flow)
+    login.known.set()
     return login.id
 
 
@@ -149,13 +153,26 @@ async def test_a_browser_login_waits_until_every_earlier_one_has_let_go_of_the_p
     async with some_logins() as (logins, ends):
         flows = [Flow(), Flow()]
         for flow in flows:
-            logins.run(logins.begin(by_browser=True), flow)
+            run(logins, logins.begin(by_browser=True), flow)
         start(logins, Flow())
         login = logins.begin(by_browser=True)
         with anyio.fail_after(WAIT_SECONDS):
             await logins.port_free(login)
         assert not any(flow.running.is_set() and not flow.port_free for flow in flows)
         await ends.wait(3)
+
+
+async def test_a_superseded_login_lets_go_of_the_port_before_its_id_is_known_and_its_end_is_told_after() -> None:
+    async with some_logins() as (logins, ends):
+        first, flow = logins.begin(by_browser=True), Flow()
+        logins.run(first, flow)
+        second = logins.begin(by_browser=True)
+        with anyio.fail_after(WAIT_SECONDS):
+            await logins.port_free(second)
+        assert (flow.port_free or not flow.running.is_set(), ends.told) == (True, [])
+        first.known.set()
+        await ends.wait(1)
+    assert ends.told == [(first.id, BROWSER_NOT_COMPLETED)]
 
 
 async def test_the_first_browser_login_does_not_wait() -> None:
@@ -181,7 +198,7 @@ async def test_a_login_that_is_superseded_while_its_flow_starts_ends_once_it_run
         login, flow = logins.begin(by_browser=by_browser), Flow()
         with logins.starting(login):
             logins.cancel_pending()
-        logins.run(login, flow)
+        run(logins, login, flow)
         await ends.wait(1)
         assert flow.port_free
     assert ends.told == [(login.id, BROWSER_NOT_COMPLETED if by_browser else NOT_COMPLETED)]

@@ -196,3 +196,21 @@ async def test_the_home_that_cannot_be_made_is_told_of_and_nobody_is_signed_in(
         assert str(home) in error["message"]
         assert (await peer.result("account/read"))["account"] is None
         assert peer.notifications == []
+
+
+@pytest.mark.usefixtures("callback_ports")
+async def test_a_batch_of_logins_is_answered_and_only_the_last_one_is_under_way(server: ServerFactory) -> None:
+    async with server() as peer:
+        kinds = ["chatgpt", "chatgptDeviceCode", "chatgpt", "chatgpt"]
+        await peer.send(
+            [
+                {"id": f"login {number}", "method": "account/login/start", "params": {"type": kind}}
+                for number, kind in enumerate(kinds)
+            ]
+        )
+        await peer.until(lambda: bool(peer.batches))
+        answers = {one["id"]: one for one in peer.batches[0]}
+        begun = {one["result"]["loginId"] for one in answers.values() if "result" in one}
+        last = answers["login 3"]["result"]["loginId"]
+        assert await peer.result("account/login/cancel", {"loginId": last}) == {"status": "canceled"}
+        await peer.until(lambda: peer.methods.count("account/login/completed") == len(begun))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tests.conftest import ServerFactory
+    from tests.peer import Message
 
 pytestmark = pytest.mark.anyio
 
@@ -32,10 +33,8 @@ async def test_every_method_answers_params_of_any_form(server: ServerFactory, pa
         assert codes <= {-32600, -32602}
 
 
-def answers(lines: Sequence[Any]) -> list[dict[str, Any]]:
-    """All responses so far, also those in a batch."""
-    entries = [entry for line in lines for entry in (line if isinstance(line, list) else [line])]
-    return [one for one in entries if "method" not in one]
+def answers(messages: Sequence[Message]) -> list[Message]:
+    return [one for one in messages if "method" not in one]
 
 
 @pytest.mark.parametrize("params", [[1], ["refreshToken"]])
