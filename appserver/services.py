@@ -262,7 +262,7 @@ class Services:
         """The model backend, credentials taken care of."""
         from appserver.backend import Backend
 
-        return Backend(self.authority, lambda: self.model)
+        return Backend(self.authority, lambda: self.model, self._tasks)
 
     async def close(self) -> None:
         """Close what was opened."""

@@ -6,16 +6,11 @@ another package supplies a refresher: this module uses nothing that it could not
 
 from __future__ import annotations
 
-import os
-import subprocess
 from typing import TYPE_CHECKING, Any
 
-import anyio
-
+from appserver.auth.printed_token import printed_token
 from appserver.auth.refresher import RefreshedTokens
-from appserver.errors import ConfigError, RefreshError
-from appserver.executable import find_executable
-from protocol.base import Secret
+from appserver.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,8 +19,6 @@ if TYPE_CHECKING:
 
 DEFAULT_TIMEOUT = 30.0
 """Seconds for the command: it may talk to a network."""
-
-MAX_TOKEN_CHARACTERS = 64 * 1024
 
 
 class CommandRefresher:
@@ -37,23 +30,7 @@ class CommandRefresher:
 
     async def refresh(self, request: RefreshRequest) -> RefreshedTokens:
         """Return the token that the command prints. Raises RefreshError; its text never holds the output."""
-        name, *arguments = self._command
-        program = find_executable(name, os.environ)
-        if program is None:
-            raise RefreshError(f"{name} could not be run: PATH does not lead to it")
-        try:
-            with anyio.fail_after(self._timeout):
-                done = await anyio.run_process([program, *arguments], stderr=subprocess.DEVNULL, check=False)
-        except TimeoutError:
-            raise RefreshError(f"{name} did not finish within {self._timeout:g}s") from None
-        except OSError as exc:
-            raise RefreshError(f"{name} could not be run: {exc.strerror}") from None
-        if done.returncode != 0:
-            raise RefreshError(f"{name} failed with exit code {done.returncode}")
-        token = done.stdout.decode("utf-8", "replace").strip()
-        if not token or len(token) > MAX_TOKEN_CHARACTERS:
-            raise RefreshError(f"{name} printed no token")
-        return RefreshedTokens(access_token=Secret(token))
+        return RefreshedTokens(access_token=await printed_token(self._command, self._timeout))
 
 
 def create(options: Mapping[str, Any]) -> Refresher:

@@ -142,14 +142,16 @@ async def _login_with_device(services: Services, login: Login) -> Reply:
 
 
 def _read(services: Services) -> AccountReadResult:
-    held = services.auth.current()
-    result: AccountReadResult = {
-        "account": _account(held) if held else None,
-        "requiresOpenaiAuth": services.settings.provider.requires_openai_auth,
-    }
-    if reason := services.auth.needs_login:
+    held, required = _login_in_use(services), services.settings.provider.requires_openai_auth
+    result: AccountReadResult = {"account": _account(held) if held else None, "requiresOpenaiAuth": required}
+    if required and (reason := services.auth.needs_login):
         result["needsLogin"] = {"reason": reason}
     return result
+
+
+def _login_in_use(services: Services) -> Held | None:
+    """Return the login. A provider that needs none uses none, whatever is stored."""
+    return services.auth.current() if services.settings.provider.requires_openai_auth else None
 
 
 async def _read_refreshed(services: Services) -> AccountReadResult:
@@ -158,7 +160,7 @@ async def _read_refreshed(services: Services) -> AccountReadResult:
 
 
 def _status(services: Services, *, include_token: bool) -> GetAuthStatusResult:
-    held = services.auth.current()
+    held = _login_in_use(services)
     token = held.credential.bearer.reveal() if held and include_token else None
     return {
         "authMethod": held.credential.mode if held else None,

@@ -34,7 +34,8 @@ def own_key(provider: Provider) -> Secret | None:
     key = Secret(provider.api_key.reveal().strip(WHITE_SPACE)) if provider.api_key else None
     if not key:
         if provider.env_key:
-            raise ConfigError(f"Missing environment variable: `{provider.env_key}`.")  # the reference's words
+            hint = f" {provider.env_key_hint}" if provider.env_key_hint else ""
+            raise ConfigError(f"Missing environment variable: `{provider.env_key}`.{hint}")  # the reference's words
         return None
     if not is_token(key.reveal()):
         source = f" in the environment variable {provider.env_key}" if provider.env_key else ""

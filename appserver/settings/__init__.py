@@ -5,7 +5,7 @@ value comes from, `settings.warnings` tells the client what is not used.
 """
 
 from appserver.settings.load import home_directory, load_settings, provider_named, thread_options
-from appserver.settings.values import DEFAULT_API_BASE_URL, DEFAULT_MODEL, Options, Provider, Settings
+from appserver.settings.values import DEFAULT_API_BASE_URL, DEFAULT_MODEL, Options, Provider, Settings, TokenCommand
 
 __all__ = [
     "DEFAULT_API_BASE_URL",
@@ -13,6 +13,7 @@ __all__ = [
     "Options",
     "Provider",
     "Settings",
+    "TokenCommand",
     "home_directory",
     "load_settings",
     "provider_named",

@@ -5,9 +5,10 @@ A provider is checked when it is chosen; what is wrong with another one harms no
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
-from appserver.settings.values import BUILT_IN_PROVIDER, Provider
+from appserver.settings.values import BUILT_IN_PROVIDER, Provider, TokenCommand
 from protocol.base import Secret
 
 if TYPE_CHECKING:
@@ -16,10 +17,13 @@ if TYPE_CHECKING:
     from appserver.settings.table import Table
 
 LOCAL_PROVIDERS = {
-    # Servers on the user's own machine: id -> base URL, as the reference has them.
-    "ollama": "http://localhost:11434/v1",
-    "lmstudio": "http://localhost:1234/v1",
+    # Servers on the user's own machine: id -> port, as the reference has them.
+    "ollama": 11434,
+    "lmstudio": 1234,
 }
+
+ENV_HEADERS = {"OpenAI-Organization": "OPENAI_ORGANIZATION", "OpenAI-Project": "OPENAI_PROJECT"}
+"""Headers of the built-in provider, and the variables that they are read from."""
 
 MAX_RETRIES = 100
 """More retries than this are a slip of the pen: the waits between them would add up to hours."""
@@ -36,14 +40,13 @@ def read_provider(config: Table, name: str, environ: Mapping[str, str]) -> Provi
     wire_api = table.get("wire_api", str) or "responses"
     if wire_api != "responses":
         raise table.error("wire_api", f'only "responses" is spoken, not "{wire_api}"')
-    base_url = table.get("base_url", str) or _usual_base_url(config, name)
+    base_url = table.get("base_url", str) or _usual_base_url(config, name, environ)
     if base_url is None and name != BUILT_IN_PROVIDER:
         raise table.error_here("base_url is missing")
     env_key = table.get("env_key", str)
-    key = environ.get(env_key) if env_key else None
-    env_headers = {
-        header: variable for header, variable in table.strings("env_http_headers").items() if environ.get(variable)
-    }
+    key = environ.get(env_key) if env_key else table.get("experimental_bearer_token", str)
+    variables = {**(ENV_HEADERS if name == BUILT_IN_PROVIDER else {}), **table.strings("env_http_headers")}
+    env_headers = {header: variable for header, variable in variables.items() if environ.get(variable)}
     from_env = {header: environ[variable] for header, variable in env_headers.items()}
     requires_auth = table.get("requires_openai_auth", bool)
     return Provider(
@@ -53,6 +56,8 @@ def read_provider(config: Table, name: str, environ: Mapping[str, str]) -> Provi
         requires_openai_auth=(name == BUILT_IN_PROVIDER) if requires_auth is None else requires_auth,
         api_key=Secret(key) if key else None,
         env_key=env_key,
+        env_key_hint=table.get("env_key_instructions", str),
+        token_command=_token_command(table),
         headers={**table.strings("http_headers"), **from_env},
         env_headers=env_headers,
         query=table.strings("query_params"),
@@ -62,9 +67,34 @@ def read_provider(config: Table, name: str, environ: Mapping[str, str]) -> Provi
     )
 
 
-def _usual_base_url(config: Table, name: str) -> str | None:
+def _usual_base_url(config: Table, name: str, environ: Mapping[str, str]) -> str | None:
     """Return the URL of a built-in provider. None for that of the vendor: it depends on how the user signed in."""
-    return config.get("openai_base_url", str) if name == BUILT_IN_PROVIDER else LOCAL_PROVIDERS.get(name)
+    if name == BUILT_IN_PROVIDER:
+        return config.get("openai_base_url", str)
+    if name not in LOCAL_PROVIDERS:
+        return None
+    return environ.get("CODEX_OSS_BASE_URL") or (
+        f"http://localhost:{environ.get('CODEX_OSS_PORT') or LOCAL_PROVIDERS[name]}/v1"
+    )
+
+
+def _token_command(provider: Table) -> TokenCommand | None:
+    table = provider.table("auth")
+    if not table.raw():
+        return None
+    for key in ("env_key", "experimental_bearer_token", "requires_openai_auth"):
+        if provider.raw().get(key):
+            raise provider.error("auth", f"cannot be combined with {key}")
+    command, arguments = table.get("command", str), table.get("args", list) or []
+    if not command or not all(isinstance(one, str) for one in arguments):
+        raise table.error_here("expected command, a string, and args, a list of strings")
+    interval = table.seconds("refresh_interval_ms", 300_000.0, zero=True) / 1000
+    return TokenCommand(
+        words=(command, *arguments),
+        timeout=table.seconds("timeout_ms", 5000.0) / 1000,
+        refresh_interval=interval or math.inf,
+        directory=table.get("cwd", str),
+    )
 
 
 def _retries(table: Table, key: str, default: int) -> int:

@@ -29,6 +29,20 @@ NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 # Named tuples, and paths as strings: importing dataclasses and pathlib would take a third of the time to the handshake.
+class TokenCommand(NamedTuple):
+    """A command that prints a provider's token. Times are in seconds."""
+
+    words: tuple[str, ...]
+    timeout: float = 5.0
+    refresh_interval: float = 300.0
+    """After this a token is printed again before it is used; infinite: only when it is refused."""
+    directory: str | None = None
+    """Where it runs. None: where the server does."""
+
+    def __repr__(self) -> str:
+        return f"TokenCommand({self.words[0]!r})"  # an argument may be a credential
+
+
 class Provider(NamedTuple):
     """Where model requests go. base_url None: the built-in one, which depends on how the user signed in."""
 
@@ -39,6 +53,9 @@ class Provider(NamedTuple):
     api_key: Secret | None = None
     env_key: str | None = None
     """The environment variable that api_key is read from."""
+    env_key_hint: str | None = None
+    """What to tell a person where that variable is not set."""
+    token_command: TokenCommand | None = None
     headers: Mapping[str, str] = NOTHING
     env_headers: Mapping[str, str] = NOTHING
     """Of those in headers that are read from the environment: header -> variable."""

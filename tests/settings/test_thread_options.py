@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from appserver.errors import ConfigError
-from appserver.settings import Options, Settings, load_settings, provider_named, thread_options
+from appserver.settings import Options, Settings, TokenCommand, load_settings, provider_named, thread_options
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -152,6 +153,53 @@ def test_servers_on_the_own_machine_are_built_in_and_need_no_login(tmp_path: Pat
 def test_openai_base_url_moves_the_built_in_provider(tmp_path: Path) -> None:
     provider = load(tmp_path, 'openai_base_url = "https://eu.example/v1/"').provider
     assert (provider.id, provider.base_url, provider.requires_openai_auth) == ("openai", "https://eu.example/v1", True)
+
+
+@pytest.mark.parametrize(
+    ("variables", "url"),
+    [
+        ({"CODEX_OSS_PORT": "5555"}, "http://localhost:5555/v1"),
+        ({"CODEX_OSS_PORT": "5555", "CODEX_OSS_BASE_URL": "http://gpu/v1/"}, "http://gpu/v1"),
+    ],
+)
+def test_the_environment_says_where_a_local_server_is(tmp_path: Path, variables: dict[str, str], url: str) -> None:
+    settings = load_settings({"CODEX_HOME": str(tmp_path), **variables}, ["model_provider=lmstudio"])
+    assert settings.provider.base_url == url
+
+
+def test_the_built_in_provider_sends_the_organization_of_the_environment(tmp_path: Path) -> None:
+    environ = {"CODEX_HOME": str(tmp_path), "OPENAI_ORGANIZATION": "org-x", "OPENAI_PROJECT": ""}
+    assert load_settings(environ).provider.headers == {"OpenAI-Organization": "org-x"}
+    assert load_settings(environ, ["model_provider=ollama"]).provider.headers == {}
+
+
+AUTH = '[model_providers.x]\nbase_url = "http://x"\n{}\n[model_providers.x.auth]\n{}\n'
+
+
+def test_a_command_that_prints_the_token_has_bounds(tmp_path: Path) -> None:
+    words = 'command = "sso"\nargs = ["token"]\n'
+    usual = load(tmp_path, 'model_provider = "x"\n' + AUTH.format("", words)).provider.token_command
+    assert usual == TokenCommand(("sso", "token"), timeout=5.0, refresh_interval=300.0)
+    text = words + 'timeout_ms = 100\nrefresh_interval_ms = 0\ncwd = "/work"'
+    own = load(tmp_path, 'model_provider = "x"\n' + AUTH.format("", text)).provider.token_command
+    assert own == TokenCommand(("sso", "token"), timeout=0.1, refresh_interval=math.inf, directory="/work")
+    assert "token" not in repr(own)
+
+
+@pytest.mark.parametrize(
+    ("beside", "inside", "problem"),
+    [
+        ('env_key = "K"', 'command = "c"', "auth: cannot be combined with env_key"),
+        ('experimental_bearer_token = "t"', 'command = "c"', "cannot be combined with experimental_bearer_token"),
+        ("requires_openai_auth = true", 'command = "c"', "auth: cannot be combined with requires_openai_auth"),
+        ("", 'args = ["c"]', "auth: expected command, a string, and args, a list of strings"),
+        ("", 'command = "c"\nargs = [1]', "auth: expected command, a string, and args, a list of strings"),
+        ("", 'command = "c"\ntimeout_ms = 0', "auth.timeout_ms: expected a number above 0"),
+    ],
+)
+def test_a_command_that_cannot_be_run_is_told(tmp_path: Path, beside: str, inside: str, problem: str) -> None:
+    with pytest.raises(ConfigError, match=problem):
+        load(tmp_path, 'model_provider = "x"\n' + AUTH.format(beside, inside))
 
 
 # What a client passes with a thread
