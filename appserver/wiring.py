@@ -7,7 +7,6 @@ Only a redemption that has begun is waited for until the issuer has answered (`a
 
 from __future__ import annotations
 
-import signal
 import sys
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
@@ -22,6 +21,7 @@ from appserver.rpc.outbox import BRIM_BYTES, Outbox
 from appserver.rpc.parent import Parent
 from appserver.rpc.router import Reply, Router
 from appserver.session import Session
+from appserver.signals import ending_signals
 from appserver.tasks import Tasks
 from appserver.transport.stdio import TransportClosed
 
@@ -120,7 +120,7 @@ class Connection:
     async def serve(self, transport: Transport, *, owns_process: bool = False) -> int:
         """Serve until the parent is done with us, and return the exit code: 0, or 128 plus a signal's number.
 
-        `owns_process`: also end on SIGTERM and SIGINT, and when the parent process has gone.
+        `owns_process`: also end on SIGTERM, SIGINT and SIGHUP, and when the parent process has gone.
         """
         from anyio import CancelScope, create_task_group, current_time
 
@@ -208,10 +208,10 @@ class _Process:
         self._reading.cancel()
 
     async def signals(self) -> None:
-        """Take SIGTERM and SIGINT as a request to wind down."""
+        """Take the signals that end a process as a request to wind down."""
         from anyio import open_signal_receiver
 
-        with open_signal_receiver(signal.SIGTERM, signal.SIGINT) as received:
+        with open_signal_receiver(*ending_signals()) as received:
             async for number in received:
                 self.exit_code = 128 + int(number)
                 self._reading.cancel()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -16,6 +17,11 @@ from tests.peer import Peer, in_memory, subprocess_peer
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from contextlib import AbstractAsyncContextManager
+
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # As in a shell's background job. The processes that tests start would inherit it, and some are to be interrupted.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class ServerFactory(Protocol):

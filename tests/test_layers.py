@@ -34,6 +34,7 @@ ORDER = (
         "appserver.parent_process",
         "appserver.regular_file",
         "appserver.session",
+        "appserver.signals",
         "appserver.tasks",
     ),
     ("appserver.log", "appserver.log_levels", "appserver.log_lines", "appserver.stderr"),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from anyio.abc import Process
 
@@ -61,10 +61,15 @@ def run(
 
 
 @asynccontextmanager
-async def started(environ: Mapping[str, str], *arguments: str, **options: Any) -> AsyncIterator[Process]:  # noqa: ANN401 - those of anyio.open_process
+async def started(
+    environ: Mapping[str, str],
+    *arguments: str,
+    program: Sequence[str] = PROGRAM,
+    **options: Any,  # noqa: ANN401 - those of anyio.open_process
+) -> AsyncIterator[Process]:
     """Start the program, with pipes where `options` say nothing else, and see to it that it ends."""
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    process = await anyio.open_process([*PROGRAM, *arguments], env={**os.environ, **environ}, **{**pipes, **options})
+    process = await anyio.open_process([*program, *arguments], env={**os.environ, **environ}, **{**pipes, **options})
     try:
         yield process
     finally:

@@ -43,7 +43,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="signals, descriptors and parents are others there"),
 ]
 
-SIGNALS = [(signal.SIGTERM, 143), (signal.SIGINT, 130)]
+SIGNALS = [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)]
 
 # Everything that the event loop's first requests need has been imported when this has been answered.
 WAITING = lines(HELLO, request(1, "account/rateLimits/read"))
@@ -167,6 +167,20 @@ async def test_a_signal_right_after_the_handshake_ends_it_too(
         await read_until(process, b'"id":0')
         process.send_signal(number)
         assert ended(await exit_code(process), number), code
+
+
+@pytest.mark.parametrize("number", ["INT", "HUP"])
+async def test_a_signal_that_the_parent_has_it_ignore_is_ignored(number: str, environ: dict[str, str]) -> None:
+    # As nohup does, and an application that is to get Ctrl-C alone.
+    async with started(environ, program=["sh", "-c", f"trap '' {number}; exec \"$@\"", "sh", *PROGRAM]) as process:
+        for stage in (lines(HELLO), WAITING.partition(b"\n")[2]):
+            await send(process, stage)
+            await read_until(process, b'"id":')
+            process.send_signal(getattr(signal, f"SIG{number}"))
+        await send(process, lines(request(2, "account/read")))
+        await read_until(process, b'"id":2')
+        await end_of_input(process)
+        assert await exit_code(process) == 0
 
 
 @pytest.mark.parametrize(("number", "code"), SIGNALS)
