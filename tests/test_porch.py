@@ -73,7 +73,7 @@ def test_what_needs_no_waiting_is_answered_before_there_is_an_event_loop(tmp_pat
 
 @pytest.mark.parametrize(
     "request_",
-    [{"id": 2, "method": "account/rateLimits/read", "params": [1]}, [{"id": 2, "method": "account/read"}]],
+    [{"id": 2, "method": "account/rateLimits/read"}, [{"id": 2, "method": "account/read"}]],
     ids=["request", "batch"],
 )
 def test_what_waits_makes_the_event_loop_take_over(request_: object, tmp_path: Path) -> None:
