@@ -7,14 +7,14 @@ keep the next one from beginning.
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from appserver.rpc.router import follow
 from protocol import envelope, error_codes
 from protocol.envelope import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from anyio import Event
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from appserver.rpc.router import Router
     from appserver.tasks import Tasks
     from protocol.envelope import Message
+
+T = TypeVar("T")
 
 SLICE_ENTRIES = 32
 """Entries that are begun in one go: a few milliseconds, which is what a delta or an interrupt may wait for them."""
@@ -77,16 +79,17 @@ class Batches:
         sequels: list[Callable[[], None]] = []
         try:
             async with create_task_group() as group:
-                for start in range(0, len(entries), SLICE_ENTRIES):
-                    begun = entries[start : start + SLICE_ENTRIES]
+                for begun in _slices(entries):
                     group.start_soon(self._answer_slice, begun, answers, sequels)
                     await checkpoint()
                     self._note_begun(len(begun))
+            if answers:
+                self._outbox.send_batch(answers)
+            for some in _slices(sequels):
+                follow(some)
+                await checkpoint()
         finally:
             self._in_flight.batch_ends()
-        if answers:
-            self._outbox.send_batch(answers)
-        follow(sequels)
 
     def _note_begun(self, entries: int) -> None:
         self._not_begun -= entries
@@ -124,3 +127,7 @@ class Batches:
             return await outcome
         finally:
             self._in_flight.done(outcome)
+
+
+def _slices(whole: list[T]) -> Iterator[list[T]]:
+    return (whole[start : start + SLICE_ENTRIES] for start in range(0, len(whole), SLICE_ENTRIES))

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
 
 from appserver.rpc import batches, in_flight
+from appserver.rpc.router import Reply
 from tests.rpc.rig import BOUND, INLINE, STRICT, WAITING, Message, Rig, code, request, waiting
 
 if TYPE_CHECKING:
@@ -166,27 +167,30 @@ async def test_more_requests_in_a_batch_than_may_wait_are_refused_as_overload(mo
 
 async def test_a_long_batch_is_taken_in_slices_between_which_others_have_their_turn() -> None:
     begun: list[object] = []
-    seen: list[int] = []
-
-    def begin(params: object) -> Message:
-        begun.append(params)
-        return {}
-
-    rig = Rig({INLINE: begin})
+    followed: list[int] = []
     entries = 20 * batches.SLICE_ENTRIES
 
-    async def look() -> None:
-        while len(begun) < entries:
-            seen.append(len(begun))
-            await anyio.lowlevel.checkpoint()
+    def begin(params: object) -> Reply:
+        begun.append(params)
+        return Reply({}, then=lambda: followed.append(1))
 
+    async def steps(done: list[Any]) -> int:
+        """Return how far it goes on at most between two moments at which others have their turn."""
+        seen = [len(done)]
+        while len(done) < entries:
+            await anyio.lowlevel.checkpoint()
+            seen.append(len(done))
+        return max(later - earlier for earlier, later in pairwise(seen))
+
+    rig = Rig({INLINE: begin})
     async with rig.running():
-        rig.feed([request(number) for number in range(entries)], request("after"))
-        assert begun == [{}]  # what comes after a batch does not wait for it
-        await look()
-        answers = await rig.batch()
-    assert max(later - earlier for earlier, later in pairwise(seen)) <= batches.SLICE_ENTRIES
-    assert sorted(one["id"] for one in answers) == list(range(entries))
+        with anyio.fail_after(BOUND):
+            rig.feed([request(number) for number in range(entries)], request("after", "nonsense"))
+            assert await rig.answer("after")
+            assert begun == []  # what comes after a batch does not wait for it
+            assert await steps(begun) <= batches.SLICE_ENTRIES
+            assert await steps(followed) <= batches.SLICE_ENTRIES
+        assert sorted(one["id"] for one in await rig.batch()) == list(range(entries))
 
 
 async def test_what_waits_in_a_slice_does_not_hold_up_the_next_one() -> None:
