@@ -13,6 +13,10 @@ HEAD_BYTES = 4096
 """How much of a line that is too long is kept, to read the id of the request from."""
 
 
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+"""What .NET writes first to a pipe with an encoding of UTF-8. RFC 8259, section 8.1: a reader may ignore it."""
+
+
 class Oversized(NamedTuple):
     """A line that was longer than the cap and has been read past."""
 
@@ -24,12 +28,16 @@ Line: TypeAlias = bytes | Oversized
 
 
 class LineSplitter:
-    """Cuts a stream of chunks into lines. CR before LF is dropped; a last line without LF comes from `finish`."""
+    """Cuts a stream of chunks into lines. A last line without LF comes from `finish`.
+
+    Dropped: CR before LF, and a byte order mark before the first line.
+    """
 
     def __init__(self, max_bytes: int = DEFAULT_MAX_LINE_BYTES) -> None:
         self._max = max_bytes
         self._parts: list[bytes] = []
         self._size = 0
+        self._mark = BYTE_ORDER_MARK
 
     def feed(self, chunk: bytes) -> list[Line]:
         """Take a chunk and return the lines that it completes."""
@@ -56,9 +64,10 @@ class LineSplitter:
     def _take(self) -> Line:
         line, size = b"".join(self._parts), self._size
         self._parts, self._size = [], 0
+        mark, self._mark = self._mark, b""
         if size > self._max:
             return Oversized(line, size)
-        return line.removesuffix(b"\r")
+        return line.removeprefix(mark).removesuffix(b"\r")
 
 
 def _head(parts: list[bytes]) -> bytes:

@@ -32,7 +32,7 @@ DEEP = b"[" * 100_000
         b'{"id":1}{"id":2}',
         b"\xff\xfe\x00",
         b'{"id":1,"method":"\xff"}',
-        b"\xef\xbb\xbf{}",
+        b" \xef\xbb\xbf{}",
         DEEP,
         DEEP + b"]" * 100_000,
         b'{"a":' * 100_000 + b"1" + b"}" * 100_000,

@@ -7,11 +7,13 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appserver.transport.framing import HEAD_BYTES, Line, LineSplitter, Oversized
+from appserver.transport.framing import BYTE_ORDER_MARK, HEAD_BYTES, Line, LineSplitter, Oversized
 
 MEBIBYTE = 1024 * 1024
 
-streams = st.lists(st.binary(max_size=12) | st.sampled_from([b"\n", b"\r\n", b"\r", b"\n\n"])).map(b"".join)
+streams = st.lists(st.binary(max_size=12) | st.sampled_from([b"\n", b"\r\n", b"\r", b"\n\n", BYTE_ORDER_MARK])).map(
+    b"".join
+)
 
 
 def split(chunks: list[bytes], max_bytes: int = MEBIBYTE) -> list[Line]:
@@ -22,10 +24,13 @@ def split(chunks: list[bytes], max_bytes: int = MEBIBYTE) -> list[Line]:
 def expected(stream: bytes, max_bytes: int) -> list[Line]:
     """What a reader does that holds the whole stream."""
     *lines, rest = stream.split(b"\n")
-    return [
+    found: list[Line] = [
         Oversized(line[:HEAD_BYTES], len(line)) if len(line) > max_bytes else line.removesuffix(b"\r")
         for line in [*lines, *([rest] if rest else [])]
     ]
+    if found and isinstance(found[0], bytes):
+        found[0] = found[0].removeprefix(BYTE_ORDER_MARK)
+    return found
 
 
 @given(streams, st.lists(st.integers(min_value=0, max_value=200)), st.integers(min_value=1, max_value=20))
@@ -46,6 +51,13 @@ def test_lines_end_with_lf_or_crlf_and_a_lone_cr_is_part_of_a_line() -> None:
 
 def test_crlf_is_dropped_also_where_a_chunk_ends_between_the_two() -> None:
     assert split([b"one\r", b"\ntwo\r\r", b"\n"]) == [b"one", b"two\r"]
+
+
+def test_a_byte_order_mark_is_dropped_before_the_first_line_alone() -> None:
+    mark = BYTE_ORDER_MARK
+    assert split([mark + b"one\n" + mark + b"two\n"]) == [b"one", mark + b"two"]
+    assert split([mark[:1], mark[1:], b"one"]) == [b"one"]
+    assert split([b"\n", mark]) == [b"", mark]
 
 
 def test_a_last_line_without_a_newline_is_still_a_line() -> None:
