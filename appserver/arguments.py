@@ -26,11 +26,13 @@ COMMANDS = (
     "demo",
     "fake-backend",
     "generate-json-schema",
+    "generate-ts",
 )
 
 SUBCOMMANDS = {
     # As the reference spells them: the first word of a command is followed by a second one.
     ("app-server", "generate-json-schema"): "generate-json-schema",
+    ("app-server", "generate-ts"): "generate-ts",
     ("login", "status"): "login status",
 }
 
@@ -65,6 +67,7 @@ OPTIONS_WITH_VALUE = {
         ("--listen",),
         ("--port",),
         ("-o", "--out"),
+        ("--prettier",),
         *IGNORED_WITH_VALUE,
     )
     for name in names
@@ -125,6 +128,13 @@ class Parser(argparse.ArgumentParser):
         add("-p", "--profile", metavar="NAME", help="lay NAME.config.toml or [profiles.NAME] over config.toml")
         add("--enable", action="append", default=[], metavar="FEATURE", help="the same as -c features.FEATURE=true")
         add("--disable", action="append", default=[], metavar="FEATURE", help="the same as -c features.FEATURE=false")
+
+    def add_generation(self, directory: str) -> None:
+        """Take what the reference takes that writes its schema. Nothing depends on the configuration here."""
+        self.add_argument("-o", "--out", default=directory, metavar="DIR", help="where to write to")
+        for names in (("-c", "--config"), ("--enable",), ("--disable",)):
+            self.add_argument(*names, action="append", help=argparse.SUPPRESS)
+        self.add_argument("--experimental", action="store_true", help="accepted; nothing is left out without it")
 
     def add_ignored(self) -> None:
         """Take what has no meaning here."""

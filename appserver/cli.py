@@ -40,6 +40,7 @@ commands:
   demo                  show everything, offline, in a few seconds
   fake-backend          serve an issuer and a Responses API on loopback, for tests
   generate-json-schema  write the protocol's JSON Schema
+  generate-ts           write the protocol as TypeScript
 
 `appserver COMMAND --help` tells the options of a command."""
 
@@ -69,7 +70,13 @@ def run(arguments: list[str]) -> int:
             case "fake-backend":
                 return _fake_backend(words)
             case "generate-json-schema":
-                return _generate_schema(words)
+                from appserver.generate import generate_json_schema
+
+                return generate_json_schema(words)
+            case "generate-ts":
+                from appserver.generate import generate_typescript
+
+                return generate_typescript(words)
             case _:
                 Parser("").error(f"there is no such command{hint(command, COMMANDS)}")
     except KeyboardInterrupt:
@@ -204,18 +211,4 @@ def _fake_backend(words: list[str]) -> int:
         sys.stdout.flush()
 
     anyio.run(run_forever, port, tell)
-    return 0
-
-
-def _generate_schema(words: list[str]) -> int:
-    parser = Parser("generate-json-schema", "Write the protocol's JSON Schema.")
-    parser.add_configuration()  # of which nothing depends here; clients pass it all the same
-    parser.add_argument("-o", "--out", default="schema", metavar="DIR", help="where to write to")
-    parser.add_argument("--experimental", action="store_true", help="accepted; nothing is left out without it")
-    out = parser.parse(words).out
-    from pathlib import Path
-
-    from protocol.schema_export import write_schema
-
-    write_schema(Path(out))
     return 0

@@ -12,6 +12,7 @@ import anyio
 import httpx
 import pytest
 
+from appserver.arguments import COMMANDS
 from tests.commands.running import WAIT_SECONDS
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ async def test_a_broken_configuration_ends_a_command_with_2(appserver: CommandLi
 async def test_help_names_every_command_and_exit_code(appserver: CommandLine) -> None:
     done = await appserver("--help")
     assert done.code == 0
-    for word in ("app-server", "login", "logout", "status", "doctor", "demo", "fake-backend", "generate-json-schema"):
+    for word in COMMANDS:
         assert re.search(rf"^  {word} ", done.out, re.MULTILINE), word
     assert re.findall(r"^  (\d+) ", done.out.partition("exit codes:")[2], re.MULTILINE) == ["0", "1", "2", "130"]
 

@@ -130,11 +130,33 @@ def test_the_version_on_stdout_is_that_of_the_protocol(arguments: tuple[str, ...
     assert done.stderr.decode().splitlines() == [f"appserver {__version__}"]
 
 
-def test_the_schema_is_written_as_the_reference_is_asked_for_it(tmp_path: Path, environ: dict[str, str]) -> None:
-    for number, arguments in enumerate((("--out",), ("--experimental", "-o"))):
+@pytest.mark.parametrize(("command", "index"), [("generate-json-schema", "*.json"), ("generate-ts", "index.ts")])
+def test_the_protocol_is_written_as_the_reference_is_asked_for_it(
+    command: str, index: str, tmp_path: Path, environ: dict[str, str]
+) -> None:
+    for number, arguments in enumerate((("--out",), ("--experimental", "--enable", "x", "-o"))):
         out = tmp_path / str(number)
-        assert run("app-server", "generate-json-schema", *arguments, str(out), environ=environ).returncode == 0
-        assert any(out.rglob("*.json"))
+        assert run("app-server", command, *arguments, str(out), environ=environ).returncode == 0
+        assert any(out.rglob(index))
+    (tmp_path / "file").touch()
+    done = run(command, "--out", str(tmp_path / "file" / "below"), environ=environ)
+    assert (done.returncode, done.stderr.decode()) == (
+        1,
+        f"appserver: {tmp_path / 'file' / 'below'}: Not a directory\n",
+    )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a stand-in for the program is a shell script here")
+def test_the_typescript_is_formatted_by_the_program_that_is_named(tmp_path: Path, environ: dict[str, str]) -> None:
+    formatter = tmp_path / "prettier"
+    formatter.write_text('#!/bin/sh\nshift; for file; do echo "// formatted" > "$file"; done\n', encoding="utf-8")
+    formatter.chmod(0o700)
+    out = tmp_path / "out"
+    done = run("generate-ts", "-o", str(out), "-p", str(formatter), environ=environ)
+    assert (done.returncode, done.stdout) == (0, b"")
+    assert {file.read_text("utf-8") for file in out.iterdir()} == {"// formatted\n"}
+    done = run("generate-ts", "-o", str(out), "--prettier", str(tmp_path / "none"), environ=environ)
+    assert (done.returncode, done.stderr.decode()) == (1, "appserver: --prettier: No such file or directory\n")
 
 
 # A configuration that cannot be used

@@ -1,0 +1,100 @@
+// Generated from protocol/ by `appserver generate-ts`. Do not edit.
+import type { JsonValue } from "./json";
+import type { Thread } from "./thread";
+import type { InitialTurnsPageParams, TurnsPage } from "./thread_list";
+
+/**
+ * Load a thread, so that turns can be started in it. The overrides hold from now on; excludeTurns: answer without
+ * the transcript.
+ */
+export type ThreadResumeParams = {
+  config?: { [key: string]: JsonValue } | null;
+  model?: string | null;
+  modelProvider?: string | null;
+  cwd?: string | null;
+  baseInstructions?: string | null;
+  developerInstructions?: string | null;
+  threadId: string;
+  excludeTurns?: boolean | null;
+  initialTurnsPage?: InitialTurnsPageParams | null;
+};
+
+/** The thread, what is in force for it, and where its transcript ends. */
+export type ThreadResumeResult = {
+  thread: Thread;
+  model: string;
+  modelProvider: string;
+  serviceTier: string | null;
+  cwd: string;
+  approvalPolicy: string;
+  approvalsReviewer: string;
+  sandbox: { [key: string]: JsonValue };
+  reasoningEffort: string | null;
+  initialTurnsPage: TurnsPage | null;
+  turnsBackwardsCursor: string | null;
+  itemsBackwardsCursor: string | null;
+};
+
+/** Make a new thread of a thread's turns: all of them, those up to lastTurnId, or those before beforeTurnId. */
+export type ThreadForkParams = {
+  config?: { [key: string]: JsonValue } | null;
+  model?: string | null;
+  modelProvider?: string | null;
+  cwd?: string | null;
+  baseInstructions?: string | null;
+  developerInstructions?: string | null;
+  threadId: string;
+  lastTurnId?: string | null;
+  beforeTurnId?: string | null;
+  ephemeral?: boolean | null;
+  threadSource?: string | null;
+  excludeTurns?: boolean | null;
+};
+
+/** Which thread. */
+export type ThreadIdParams = {
+  threadId: string;
+};
+
+/** It is done. */
+export type ThreadLifeEmptyResult = Record<string, never>;
+
+/** The thread as it is now, without its turns. */
+export type ThreadResult = {
+  thread: Thread;
+};
+
+/** The new name; an empty one takes it away. */
+export type ThreadNameSetParams = {
+  threadId: string;
+  name: string;
+};
+
+/** Whether the thread was loaded. It is let go of as soon as no turn runs in it. */
+export type ThreadUnsubscribeResult = {
+  status: "notLoaded" | "notSubscribed" | "unsubscribed";
+};
+
+/** What to change: null takes a value away, what is left out stays. */
+export type GitInfoChanges = {
+  sha?: string | null;
+  branch?: string | null;
+  originUrl?: string | null;
+};
+
+/** What to note about the thread's repository. */
+export type ThreadMetadataUpdateParams = {
+  threadId: string;
+  gitInfo?: GitInfoChanges | null;
+};
+
+/** It happened to this thread. */
+export type ThreadIdNotification = {
+  threadId: string;
+};
+
+/** A thread has another name, or none. */
+export type ThreadNameUpdatedNotification = {
+  threadId: string;
+  threadName: string | null;
+};

@@ -1,0 +1,98 @@
+// Generated from protocol/ by `appserver generate-ts`. Do not edit.
+import type { Item } from "./item";
+import type { Thread } from "./thread";
+import type { ItemsView, Turn } from "./turn";
+
+export type SortDirection = "asc" | "desc";
+
+/** Which thread to read, loaded or not. includeTurns: with its whole transcript. */
+export type ThreadReadParams = {
+  threadId: string;
+  includeTurns?: boolean | null;
+};
+
+/** The thread. */
+export type ThreadReadResult = {
+  thread: Thread;
+};
+
+/**
+ * Which threads to list: newest first by creation if nothing else is said. Archived ones only if asked for.
+ *
+ * searchTerm: part of the name or preview, in upper or lower case. recency_at is the same as updated_at.
+ */
+export type ThreadListParams = {
+  cursor?: string | null;
+  limit?: number | null;
+  sortKey?: "created_at" | "updated_at" | "recency_at" | null;
+  sortDirection?: SortDirection | null;
+  archived?: boolean | null;
+  cwd?: string | Array<string> | null;
+  modelProviders?: Array<string> | null;
+  searchTerm?: string | null;
+};
+
+/** A page of threads, without their turns. */
+export type ThreadListResult = {
+  data: Array<Thread>;
+  nextCursor: string | null;
+  backwardsCursor: string | null;
+};
+
+/** Which page; all of it if no limit is given. */
+export type ThreadLoadedListParams = {
+  cursor?: string | null;
+  limit?: number | null;
+};
+
+/** Ids of the threads that are loaded, the oldest first. */
+export type ThreadLoadedListResult = {
+  data: Array<string>;
+  nextCursor: string | null;
+};
+
+/** Which turns of a thread: the last ones first, in summary, if nothing else is said. */
+export type ThreadTurnsListParams = {
+  threadId: string;
+  cursor?: string | null;
+  limit?: number | null;
+  sortDirection?: SortDirection | null;
+  itemsView?: ItemsView | null;
+};
+
+/** A page of turns. */
+export type TurnsPage = {
+  data: Array<Turn>;
+  nextCursor: string | null;
+  backwardsCursor: string | null;
+};
+
+/** Which items of a thread, or of one of its turns: the first ones first if nothing else is said. */
+export type ThreadItemsListParams = {
+  threadId: string;
+  turnId?: string | null;
+  cursor?: string | null;
+  limit?: number | null;
+  sortDirection?: SortDirection | null;
+};
+
+/** A finished item, and where it belongs; completedAtMs is Unix time in milliseconds. */
+export type ThreadItemEntry = {
+  item: Item;
+  turnId: string;
+  completedAtMs: number | null;
+};
+
+/** A page of items. */
+export type ThreadItemsListResult = {
+  data: Array<ThreadItemEntry>;
+  nextCursor: string | null;
+  backwardsCursor: string | null;
+};
+
+/** Which turns to bring with a resumed thread. */
+export type InitialTurnsPageParams = {
+  limit?: number | null;
+  sortDirection?: SortDirection | null;
+  itemsView?: ItemsView | null;
+};
