@@ -189,8 +189,9 @@ class Database:
             os.close(descriptor)
 
     def _set_up(self, connection: sqlite3.Connection) -> None:
-        if version_of(connection) > VERSION:
-            message = f"{self.path}: was written by a newer version of this program"
+        version = version_of(connection)
+        if version > VERSION:
+            message = f"{self.path}: was written by a newer version (schema {version}; this one knows {VERSION})"
             raise ThreadStoreError(message, "threadStoreTooNew")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")

@@ -5,10 +5,12 @@ Knows neither turns nor stores. A list of threads is made from these alone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from protocol.thread import Thread, ThreadStatus
     from protocol.turn import Turn
 
@@ -33,6 +35,8 @@ class ThreadFacts:
     git_info: dict[str, Any] | None = None
     ephemeral: bool = False
     archived: bool = False
+    unknown: Mapping[str, Any] = field(default_factory=dict)
+    """Members that only a newer version knows, as it has written them."""
 
     def on_wire(self, status: ThreadStatus, turns: list[Turn] | None = None) -> Thread:
         """Return the protocol's thread. Its path is null: threads are rows of one database, not files."""

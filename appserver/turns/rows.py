@@ -47,11 +47,12 @@ ENTRY_COLUMNS = "item, remembered, forgets, completed_at"
 
 def changing(thread: ThreadRecord) -> dict[str, object]:
     """Return the columns of `threads` that may change while turns run."""
+    facts = thread.facts()
     return {
         "cwd": plain(thread.cwd),
         "provider": plain(thread.provider.id),
         "preview_folded": folded(thread.preview),
-        "facts": dumps({name: getattr(thread.facts(), name) for name in FACTS}),
+        "facts": dumps({**facts.unknown, **{name: getattr(facts, name) for name in FACTS}}),
         "usage": dumps(thread.usage),
     }
 
@@ -74,13 +75,15 @@ def thread_row(thread: ThreadRecord, touched: int, *, listed: bool) -> dict[str,
 def facts_in(row: Row) -> ThreadFacts:
     """Read THREAD_COLUMNS."""
     created_at, updated_at, archived, name, git_info, facts = row
+    written = loads(facts)
     return ThreadFacts(
         created_at=created_at,
         updated_at=updated_at,
         archived=bool(archived),
         name=loads(name),
         git_info=loads(git_info),
-        **loads(facts),
+        unknown={name: value for name, value in written.items() if name not in FACTS},
+        **{name: written[name] for name in FACTS if name in written},
     )
 
 
@@ -119,15 +122,21 @@ def entry_in(row: Row) -> Entry:
     """Read ENTRY_COLUMNS."""
     item, remembered, forgets, completed_at = row
     shown = _loaded(item)
-    return Entry(
-        shown, model_item(shown) if remembered == AS_TOLD else _loaded(remembered), bool(forgets), completed_at
-    )
+    sent = None if remembered is None else _sent(shown, remembered)
+    return Entry(shown, sent, bool(forgets), completed_at)
 
 
-def remembered_in(item: str | None, remembered: str) -> dict[str, Any]:
-    """Read what the model is sent, from the columns `item` and `remembered`."""
-    found: dict[str, Any] = (model_item(_loaded(item)) if remembered == AS_TOLD else loads(remembered)) or {}
-    return found
+def remembered_in(item: str | None, remembered: str) -> dict[str, Any] | None:
+    """Read what the model is sent, from the columns `item` and `remembered`. None: only a newer version knows."""
+    return _sent(_loaded(item) if remembered == AS_TOLD else None, remembered)
+
+
+def _sent(item: Any, remembered: str) -> dict[str, Any] | None:  # noqa: ANN401 - JSON
+    try:
+        sent = model_item(item) if remembered == AS_TOLD else loads(remembered)
+    except (KeyError, TypeError):
+        return None  # an item of another shape
+    return sent if isinstance(sent, dict) else None
 
 
 def _dumped(value: object) -> str | None:

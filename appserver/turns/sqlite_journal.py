@@ -13,9 +13,19 @@ from appserver.errors import RequestError, ThreadNotFound, ThreadStoreBusy, Thre
 from appserver.log import warn
 from appserver.turns.database import Database, EndOfTurn
 from appserver.turns.past import Entry, with_all_outputs
-from appserver.turns.rows import Row, changing, entry_row, remembered_in, turn_row, usage_in
+from appserver.turns.rows import (
+    THREAD_COLUMNS,
+    Row,
+    changing,
+    entry_row,
+    facts_in,
+    loads,
+    remembered_in,
+    turn_row,
+    usage_in,
+)
 from appserver.turns.sqlite_writes import insert_turn, settle, touch, update_thread, write_settings
-from appserver.turns.state import IN_FORCE
+from appserver.turns.state import IN_FORCE, unknown_settings
 from appserver.turns.store import UNAVAILABLE
 
 if TYPE_CHECKING:
@@ -32,6 +42,10 @@ _INSERT_ITEM = (
 _END_TURN = (
     "UPDATE turns SET id = ?, status = ?, error = ?, started_at = ?, completed_at = ?, duration_ms = ?, owner = NULL"
     " WHERE key = ?"
+)
+_CAUGHT_UP = (
+    f"SELECT touched, usage, in_force, {THREAD_COLUMNS} FROM threads"
+    " JOIN thread_settings ON thread_settings.thread = key WHERE key = ?"
 )
 # Only what the model was told since it last forgot: a thread that was compacted loads no more than that.
 _HISTORY = (
@@ -127,7 +141,7 @@ class SqliteJournal:
 
     def _catch_up(self, connection: sqlite3.Connection) -> None:
         """Take over what others did to the thread, unless one of them is at it."""
-        row = connection.execute("SELECT touched, usage FROM threads WHERE key = ?", (self.key,)).fetchone()
+        row = connection.execute(_CAUGHT_UP, (self.key,)).fetchone()
         if row is None:
             raise ThreadNotFound(self.thread.id)
         running = settle(connection, self._owners, self.key)
@@ -136,6 +150,8 @@ class SqliteJournal:
             raise RequestError(f"turn {running} is active in this thread, in another process", facts)
         if row[0] == self._touched:
             return
+        self.thread.unknown_facts = facts_in(row[3:]).unknown
+        self.thread.unknown_settings = unknown_settings(loads(row[2]))
         self.thread.history[:] = load_history(connection, self.key)
         self.thread.usage = usage_in(row[1])
 
@@ -149,7 +165,8 @@ class SqliteJournal:
 
 def load_history(connection: sqlite3.Connection, thread: int) -> list[dict[str, Any]]:
     """Return the input items that the next request begins with."""
-    return with_all_outputs([remembered_in(*row) for row in connection.execute(_HISTORY, {"thread": thread})])
+    found = (remembered_in(*row) for row in connection.execute(_HISTORY, {"thread": thread}))
+    return with_all_outputs([one for one in found if one is not None])
 
 
 def _compared(thread: ThreadRecord) -> tuple[object, ...]:

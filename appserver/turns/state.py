@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from appserver.turns.facts import ThreadFacts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from appserver.settings import Provider
     from protocol.item import Item, UserInput
@@ -30,6 +30,11 @@ NO_USAGE: TokenUsage = {
     "outputTokens": 0,
     "reasoningOutputTokens": 0,
 }
+
+
+def unknown_settings(in_force: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what only a newer version knows of what is in force for a thread."""
+    return {name: value for name, value in in_force.items() if name not in IN_FORCE}
 
 
 def new_id() -> str:
@@ -86,7 +91,7 @@ class TurnRecord:
         """Return the protocol's turn; with `summary`, the final message of the model is in it."""
         shown: list[Item] = []
         if summary:
-            shown.extend([item for item in self.items if item["type"] == "agentMessage"][-1:])
+            shown.extend([item for item in self.items if item.get("type") == "agentMessage"][-1:])
         return self._on_wire(shown, "summary" if shown else "notLoaded")
 
     def viewed(self, view: ItemsView) -> Turn:
@@ -95,8 +100,8 @@ class TurnRecord:
             case "full":
                 return self._on_wire(self.items, view)
             case "summary":
-                asked = [item for item in self.items if item["type"] == "userMessage"][:1]
-                answered = [item for item in self.items if item["type"] == "agentMessage"][-1:]
+                asked = [item for item in self.items if item.get("type") == "userMessage"][:1]
+                answered = [item for item in self.items if item.get("type") == "agentMessage"][-1:]
                 return self._on_wire([*asked, *answered], view)
             case "notLoaded":
                 return self._on_wire([], view)
@@ -187,6 +192,9 @@ class ThreadRecord:
     """Input items of the Responses API, as the next request sends them."""
     context: AdditionalContext = field(default_factory=dict)
     """What the model was told beside the last message: it is not told again what has not changed."""
+    unknown_facts: Mapping[str, Any] = field(default_factory=dict)
+    unknown_settings: Mapping[str, Any] = field(default_factory=dict)
+    """What only a newer version knows of the facts, and of what is in force: written back as it was read."""
     journal: Journal = field(default_factory=NoJournal)
     after_turn: list[Callable[[], None]] = field(default_factory=list)
     """What waits for the active turn to end."""
@@ -231,6 +239,7 @@ class ThreadRecord:
         """Add the tokens of one request."""
         mine = self.usage
         self.usage = {
+            **mine,  # with what only a newer version counts
             "totalTokens": mine["totalTokens"] + usage["totalTokens"],
             "inputTokens": mine["inputTokens"] + usage["inputTokens"],
             "cachedInputTokens": mine["cachedInputTokens"] + usage["cachedInputTokens"],
@@ -267,11 +276,12 @@ class ThreadRecord:
             thread_source=self.thread_source,
             git_info=self.git_info,
             ephemeral=self.ephemeral,
+            unknown=self.unknown_facts,
         )
 
     def in_force(self) -> dict[str, Any]:
         """Return what else is written down of this thread."""
-        return {name: getattr(self, name) for name in IN_FORCE}
+        return {**self.unknown_settings, **{name: getattr(self, name) for name in IN_FORCE}}
 
     def on_wire(self) -> Thread:
         """Return the protocol's thread, without its turns."""

@@ -14,7 +14,7 @@ from appserver.errors import ThreadNotFound, ThreadStoreError
 from appserver.log import warn
 from appserver.turns.memory_store import MemoryThreads
 from appserver.turns.past import Cut, cut_off, interrupted
-from appserver.turns.state import IN_FORCE, NO_USAGE, NoJournal, ThreadRecord, new_id
+from appserver.turns.state import IN_FORCE, NO_USAGE, NoJournal, ThreadRecord, new_id, unknown_settings
 from appserver.turns.store import READ_ONLY
 
 if TYPE_CHECKING:
@@ -206,6 +206,7 @@ def revived(facts: ThreadFacts, in_force: dict[str, Any], usage: TokenUsage, pro
         **{"instructions": "", **known},
     )
     thread.usage = usage
+    thread.unknown_facts, thread.unknown_settings = facts.unknown, unknown_settings(in_force)
     return thread
 
 

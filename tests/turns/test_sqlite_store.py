@@ -231,19 +231,6 @@ def test_a_damaged_database_is_named_and_left_alone(
     assert database.read_bytes() == content
 
 
-def test_a_database_of_a_newer_version_is_refused_and_left_alone(
-    opened: Callable[..., SqliteThreads], database: Path
-) -> None:
-    newer = sqlite3.connect(database)
-    newer.execute(f"PRAGMA user_version = {VERSION + 1}")
-    newer.close()
-    before = database.read_bytes()
-    with pytest.raises(ThreadStoreError, match="newer version") as caught:
-        opened().page(ThreadQuery())
-    assert caught.value.kind == "threadStoreTooNew"
-    assert database.read_bytes() == before
-
-
 def test_a_home_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "home").write_text("a file")
     with pytest.raises(ThreadStoreError, match="cannot be opened") as caught:
