@@ -94,6 +94,8 @@ class Outbox:
         else:
             data = b"".join(self._lines)  # type: ignore[arg-type]  # all are bytes, as none is unfinished
             self._lines.clear()
+        if not self._unfinished:
+            self._growing.clear()  # what it holds has been taken
         self._in_writing = len(data)
         self._since = self._clock()
         return data
