@@ -6,11 +6,13 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, TypedDict
 
+from appserver import __version__
 from appserver.arguments import settings_of
 from appserver.auth.credentials import ApiKey, ManagedTokens
 from appserver.commands.account import distance, moment
 from appserver.commands.output import FAILED, say, say_json, table
 from appserver.commands.terminal import log_for_person, with_services
+from appserver.session import PROTOCOL_VERSION
 from protocol.account import NeedsLogin, plan_type
 
 if TYPE_CHECKING:
@@ -30,8 +32,13 @@ class Store(TypedDict):
 
 
 class Status(TypedDict):
-    """What `--json` writes. Names are spelled as in the protocol; times are RFC 3339, null where not known."""
+    """What `--json` writes. Names are spelled as in the protocol; times are RFC 3339, null where not known.
 
+    version is this program's own, protocolVersion what `--version` tells.
+    """
+
+    version: str
+    protocolVersion: str
     signedIn: bool
     mode: AuthMode | None
     email: str | None
@@ -73,6 +80,8 @@ def read_status(services: Services) -> Status:
     claims = None if credential is None or isinstance(credential, ApiKey) else credential.claims
     reason = services.auth.needs_login
     return {
+        "version": __version__,
+        "protocolVersion": PROTOCOL_VERSION,
         "signedIn": credential is not None,
         "mode": credential.mode if credential else None,
         "email": claims.email if claims else None,

@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from appserver import __version__
 from appserver.auth.dead_tokens import DeadTokens
 from appserver.auth.file_store import FileStore
+from appserver.session import PROTOCOL_VERSION
 from protocol.base import Secret
 
 if TYPE_CHECKING:
     from tests.commands.running import CommandLine
+
+VERSIONS = {"version": __version__, "protocolVersion": PROTOCOL_VERSION}
 
 pytestmark = pytest.mark.anyio
 
@@ -49,6 +53,7 @@ async def test_a_chatgpt_login_is_told_as_json(signed_in: CommandLine) -> None:
     status = (await signed_in("status", "--json")).json
     assert status.pop("tokenExpiresAt").endswith("Z")
     assert status == {
+        **VERSIONS,
         "signedIn": True,
         "mode": "chatgpt",
         "email": "user@example.com",
@@ -65,7 +70,7 @@ async def test_an_api_key_is_a_login(appserver: CommandLine) -> None:
     done = await appserver("status", "--json")
     assert done.code == 0
     known = {name: value for name, value in done.json.items() if value is not None and name != "store"}
-    assert known == {"signedIn": True, "mode": "apikey"}
+    assert known == {**VERSIONS, "signedIn": True, "mode": "apikey"}
 
 
 async def test_a_login_whose_refresh_token_is_dead_needs_another(signed_in: CommandLine) -> None:
