@@ -80,7 +80,8 @@ async def test_another_package_supplies_a_refresher_through_an_entry_point(
 async def test_a_refresher_that_cannot_be_used_is_told_of_at_the_start(
     distribution: dict[str, str], home: Path, backend: FakeBackend, option: str, words: str
 ) -> None:
-    command = [sys.executable, "-m", "appserver", "-c", "refresher.name=from-file", "-c", option]
+    overrides = ["-c", "refresher.name=from-file", "-c", option]
+    command = [sys.executable, "-m", "appserver", "--strict-config", *overrides]
     done = await anyio.run_process(
         command,
         env={**os.environ, **backend.environ(home), **distribution},
