@@ -6,7 +6,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("callback_ports")
 
 DEMO_SECONDS = 30.0
-"""Ten times what it takes on a machine that has nothing else to do."""
+"""After which it counts as stuck: many times what it takes on a machine that has nothing else to do."""
 
 CREDENTIALS = ("eyJ", "fake-refresh-", "fake-code-", "sk-fake-", "code=", "code_challenge=")
 
@@ -43,10 +42,8 @@ def demo(**environ: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_it_shows_every_scene_and_no_credential() -> None:
-    started = time.monotonic()
     done = demo()
     assert done.returncode == 0, done.stdout + done.stderr
-    assert time.monotonic() - started < DEMO_SECONDS
     for title, _ in SCENES:
         assert title in done.stdout
     assert done.stdout.endswith("Everything was as it must be.\n")
