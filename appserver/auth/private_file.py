@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import sys
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -231,7 +232,7 @@ def _write_all(file: FileIO, data: bytes, over: int) -> None:
 
 
 def _make_private(fd: int) -> None:
-    if os.name != "nt":
+    if sys.platform != "win32":
         with contextlib.suppress(OSError):  # of a file that belongs to another user
             os.fchmod(fd, PRIVATE_FILE)
 
@@ -240,7 +241,7 @@ def _give_to_owner_of(path: Path, fd: int) -> None:
     """Let a file keep its owner when root replaces it, as in a container that shares the user's home."""
     with contextlib.suppress(OSError):
         found = os.stat(path)
-        if os.name != "nt" and found.st_uid != os.geteuid():
+        if sys.platform != "win32" and found.st_uid != os.geteuid():
             os.fchown(fd, found.st_uid, found.st_gid)
 
 

@@ -93,7 +93,7 @@ class Stdio:
         """Write all of data, waiting while the reader is slow. Raises TransportClosed."""
         from anyio import to_thread, wait_writable
 
-        if not self._poll_writes:
+        if sys.platform == "win32" or not self._poll_writes:
             await to_thread.run_sync(self.send_blocking, data, abandon_on_cancel=True)
             return
         # Only now: the porch writes before, and wants to block.
@@ -109,7 +109,7 @@ class Stdio:
 
     def peer_closed(self) -> bool:
         """Whether the reader of our output has gone, found without writing."""
-        if not self._sees_hang_up:
+        if sys.platform == "win32" or not self._sees_hang_up:
             return False
         poller = select.poll()
         poller.register(self._write_fd, 0)
