@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
 from appserver import __version__
-from appserver.arguments import COMMANDS, EXIT_USAGE, Parser, hint, settings_of, split_words
+from appserver.arguments import COMMANDS, EXIT_USAGE, STDIO, Serving, serving_at_once, settings_of, split_words
 from appserver.errors import AppServerError, ConfigError
 from appserver.session import PROTOCOL_VERSION
 
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 EXIT_FAILED = 1
 """Not signed in, or a login or a check has failed."""
-
-STDIO = "stdio://"
 
 EXIT_INTERRUPTED = 130
 """128 plus SIGINT, where a signal arrives before there is a handler."""
@@ -78,6 +76,8 @@ def run(arguments: list[str]) -> int:
 
                 return generate_typescript(words)
             case _:
+                from appserver.parser import Parser, hint
+
                 Parser("").error(f"there is no such command{hint(command, COMMANDS)}")
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
@@ -97,17 +97,7 @@ def _complain(command: str, problem: str) -> None:
 
 
 def _serve(words: list[str]) -> int:
-    parser = Parser("", DESCRIPTION, EXIT_CODES)
-    add = parser.add_argument
-    parser.add_configuration()
-    add("-m", "--model", help="the same as -c model=MODEL")
-    add("-C", "--cd", metavar="DIR", help="the working directory of threads that name none")
-    add("--strict-config", action="store_true", help="end with 2 if the configuration cannot be used")
-    add("--listen", default=STDIO, metavar="URL", help=f"{STDIO}, the default")
-    add("--stdio", action="store_const", const=STDIO, dest="listen", help=f"the same as --listen {STDIO}")
-    add("-V", "--version", action="store_true", help="tell the version of the protocol, and on stderr our own")
-    parser.add_ignored()
-    options = parser.parse(words)
+    options = serving_at_once(words) or _parsed(words)
     if options.version:
         return _tell_version()
     if options.listen != STDIO:
@@ -118,6 +108,14 @@ def _serve(words: list[str]) -> int:
     settings = settings_of(options, os.environ, lenient=lenient)
     _go_to(options.cd)  # now: the home and what -c names may be told relative to where we were
     return serve_stdio(settings, options.ignored, lenient=lenient)
+
+
+def _parsed(words: list[str]) -> Serving:
+    from appserver.parser import Parser
+
+    parser = Parser("", DESCRIPTION, EXIT_CODES)
+    parser.add_serving()
+    return parser.parse_serving(words)
 
 
 def _go_to(directory: str | None) -> None:
@@ -180,6 +178,7 @@ def serve_stdio(settings: Settings, ignored: Sequence[str] = (), *, lenient: boo
 
 def _run_for_person(name: str, words: list[str]) -> int:
     from appserver.commands import command
+    from appserver.parser import Parser
 
     chosen, parser = command(name), Parser(name, epilog=EXIT_CODES)
     parser.add_configuration()
@@ -192,13 +191,16 @@ def _run_for_person(name: str, words: list[str]) -> int:
 
 
 def _demo(words: list[str]) -> int:
-    Parser("demo", "Show everything, offline, in a few seconds.").parse(words)
+    from appserver.parser import Parser
     from appserver.testing.demo import run_demo
 
+    Parser("demo", "Show everything, offline, in a few seconds.").parse(words)
     return run_demo()
 
 
 def _fake_backend(words: list[str]) -> int:
+    from appserver.parser import Parser
+
     parser = Parser("fake-backend", "Serve an issuer and a Responses API on loopback, for tests.")
     parser.add_argument("--port", type=int, default=0, help="0, the default, takes a free one; the URL is printed")
     port = parser.parse(words).port

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from appserver.arguments import Parser
 from appserver.errors import AppServerError
+from appserver.parser import Parser
 from protocol.schema_export import write_schema
 from protocol.typescript_export import write_typescript
 

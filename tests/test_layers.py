@@ -41,6 +41,7 @@ ORDER = (
     ("appserver.transport",),
     ("appserver.settings",),  # it knows the default size of a line
     ("appserver.arguments",),
+    ("appserver.parser",),
     ("appserver.generate",),
     ("appserver.rpc",),
     ("appserver.http", "appserver.http_failure", "appserver.loopback"),

@@ -6,8 +6,8 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
-from appserver.settings.keys import lay_over
 from appserver.settings.masking import masked
+from appserver.settings.tables import lay_over
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

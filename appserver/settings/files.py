@@ -7,7 +7,7 @@ from typing import Any
 
 from appserver.errors import ConfigError
 from appserver.regular_file import read_regular
-from appserver.settings.keys import split_key, split_override
+from appserver.settings.tables import split_key, split_override
 
 MAX_FILE_BYTES = 1024 * 1024
 """Many times what any configuration needs. Parsing so much takes about a second, and the client waits meanwhile."""
@@ -25,7 +25,7 @@ def read_text(path: str) -> str:
     except OSError as exc:
         raise ConfigError(f"{path}: {exc.strerror}", path=path) from None
     try:
-        return data.decode("utf-8-sig").replace("\r\n", "\n")
+        return data.decode().removeprefix("\ufeff").replace("\r\n", "\n")
     except UnicodeDecodeError as exc:
         raise ConfigError(f"{path}: not UTF-8 at byte {exc.start}", path=path) from None
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from appserver.errors import ConfigError
 from appserver.settings.files import parse_toml, position_of, read_text
-from appserver.settings.keys import is_set, lay_over, put, split_key, split_override
+from appserver.settings.tables import is_set, lay_over, put, split_key, split_override
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from appserver.settings.table import WrongValue
+    from appserver.settings.tables import WrongValue
 
 INSTRUCTIONS_FILE = "model_instructions_file"
 """The key whose value is a path: a relative one starts where the layer says."""

@@ -10,11 +10,10 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from appserver.log_levels import wanted_levels
-from appserver.settings.keys import drop
 from appserver.settings.layers import flags_layer, located, merged, profile_layers, request_layer, user_layer
 from appserver.settings.options import only_named, read_options
 from appserver.settings.providers import is_known, read_provider
-from appserver.settings.table import Table, WrongValue
+from appserver.settings.tables import Table, WrongValue, drop
 from appserver.settings.values import (
     BUILT_IN_PROVIDER,
     DEFAULT_CHATGPT_BASE_URL,

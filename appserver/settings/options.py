@@ -13,7 +13,7 @@ from appserver.settings.values import Options
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from appserver.settings.table import Table
+    from appserver.settings.tables import Table
 
 KEYS = {
     # Each option, and the keys that choose it.

@@ -5,7 +5,6 @@ A provider is checked when it is chosen; what is wrong with another one harms no
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from appserver.settings.values import BUILT_IN_PROVIDER, Provider, TokenCommand
@@ -14,7 +13,7 @@ from protocol.base import Secret
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from appserver.settings.table import Table
+    from appserver.settings.tables import Table
 
 LOCAL_PROVIDERS = {
     # Servers on the user's own machine: id -> port, as the reference has them.
@@ -24,6 +23,8 @@ LOCAL_PROVIDERS = {
 
 ENV_HEADERS = {"OpenAI-Organization": "OPENAI_ORGANIZATION", "OpenAI-Project": "OPENAI_PROJECT"}
 """Headers of the built-in provider, and the variables that they are read from."""
+
+FOREVER = float("inf")
 
 MAX_RETRIES = 100
 """More retries than this are a slip of the pen: the waits between them would add up to hours."""
@@ -92,7 +93,7 @@ def _token_command(provider: Table) -> TokenCommand | None:
     return TokenCommand(
         words=(command, *arguments),
         timeout=table.seconds("timeout_ms", 5000.0) / 1000,
-        refresh_interval=interval or math.inf,
+        refresh_interval=interval or FOREVER,
         directory=table.get("cwd", str),
     )
 

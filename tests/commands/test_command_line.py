@@ -123,4 +123,4 @@ async def test_serving_imports_neither_the_other_commands_nor_what_help_needs(ap
     done = await appserver("-c", "model=a", "app-server", PYTHONPROFILEIMPORTTIME="1")
     imported = set(re.findall(r"\| +([\w.]+)$", done.err, re.MULTILINE))
     assert "appserver.wiring" in imported
-    assert not imported & {"appserver.commands", "appserver.services", "shutil", "getpass", "webbrowser"}
+    assert not imported & {"appserver.commands", "appserver.services", "argparse", "shutil", "getpass", "webbrowser"}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appserver.settings.keys import drop, is_set, join_key, lay_over, put, split_key, split_override
+from appserver.settings.tables import drop, is_set, join_key, lay_over, put, split_key, split_override
 
 
 @pytest.mark.parametrize(
