@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from appserver.tasks import Tasks
     from appserver.turns.compaction import Compactor
     from appserver.turns.manager import TurnManager
+    from appserver.turns.subscriptions import Subscriptions
     from appserver.turns.threads import Threads
     from protocol.account import AccountUpdatedNotification, LoginCompletedNotification
 
@@ -183,13 +184,20 @@ class Services:
         return found
 
     @cached_property
+    def subscriptions(self) -> Subscriptions:
+        """Which threads the client listens to."""
+        from appserver.turns.subscriptions import Subscriptions
+
+        return Subscriptions(self.parent.notify, self._tasks)
+
+    @cached_property
     def turns(self) -> TurnManager:
         """The owner of running turns."""
         from appserver.turns.manager import TurnManager
         from appserver.turns.runner import TurnRunner
         from appserver.turns.tools import ToolDesk
 
-        emit = self.parent.notify
+        emit = self.subscriptions.emit
         desk = ToolDesk(self.parent, self.settings.tool_timeout)
         return TurnManager(TurnRunner(self.backend, emit, self._room, desk), self._tasks, emit)
 
@@ -198,7 +206,7 @@ class Services:
         """What makes long conversations short."""
         from appserver.turns.compaction import Compactor
 
-        return Compactor(self.backend, self.parent.notify)
+        return Compactor(self.backend, self.subscriptions.emit)
 
     def interrupt_turns(self) -> None:
         """End every running turn and start no other."""

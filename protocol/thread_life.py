@@ -60,7 +60,7 @@ class ThreadNameSetParams(TypedDict):
 
 
 class ThreadUnsubscribeResult(TypedDict):
-    """Whether the thread was loaded. It is let go of as soon as no turn runs in it."""
+    """Whether the thread is loaded and was listened to. It stays loaded for a while; its turns are told no more."""
 
     status: Literal["notLoaded", "notSubscribed", "unsubscribed"]
 

@@ -14,6 +14,20 @@ from protocol.turn import ItemsView, Turn
 
 SortDirection = Literal["asc", "desc"]
 
+SourceKind = Literal[
+    "cli",
+    "vscode",
+    "exec",
+    "appServer",
+    "subAgent",
+    "subAgentReview",
+    "subAgentCompact",
+    "subAgentThreadSpawn",
+    "subAgentOther",
+    "unknown",
+]
+"""Where a thread comes from. All threads here are of source vscode: what the reference makes of its clients."""
+
 
 class ThreadReadParams(TypedDict):
     """Which thread to read, loaded or not. includeTurns: with its whole transcript."""
@@ -31,17 +45,27 @@ class ThreadReadResult(TypedDict):
 class ThreadListParams(TypedDict):
     """Which threads to list: newest first by creation if nothing else is said. Archived ones only if asked for.
 
-    searchTerm: part of the name or preview, in upper or lower case. recency_at is the same as updated_at.
+    searchTerm: part of the name or preview, in upper or lower case. recency_at is the same as updated_at. Threads
+    here have neither parent, project nor section: a filter by one of them finds nothing, projectId and sectionId null
+    find all. excludedThreadIds: 100 at most. useStateDbOnly makes no difference.
     """
 
     cursor: NotRequired[str | None]
     limit: NotRequired[int | None]
-    sortKey: NotRequired[Literal["created_at", "updated_at", "recency_at"] | None]
+    sortKey: NotRequired[Literal["created_at", "updated_at", "recency_at", "section_position"] | None]
     sortDirection: NotRequired[SortDirection | None]
     archived: NotRequired[bool | None]
     cwd: NotRequired[str | list[str] | None]
     modelProviders: NotRequired[list[str] | None]
     searchTerm: NotRequired[str | None]
+    sourceKinds: NotRequired[list[SourceKind] | None]
+    projectId: NotRequired[str | None]
+    sectionId: NotRequired[str | None]
+    parentThreadId: NotRequired[str | None]
+    ancestorThreadId: NotRequired[str | None]
+    excludedThreadIds: NotRequired[list[str] | None]
+    originators: NotRequired[list[str] | None]
+    useStateDbOnly: NotRequired[bool]
 
 
 class ThreadListResult(TypedDict):
@@ -84,12 +108,19 @@ class TurnsPage(TypedDict):
     backwardsCursor: str | None
 
 
+class ItemAnchor(TypedDict):
+    """An item of the turn that is named beside it; the page begins behind it, in either direction."""
+
+    type: Literal["item"]
+    itemId: str
+
+
 class ThreadItemsListParams(TypedDict):
     """Which items of a thread, or of one of its turns: the first ones first if nothing else is said."""
 
     threadId: str
     turnId: NotRequired[str | None]
-    cursor: NotRequired[str | None]
+    cursor: NotRequired[str | ItemAnchor | None]
     limit: NotRequired[int | None]
     sortDirection: NotRequired[SortDirection | None]
 

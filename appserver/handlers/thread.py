@@ -58,6 +58,7 @@ def resume(services: Services, params: ThreadResumeParams) -> Reply:
         page = None if wanted is None else turns_page(found, wanted)
         last_turn, last_item = found.turns(PageQuery(limit=1)), found.items(PageQuery(limit=1))
         thread = threads.resume(found, options, params.get("cwd"))
+    services.subscriptions.subscribe(thread_id)
     if not was_loaded:
         services.parent.notify("thread/status/changed", {"threadId": thread_id, "status": thread.status_on_wire()})
     result: ThreadResumeResult = {

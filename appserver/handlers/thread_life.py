@@ -73,18 +73,18 @@ def delete(services: Services, params: ThreadIdParams) -> Reply:
     interrupt = _interruption(services, thread_id)
     services.threads.delete(thread_id)
     interrupt()
+    services.subscriptions.subscribe(thread_id)
     result: EmptyResult = {}
     return Reply(result, then=partial(services.parent.notify, "thread/deleted", {"threadId": thread_id}))
 
 
-def unsubscribe(services: Services, params: ThreadIdParams) -> ThreadUnsubscribeResult | Reply:
-    """Let go of a thread: nobody else listens to it. A turn that runs may end first."""
+def unsubscribe(services: Services, params: ThreadIdParams) -> ThreadUnsubscribeResult:
+    """Be told nothing more of a thread's turns. It stays loaded for a while."""
     thread_id = params["threadId"]
     if not services.threads.is_loaded(thread_id):
-        absent: ThreadUnsubscribeResult = {"status": "notLoaded"}  # also where there is no such thread
-        return absent
-    result: ThreadUnsubscribeResult = {"status": "unsubscribed"}
-    return Reply(result, then=partial(_let_go, services, thread_id, closed=True))
+        return {"status": "notLoaded"}  # also where there is no such thread
+    listened = services.subscriptions.unsubscribe(thread_id, partial(_let_go, services, thread_id, closed=True))
+    return {"status": "unsubscribed" if listened else "notSubscribed"}
 
 
 def compact_start(services: Services, params: ThreadIdParams) -> Reply:
@@ -116,6 +116,7 @@ def _let_go(services: Services, thread_id: str, *, closed: bool = False) -> None
         thread.after_turn.append(partial(_let_go, services, thread_id, closed=closed))
         return
     services.threads.unload(thread_id)
+    services.subscriptions.subscribe(thread_id)
     changed: ThreadStatusChangedNotification = {"threadId": thread_id, "status": {"type": "notLoaded"}}
     services.parent.notify("thread/status/changed", changed)
     if closed:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
+from appserver.errors import InvalidParams, RequestError
+from appserver.turns.facts import SOURCE
 from appserver.turns.pages import ALL, Cursor, PageQuery, ThreadQuery, decode, encode, page_size
 
 if TYPE_CHECKING:
@@ -27,6 +30,13 @@ if TYPE_CHECKING:
     from protocol.turn import Turn
 
 
+MAX_EXCLUDED = 100
+"""Threads that a client may exclude from a list: as many as the reference takes."""
+
+UUID = r"[0-9a-fA-F]{8}(?:-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}"
+"""The shape of a thread's id."""
+
+
 def read(services: Services, params: ThreadReadParams) -> ThreadReadResult:
     """Read a thread, loaded or not."""
     threads, thread_id = services.threads, params["threadId"]
@@ -38,6 +48,8 @@ def read(services: Services, params: ThreadReadParams) -> ThreadReadResult:
 def list_(services: Services, params: ThreadListParams) -> ThreadListResult:
     """List threads. Ephemeral ones are not listed, nor are those in which nothing has been said."""
     threads, cwd = services.threads, params.get("cwd")
+    if not _can_fit(params):
+        return {"data": [], "nextCursor": None, "backwardsCursor": None}
     query = ThreadQuery(
         limit=page_size(params.get("limit")),
         cursor=params.get("cursor"),
@@ -47,6 +59,7 @@ def list_(services: Services, params: ThreadListParams) -> ThreadListResult:
         cwds=_one_of([cwd] if isinstance(cwd, str) else cwd),
         providers=_one_of(params.get("modelProviders")),
         search=params.get("searchTerm"),
+        excluded=tuple(params.get("excludedThreadIds") or ()),
     )
     page = threads.durable.page(query)
     return {
@@ -93,10 +106,14 @@ def all_turns(found: ThreadReader) -> list[Turn]:
 
 def items_list(services: Services, params: ThreadItemsListParams) -> ThreadItemsListResult:
     """List the items of a thread, or of one of its turns."""
+    cursor = params.get("cursor")
+    if isinstance(cursor, dict) and not params.get("turnId"):
+        raise InvalidParams("turnId is required when cursor is an item anchor")
     query = PageQuery(
         limit=page_size(params.get("limit")),
-        cursor=params.get("cursor"),
+        cursor=None if isinstance(cursor, dict) else cursor,
         descending=params.get("sortDirection") == "desc",
+        anchor=cursor["itemId"] if isinstance(cursor, dict) else None,
     )
     with services.threads.reading(params["threadId"]) as found:
         page = found.items(query, params.get("turnId"))
@@ -108,6 +125,27 @@ def items_list(services: Services, params: ThreadItemsListParams) -> ThreadItems
         "nextCursor": page.next,
         "backwardsCursor": page.back,
     }
+
+
+def _can_fit(params: ThreadListParams) -> bool:
+    """Whether there can be such threads. Refuses filters as the reference does. Raises InvalidParams, RequestError."""
+    excluded = params.get("excludedThreadIds") or []
+    if len(excluded) > MAX_EXCLUDED:
+        raise InvalidParams(f"excludedThreadIds accepts at most {MAX_EXCLUDED} entries")
+    for thread_id in excluded:
+        if not re.fullmatch(UUID, thread_id):
+            raise InvalidParams(f"invalid excluded thread id: {thread_id}")
+    if params.get("originators"):
+        raise InvalidParams("originator filtering is not supported by the local app-server")
+    if params.get("projectId") is not None:
+        raise InvalidParams(f"project not found: {params['projectId']}")
+    if params.get("sortKey") == "section_position" and "sectionId" not in params:
+        raise RequestError("section-position sorting requires a section filter")
+    parent, ancestor = params.get("parentThreadId"), params.get("ancestorThreadId")
+    if parent and ancestor:
+        raise RequestError("parentThreadId and ancestorThreadId are mutually exclusive")
+    sources = params.get("sourceKinds")
+    return not (parent or ancestor or params.get("sectionId")) and (not sources or SOURCE in sources)
 
 
 def _one_of(values: Sequence[str] | None) -> tuple[str, ...] | None:

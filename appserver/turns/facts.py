@@ -6,13 +6,17 @@ Knows neither turns nor stores. A list of threads is made from these alone.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from protocol.thread import Thread, ThreadStatus
     from protocol.turn import Turn
+
+
+SOURCE: Final = "vscode"
+"""Where all threads here come from, as the reference says it of its clients' threads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,7 @@ class ThreadFacts:
             "cwd": self.cwd,
             "cliVersion": self.version,
             "originator": self.originator,
-            "source": "vscode",
+            "source": SOURCE,
             "threadSource": self.thread_source,
             "gitInfo": self.git_info,
             "projectId": None,

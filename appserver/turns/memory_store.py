@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from appserver.errors import ThreadNotFound
-from appserver.turns.pages import NOW, StoredItem, check_beginning, decode, horizon, page_of
+from appserver.turns.pages import NOW, Cursor, StoredItem, check_beginning, decode, horizon, no_anchor, page_of
 from appserver.turns.past import Cut, Entry, PastTurn, cut_off, history_of, interrupted
 from appserver.turns.store import Kept, folded
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from appserver.turns.facts import ThreadFacts
-    from appserver.turns.pages import Cursor, Page, PageQuery, Position, ThreadQuery
+    from appserver.turns.pages import Page, PageQuery, Position, ThreadQuery
     from appserver.turns.state import ThreadRecord, TurnRecord
     from appserver.turns.store import Changes
     from protocol.item import Item
@@ -152,7 +152,13 @@ class _MemoryReader:
             for place, entry in enumerate(one.entries)
             if entry.item is not None and turn_id in (None, one.turn.id)
         ]
-        return _page("items", found, query, decode("items", query.cursor))
+        cursor = decode("items", query.cursor)
+        if query.anchor is not None:
+            places = [place for place, one in found if turn_id and one.item.get("id") == query.anchor]
+            if not places:
+                raise no_anchor()
+            cursor = Cursor(places[0])
+        return _page("items", found, query, cursor)
 
     def attach(self, thread: ThreadRecord) -> None:
         self._kept.thread = thread
@@ -193,6 +199,7 @@ def _wanted(facts: ThreadFacts, query: ThreadQuery) -> bool:
     return (
         facts.archived == query.archived
         and (query.cwds is None or facts.cwd in query.cwds)
+        and facts.id not in query.excluded
         and (query.providers is None or facts.provider in query.providers)
         and (sought in folded(facts.name) or sought in folded(facts.preview))
     )

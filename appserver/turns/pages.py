@@ -63,6 +63,8 @@ class PageQuery(NamedTuple):
     limit: int = DEFAULT_LIMIT
     cursor: str | None = None
     descending: bool = True
+    anchor: str | None = None
+    """In place of a cursor: the id of an item of the one turn that is asked for. The page begins behind it."""
 
 
 class ThreadQuery(NamedTuple):
@@ -76,6 +78,7 @@ class ThreadQuery(NamedTuple):
     cwds: tuple[str, ...] | None = None
     providers: tuple[str, ...] | None = None
     search: str | None = None
+    excluded: tuple[str, ...] = ()
 
 
 class Page(NamedTuple, Generic[ROW]):
@@ -138,6 +141,11 @@ def decode(kind: str, text: str | None) -> Cursor | None:
     if made_for != kind or not isinstance(inclusive, bool) or not _fits(kind, position):
         raise _not_ours()
     return Cursor(tuple(position), inclusive)
+
+
+def no_anchor() -> InvalidParams:
+    """Return the error for an anchor that is no item of the turn. The words are the reference's."""
+    return InvalidParams("cursor.itemId does not identify an item in the requested history scope")
 
 
 def _fits(kind: str, position: list[object]) -> bool:

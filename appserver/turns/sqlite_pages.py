@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from appserver.turns.pages import NOW, StoredItem, check_beginning, decode, page_of
+from appserver.turns.pages import NOW, Cursor, StoredItem, check_beginning, decode, no_anchor, page_of
 from appserver.turns.rows import (
     ENTRY_COLUMNS,
     THREAD_COLUMNS,
     TURN_COLUMNS,
+    dumps,
     entry_in,
     facts_in,
     loads,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from appserver.turns.facts import ThreadFacts
-    from appserver.turns.pages import Cursor, Page, PageQuery, Position, ThreadQuery
+    from appserver.turns.pages import Page, PageQuery, Position, ThreadQuery
     from appserver.turns.state import TurnRecord
     from protocol.item import Item
     from protocol.turn import ItemsView
@@ -98,7 +99,10 @@ def read_items(connection: sqlite3.Connection, thread: int, query: PageQuery, tu
     )
     if turn_id is not None:
         select += _Clause("AND turn IN (SELECT key FROM turns WHERE thread = ? AND id = ?)", (thread, plain(turn_id)))
-    where = _from(("turn", "key"), decode("items", query.cursor), descending=query.descending)
+    cursor = decode("items", query.cursor)
+    if query.anchor is not None:
+        cursor = Cursor(_anchor(connection, thread, turn_id or "", query.anchor))
+    where = _from(("turn", "key"), cursor, descending=query.descending)
     rows = _run(connection, select + where + _order(("turn", "key"), query.descending, query.limit))
     found: list[tuple[Position, StoredItem]] = []
     for turn, key, of_turn, *row in rows:
@@ -106,6 +110,19 @@ def read_items(connection: sqlite3.Connection, thread: int, query: PageQuery, tu
         if entry.item is not None:
             found.append(((turn, key), StoredItem(of_turn, entry.item, entry.completed_at)))
     return page_of("items", found, query.limit)
+
+
+def _anchor(connection: sqlite3.Connection, thread: int, turn_id: str, item_id: str) -> Position:
+    """Return the place of an item in a turn. Raises InvalidParams."""
+    rows = connection.execute(
+        "SELECT turn, key, item FROM items WHERE thread = ? AND instr(item, ?)"
+        " AND turn IN (SELECT key FROM turns WHERE thread = ? AND id = ?)",
+        (thread, dumps(item_id), thread, plain(turn_id)),
+    )
+    for turn, key, text in rows:
+        if loads(text).get("id") == item_id:
+            return turn, key
+    raise no_anchor()
 
 
 def _by_creation(
@@ -148,6 +165,8 @@ def _filters(query: ThreadQuery) -> _Clause:
     for column, allowed in (("cwd", query.cwds), ("provider", query.providers)):
         if allowed is not None:
             where += _Clause(f"AND {column} IN ({', '.join('?' * len(allowed))})", tuple(map(plain, allowed)))
+    if query.excluded:
+        where += _Clause(f"AND id NOT IN ({', '.join('?' * len(query.excluded))})", query.excluded)
     if query.search:
         sought = folded(query.search)
         where += _Clause("AND (instr(name_folded, ?) OR instr(preview_folded, ?))", (sought, sought))

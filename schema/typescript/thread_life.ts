@@ -70,7 +70,7 @@ export type ThreadNameSetParams = {
   name: string;
 };
 
-/** Whether the thread was loaded. It is let go of as soon as no turn runs in it. */
+/** Whether the thread is loaded and was listened to. It stays loaded for a while; its turns are told no more. */
 export type ThreadUnsubscribeResult = {
   status: "notLoaded" | "notSubscribed" | "unsubscribed";
 };

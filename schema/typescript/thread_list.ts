@@ -5,6 +5,9 @@ import type { ItemsView, Turn } from "./turn";
 
 export type SortDirection = "asc" | "desc";
 
+/** Where a thread comes from. All threads here are of source vscode: what the reference makes of its clients. */
+export type SourceKind = "cli" | "vscode" | "exec" | "appServer" | "subAgent" | "subAgentReview" | "subAgentCompact" | "subAgentThreadSpawn" | "subAgentOther" | "unknown";
+
 /** Which thread to read, loaded or not. includeTurns: with its whole transcript. */
 export type ThreadReadParams = {
   threadId: string;
@@ -19,17 +22,27 @@ export type ThreadReadResult = {
 /**
  * Which threads to list: newest first by creation if nothing else is said. Archived ones only if asked for.
  *
- * searchTerm: part of the name or preview, in upper or lower case. recency_at is the same as updated_at.
+ * searchTerm: part of the name or preview, in upper or lower case. recency_at is the same as updated_at. Threads
+ * here have neither parent, project nor section: a filter by one of them finds nothing, projectId and sectionId null
+ * find all. excludedThreadIds: 100 at most. useStateDbOnly makes no difference.
  */
 export type ThreadListParams = {
   cursor?: string | null;
   limit?: number | null;
-  sortKey?: "created_at" | "updated_at" | "recency_at" | null;
+  sortKey?: "created_at" | "updated_at" | "recency_at" | "section_position" | null;
   sortDirection?: SortDirection | null;
   archived?: boolean | null;
   cwd?: string | Array<string> | null;
   modelProviders?: Array<string> | null;
   searchTerm?: string | null;
+  sourceKinds?: Array<SourceKind> | null;
+  projectId?: string | null;
+  sectionId?: string | null;
+  parentThreadId?: string | null;
+  ancestorThreadId?: string | null;
+  excludedThreadIds?: Array<string> | null;
+  originators?: Array<string> | null;
+  useStateDbOnly?: boolean;
 };
 
 /** A page of threads, without their turns. */
@@ -67,11 +80,17 @@ export type TurnsPage = {
   backwardsCursor: string | null;
 };
 
+/** An item of the turn that is named beside it; the page begins behind it, in either direction. */
+export type ItemAnchor = {
+  type: "item";
+  itemId: string;
+};
+
 /** Which items of a thread, or of one of its turns: the first ones first if nothing else is said. */
 export type ThreadItemsListParams = {
   threadId: string;
   turnId?: string | null;
-  cursor?: string | null;
+  cursor?: string | ItemAnchor | null;
   limit?: number | null;
   sortDirection?: SortDirection | null;
 };

@@ -57,7 +57,10 @@ class Fuzz:
         self._asked = 0
         self._answers: dict[str | int | None, Message] = {}
         """The last answer to a request of `_ask`."""
-        self._running: set[str] = set()
+        self._running: dict[str, str] = {}
+        """The thread of each turn that has begun and not ended."""
+        self._unsubscribed: set[str] = set()
+        """Threads that were not listened to at some time: beginnings and ends of their turns may be missing."""
         self._faults: list[str] = []
         self._sent: dict[str | int | None, bytes] = {}
         self._expected: Counter[str | int | None] = Counter()
@@ -174,12 +177,12 @@ class Fuzz:
     def _take_notification(self, note: Message) -> None:
         match note["method"]:
             case "turn/started":
-                self._running.add(note["params"]["turn"]["id"])
+                self._running[note["params"]["turn"]["id"]] = note["params"]["threadId"]
             case "turn/completed":
-                turn_id = note["params"]["turn"]["id"]
-                if turn_id not in self._running:
+                turn_id, thread_id = note["params"]["turn"]["id"], note["params"]["threadId"]
+                if turn_id not in self._running and thread_id not in self._unsubscribed:
                     self._faults.append(f"an end too many of turn {turn_id}, or one before its beginning")
-                self._running.discard(turn_id)
+                self._running.pop(turn_id, None)
 
     def _take_answer(self, answer: Message) -> None:
         request_id = answer["id"]
@@ -188,8 +191,17 @@ class Fuzz:
         line = self._sent.get(request_id)
         if self._answered[request_id] > self._expected[request_id]:
             self._faults.append(f"an answer too many to {line!r}: {answer}")
+        if answer.get("result") == {"status": "unsubscribed"}:
+            self._expect_no_end(json.loads(line or b"null"), request_id)
         if "error" in answer and answer["error"]["code"] not in CODES:
             self._faults.append(f"to {line!r}: {answer}")
+
+    def _expect_no_end(self, line: Message | list[Message], request_id: str | int | None) -> None:
+        """Note that the thread that a request has unsubscribed from tells nothing of its turns."""
+        requests = line if isinstance(line, list) else [line]
+        thread_id = next(one["params"]["threadId"] for one in requests if one.get("id") == request_id)
+        self._unsubscribed.add(thread_id)
+        self._running = {turn: thread for turn, thread in self._running.items() if thread != thread_id}
 
     def _learn_from(self, value: object) -> None:
         if isinstance(value, list):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from appserver.testing import Gate, cut, failed, http_error, stalled, text
+from appserver.turns import subscriptions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -302,16 +303,25 @@ async def test_a_deleted_thread_is_gone_and_its_turn_ends(server: ServerFactory,
         assert (await peer.error("thread/read", {"threadId": thread_id}))["data"] == {"kind": "threadNotFound"}
 
 
-async def test_unsubscribing_closes_an_idle_thread(server: ServerFactory, backend: FakeBackend) -> None:
+async def test_a_thread_that_was_unsubscribed_from_stays_loaded_and_tells_its_status_only(
+    server: ServerFactory, backend: FakeBackend
+) -> None:
     async with server() as peer:
         thread_id = await thread_with_turn(peer, backend)
         assert await peer.result("thread/unsubscribe", {"threadId": thread_id}) == {"status": "unsubscribed"}
-        await peer.notification("thread/closed", threadId=thread_id)
-        assert await peer.result("thread/unsubscribe", {"threadId": thread_id}) == {"status": "notLoaded"}
-        assert (await peer.result("thread/read", {"threadId": thread_id}))["thread"]["id"] == thread_id
+        assert await peer.result("thread/unsubscribe", {"threadId": thread_id}) == {"status": "notSubscribed"}
+        assert (await peer.result("thread/loaded/list"))["data"] == [thread_id]
+        before = len(peer.messages)
+        await peer.start_turn(thread_id)
+        await peer.notification("thread/status/changed", before, status={"type": "idle"})
+        await peer.result("thread/name/set", {"threadId": thread_id, "name": "x"})
+        told = [note["method"] for note in peer.messages[before:] if "threadId" in note.get("params", {})]
+        assert told == ["thread/status/changed", "thread/status/changed", "thread/name/updated"]
+        await peer.result("thread/resume", {"threadId": thread_id})
+        assert (await peer.turn(thread_id))["status"] == "completed"
 
 
-async def test_unsubscribing_lets_a_turn_end_and_a_resume_in_between_keeps_the_thread(
+async def test_unsubscribing_ends_what_is_told_of_a_running_turn_until_the_thread_is_resumed(
     server: ServerFactory, backend: FakeBackend
 ) -> None:
     async with server() as peer:
@@ -322,10 +332,46 @@ async def test_unsubscribing_lets_a_turn_end_and_a_resume_in_between_keeps_the_t
             await peer.result("thread/unsubscribe", {"threadId": thread_id})
             if resumed:
                 await peer.result("thread/resume", {"threadId": thread_id})
+            before = len(peer.messages)
             gate.release()
-            assert (await peer.finished_turn(turn_id))["status"] == "completed"
-        await peer.notification("thread/closed", threadId=first)
-        assert (await peer.result("thread/loaded/list"))["data"] == [second]
+            if resumed:
+                assert (await peer.finished_turn(turn_id))["status"] == "completed"
+            else:
+                await peer.notification("thread/status/changed", before, status={"type": "idle"})
+                turns = (await peer.result("thread/turns/list", {"threadId": thread_id}))["data"]
+                assert turns[0]["status"] == "completed"
+                told = [note["method"] for note in peer.messages[before:] if "threadId" in note.get("params", {})]
+                assert told == ["thread/status/changed"]
+
+
+async def test_a_thread_that_nobody_listens_to_is_closed_after_a_while(
+    server: ServerFactory, backend: FakeBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subscriptions, "CLOSE_SECONDS", 0.01)
+    async with server() as peer:
+        thread_id, busy = await thread_with_turn(peer, backend), await peer.start_thread()
+        _, gate = await stalled_turn(peer, backend, busy)
+        await peer.result("thread/unsubscribe", {"threadId": busy})
+        await peer.result("thread/unsubscribe", {"threadId": thread_id})
+        await peer.notification("thread/closed", threadId=thread_id)
+        assert await peer.result("thread/unsubscribe", {"threadId": thread_id}) == {"status": "notLoaded"}
+        assert (await peer.result("thread/loaded/list"))["data"] == [busy], "its turn runs"
+        gate.release()
+        await peer.notification("thread/closed", threadId=busy)
+
+
+async def test_an_unsubscribed_thread_that_is_archived_or_resumed_is_not_closed_later(
+    server: ServerFactory, backend: FakeBackend
+) -> None:
+    async with server() as peer:
+        thread_id = await thread_with_turn(peer, backend)
+        for method in ("thread/archive", "thread/resume"):
+            await peer.result("thread/resume", {"threadId": thread_id})
+            await peer.result("thread/unsubscribe", {"threadId": thread_id})
+            await peer.result(method, {"threadId": thread_id})
+            await peer.result("thread/unarchive", {"threadId": thread_id})
+            await peer.result("thread/resume", {"threadId": thread_id})
+            assert (await peer.turn(thread_id))["status"] == "completed"
 
 
 # Compaction

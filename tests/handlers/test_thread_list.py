@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -109,3 +109,87 @@ async def test_items_are_listed_over_turns_or_for_one(server: ServerFactory, bac
         one_turn = {"threadId": thread_id, "turnId": second["id"], "sortDirection": "desc"}
         found = (await peer.result("thread/items/list", one_turn))["data"]
         assert [one["item"]["type"] for one in found] == ["agentMessage", "userMessage"]
+
+
+async def test_an_item_of_a_turn_is_where_a_page_begins(server: ServerFactory, backend: FakeBackend) -> None:
+    async with server() as peer:
+        await peer.login_with_tokens(backend.grant().access_token)
+        thread_id = await peer.start_thread()
+        turns = [(await peer.turn(thread_id, text))["id"] for text in ("one", "two")]
+        items = (await peer.result("thread/items/list", {"threadId": thread_id, "turnId": turns[0]}))["data"]
+        asked, answered = (one["item"]["id"] for one in items)
+
+        async def types(item_id: str, **params: object) -> list[str]:
+            anchor = {"type": "item", "itemId": item_id}
+            given = {"threadId": thread_id, "turnId": turns[0], "cursor": anchor, **params}
+            return [one["item"]["type"] for one in (await peer.result("thread/items/list", given))["data"]]
+
+        assert await types(asked) == ["agentMessage"]
+        assert await types(answered) == []
+        assert await types(answered, sortDirection="desc") == ["userMessage"]
+        for params, words in (
+            ({"turnId": None}, "turnId is required when cursor is an item anchor"),
+            ({"turnId": ""}, "turnId is required when cursor is an item anchor"),
+            ({"turnId": turns[1]}, "cursor.itemId does not identify an item in the requested history scope"),
+        ):
+            anchor = {"type": "item", "itemId": asked}
+            error = await peer.error("thread/items/list", {"threadId": thread_id, "cursor": anchor, **params})
+            assert (error["code"], error["message"]) == (-32602, words)
+
+
+NOWHERE = "01a21432-0e46-73d0-91bd-133d087bc748"
+
+
+async def test_threads_are_filtered_as_the_reference_filters_them(server: ServerFactory, backend: FakeBackend) -> None:
+    async with server() as peer:
+        await peer.login_with_tokens(backend.grant().access_token)
+        first, second = await peer.start_thread(), await peer.start_thread()
+        for thread_id in (first, second):
+            await peer.turn(thread_id)
+
+        async def found(**params: object) -> list[str]:
+            return [one["id"] for one in (await peer.result("thread/list", params))["data"]]
+
+        everything: list[dict[str, Any]] = [
+            {"sourceKinds": ["cli", "vscode"]},
+            {"sourceKinds": []},
+            {"projectId": None, "sectionId": None},
+            {"originators": []},
+            {"useStateDbOnly": True},
+            {"excludedThreadIds": [NOWHERE]},
+        ]
+        nothing: list[dict[str, Any]] = [
+            {"sourceKinds": ["cli"]},
+            {"sectionId": "s"},
+            {"parentThreadId": first},
+            {"ancestorThreadId": first},
+            {"excludedThreadIds": [first, second]},
+        ]
+        for params in everything:
+            assert await found(**params) == [second, first]
+        for params in nothing:
+            assert await found(**params) == []
+        assert await found(excludedThreadIds=[second], limit=1) == [first]
+
+
+@pytest.mark.parametrize(
+    ("params", "code", "words"),
+    [
+        ({"projectId": "p"}, -32602, "project not found: p"),
+        ({"originators": ["x"]}, -32602, "originator filtering is not supported by the local app-server"),
+        ({"excludedThreadIds": [NOWHERE] * 101}, -32602, "excludedThreadIds accepts at most 100 entries"),
+        ({"excludedThreadIds": ["x"]}, -32602, "invalid excluded thread id: x"),
+        ({"sortKey": "section_position"}, -32600, "section-position sorting requires a section filter"),
+        (
+            {"parentThreadId": NOWHERE, "ancestorThreadId": NOWHERE},
+            -32600,
+            "parentThreadId and ancestorThreadId are mutually exclusive",
+        ),
+    ],
+)
+async def test_a_filter_that_cannot_be_is_refused_in_the_words_of_the_reference(
+    server: ServerFactory, params: dict[str, object], code: int, words: str
+) -> None:
+    async with server() as peer:
+        error = await peer.error("thread/list", params)
+        assert (error["code"], error["message"]) == (code, words)

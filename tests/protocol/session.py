@@ -102,6 +102,7 @@ async def _life(peer: Peer, thread_id: str) -> None:
     await peer.result("thread/name/set", {**thread, "name": "A name"})
     await peer.result("thread/metadata/update", {**thread, "gitInfo": {"branch": "main"}})
     await peer.result("thread/unsubscribe", thread)
+    await peer.notification("thread/closed", threadId=thread_id)
     await peer.result("thread/resume", {**thread, "initialTurnsPage": {"limit": 2}})
     await peer.result("thread/fork", thread)
     await peer.result("thread/archive", thread)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from jsonschema import Draft7Validator
 
+from appserver.turns import subscriptions
 from protocol.methods import CLIENT_REQUESTS, SERVER_NOTIFICATIONS, SERVER_REQUESTS
 from tests.protocol.session import whole_session
 
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
 ONLY_OURS = {"getAuthStatus"}
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(autouse=True)
+def closed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Close a thread as soon as nobody listens to it."""
+    monkeypatch.setattr(subscriptions, "CLOSE_SECONDS", 0.0)
 
 
 @pytest.mark.usefixtures("callback_ports")

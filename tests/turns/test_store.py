@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from appserver.turns.store import ThreadStore
+    from protocol.item import Item
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -204,6 +205,29 @@ def test_items_are_paged_over_turns_and_within_one(store: ThreadStore) -> None:
     assert ([one.item for one in following.rows], following.next) == ([message("d")], None)
     of_one = items_of(store, record.id, PageQuery(descending=True), second.id)
     assert [one.item for one in of_one.rows] == [message("d"), message("c")]
+
+
+def test_items_are_paged_from_an_item_of_their_turn(store: ThreadStore) -> None:
+    record = added(store, "", "a", "b", "c")
+    first, second = past_of(store, record.id)[0].turn.id, run(record, "a", "d").id
+
+    def texts(turn_id: str, anchor: str, *, descending: bool = False) -> list[Item]:
+        query = PageQuery(anchor=anchor, descending=descending)
+        return [one.item for one in items_of(store, record.id, query, turn_id).rows]
+
+    assert texts(first, "msg-a") == [message("b"), message("c")]
+    assert texts(first, "msg-c", descending=True) == [message("b"), message("a")]
+    assert texts(second, "msg-a") == [message("d")]
+    for turn_id, anchor in ((second, "msg-b"), ("nope", "msg-a"), (first, ""), (first, "msg"), ("\ud800", "\ud800")):
+        with pytest.raises(InvalidParams, match="does not identify an item"):
+            texts(turn_id, anchor)
+
+
+def test_excluded_threads_are_left_out_before_the_limit(store: ThreadStore) -> None:
+    ids = [added(store).id for _ in range(3)]
+    for sort_key in ("created_at", "updated_at"):
+        assert listed(store, sort_key=sort_key, limit=1, excluded=(ids[2], "nope")) == [ids[1]]
+        assert listed(store, sort_key=sort_key, excluded=tuple(ids)) == []
 
 
 def test_what_only_the_model_is_told_is_no_item(store: ThreadStore) -> None:
