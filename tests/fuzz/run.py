@@ -8,7 +8,7 @@ from itertools import islice
 from random import Random
 from typing import TYPE_CHECKING
 
-from appserver.testing import Gate, function_call, http_error, output, reasoning, stalled, text
+from appserver.testing import Gate, Stream, function_call, http_error, message, output, reasoning, text
 from tests.fuzz.messages import Line, Messages
 from tests.fuzz.values import ODD
 
@@ -122,12 +122,14 @@ class Fuzz:
 
     def _script(self) -> None:
         """Let the model say something else to each turn, and half of them wait until all has been sent."""
-        arguments = ('{"id": 1}', '{"id": NaN}', "{", "[" * 500, "", '"\\ud800"')
-        waiting: Reply = stalled(self._gate, "Half")
+        arguments = ('{"id": 1}', '{"id": 1}', '{"id": NaN}', "{", "[" * 500, "", '"\\ud800"')
+        call = function_call("lookup", self._random.choice(arguments))
+        items = self._random.choice(((message("Half"),), (message("Half"), call)))
+        waiting: Reply = Stream(items, hold_after=1, gate=self._gate)
         replies: tuple[Reply, ...] = (
             text("Hello", " there"),
             output(reasoning("I think")),
-            output(function_call("lookup", self._random.choice(arguments))),
+            output(call),
             http_error(self._random.choice((400, 401, 429, 500))),
         )
         self._backend.model.clear_script()
