@@ -25,7 +25,7 @@ from protocol.account import plan_type
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from appserver.auth.credentials import ChatgptTokens
+    from appserver.auth.credentials import ChatgptTokens, PersonalToken
     from appserver.auth.login_browser import BrowserLogin
     from appserver.auth.login_device import DeviceLogin
     from appserver.auth.oauth_http import IssuerHttp
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from appserver.turns.subscriptions import Subscriptions
     from appserver.turns.threads import Threads
     from protocol.account import AccountUpdatedNotification, LoginCompletedNotification
+    from protocol.base import Secret
 
 
 class LoginFlow(Protocol):
@@ -80,7 +81,7 @@ class Services:
             load_refresher(settings.refresher, settings.refresher_options) if settings.refresher else None
         )
         self.store: CredentialStore = open_store(settings)
-        self.auth = AuthManager(settings, self.store, tasks, self._refresher_for)
+        self.auth = AuthManager(settings, self.store, tasks, self._refresher_for, identify=self.identify)
         self.auth.on_change = self.tell_account
         self.auth.on_orphan = lambda orphan: tasks.start(self._revoke, orphan)
         self._told_not_run = not_run(settings.values) is not None  # then the client was told after the handshake
@@ -124,6 +125,12 @@ class Services:
 
         device_client = DeviceClient(self._issuer_http(), self.settings)
         return DeviceLogin(device_client, self.token_client, self.settings)
+
+    async def identify(self, token: Secret) -> PersonalToken:
+        """Ask whose a personal access token is. Raises RefreshError."""
+        from appserver.auth.personal_token import identified
+
+        return await identified(self._issuer_http(), self.settings.accounts_url, token)
 
     def tell_login(self, login_id: str | None, error: str | None) -> None:
         """Tell the parent how a login ended, and who is signed in now if that changed."""

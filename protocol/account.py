@@ -6,7 +6,7 @@ from typing_extensions import TypedDict
 
 from protocol.base import Secret, TaggedBy
 
-AuthMode = Literal["apikey", "chatgpt", "chatgptAuthTokens"]
+AuthMode = Literal["apikey", "chatgpt", "chatgptAuthTokens", "personalAccessToken"]
 
 PLAN_TYPES = frozenset(
     (

@@ -8,12 +8,19 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from appserver.auth.credentials import ApiKey, ManagedTokens, managed_tokens
+from appserver.auth.claims import Claims
+from appserver.auth.credentials import ApiKey, ManagedTokens, PersonalToken, managed_tokens
 from appserver.errors import AuthError, StoreError
 from protocol.base import Secret
 
 if TYPE_CHECKING:
     from appserver.auth.credentials import Credential
+
+
+PERSONAL_TOKEN = "personal_access_token"  # noqa: S105 - the name of a member
+
+OWNER = "personal_access_token_owner"
+"""Ours alone: whose that token is, so that a start need not ask. Other programs leave it, or take it away."""
 
 
 def parse_document(data: bytes) -> dict[str, Any]:
@@ -38,7 +45,10 @@ def document_bytes(document: dict[str, Any]) -> bytes:
 def credential_in(document: dict[str, Any]) -> Credential | None:
     """Return the credential that a document holds. Raises AuthError if what is there makes no sense."""
     key, tokens = _secret(document, "OPENAI_API_KEY"), document.get("tokens")
-    mode = document.get("auth_mode") or ("apikey" if key else "chatgpt")
+    personal = _secret(document, PERSONAL_TOKEN)
+    mode = document.get("auth_mode") or ("personalAccessToken" if personal else "apikey" if key else "chatgpt")
+    if mode == "personalAccessToken":
+        return PersonalToken(personal, _owner(document.get(OWNER))) if personal else None
     if mode == "apikey":
         return ApiKey(key) if key else None
     if mode != "chatgpt" or not isinstance(tokens, dict):
@@ -48,7 +58,11 @@ def credential_in(document: dict[str, Any]) -> Credential | None:
 
 def document_with(document: dict[str, Any], credential: Credential) -> dict[str, Any]:
     """Return a document with a credential in place of the one before. Raises StoreError for external tokens."""
-    others = {key: value for key, value in document.items() if key not in ("tokens", "last_refresh")}
+    ours = ("auth_mode", "tokens", "last_refresh", PERSONAL_TOKEN, OWNER)
+    others = {key: value for key, value in document.items() if key not in ours}
+    if isinstance(credential, PersonalToken):  # without a mode, as the reference writes it
+        token = {"OPENAI_API_KEY": None, PERSONAL_TOKEN: credential.token.reveal()}
+        return {**others, **token, OWNER: credential.claims._asdict()} if credential.account_id else {**others, **token}
     if isinstance(credential, ApiKey):
         return {**others, "auth_mode": "apikey", "OPENAI_API_KEY": credential.key.reveal()}
     if not isinstance(credential, ManagedTokens):
@@ -82,6 +96,17 @@ def _managed(tokens: dict[str, Any], last_refresh: object, key: Secret | None) -
         account_id=account_id if isinstance(account_id, str) else None,
         api_key=key,
     )
+
+
+def _owner(members: object) -> Claims:
+    """Read whose a token is. A member of the wrong type counts as missing."""
+    known = members if isinstance(members, dict) else {}
+
+    def text(name: str) -> str | None:
+        value = known.get(name)
+        return value if isinstance(value, str) and value else None
+
+    return Claims(text("email"), text("plan"), text("user_id"), text("account_id"))
 
 
 def _secret(members: dict[str, Any], name: str) -> Secret | None:

@@ -1,4 +1,4 @@
-"""What a user is signed in with: three frozen kinds, and the generation number that tells one from the next.
+"""What a user is signed in with: four frozen kinds, and the generation number that tells one from the next.
 
 Pure but for a warning. Knows neither where credentials are kept nor how they are renewed.
 """
@@ -60,7 +60,26 @@ class ExternalTokens(NamedTuple):
         return self.access_token
 
 
-Credential: TypeAlias = ApiKey | ManagedTokens | ExternalTokens
+class PersonalToken(NamedTuple):
+    """A personal access token of ChatGPT: made by its user there, and good until it is revoked there."""
+
+    token: Secret
+    claims: Claims = Claims()
+    """Whose it is. Without an account: nobody has asked yet."""
+    mode: AuthMode = "personalAccessToken"
+
+    @property
+    def account_id(self) -> str | None:
+        """The workspace that it belongs to, None while that is not known."""
+        return self.claims.account_id
+
+    @property
+    def bearer(self) -> Secret:
+        """What goes into the Authorization header."""
+        return self.token
+
+
+Credential: TypeAlias = ApiKey | ManagedTokens | ExternalTokens | PersonalToken
 ChatgptTokens: TypeAlias = ManagedTokens | ExternalTokens
 
 
@@ -68,8 +87,8 @@ def secrets_of(credential: Credential) -> tuple[Secret | None, ...]:
     """Return everything in a credential that nobody else must see."""
     if isinstance(credential, ApiKey):
         return (credential.key,)
-    if isinstance(credential, ExternalTokens):
-        return (credential.access_token,)
+    if isinstance(credential, ExternalTokens | PersonalToken):
+        return (credential.bearer,)
     return (credential.access_token, credential.refresh_token, credential.id_token, credential.api_key)
 
 

@@ -11,7 +11,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from appserver.auth.credentials import ApiKey, ExternalTokens, Held, ManagedTokens, secrets_of
+from appserver.auth.credentials import ApiKey, ExternalTokens, Held, ManagedTokens, PersonalToken, secrets_of
 from appserver.auth.dead_tokens import DeadTokens
 from appserver.auth.redemption import Redeemer
 from appserver.auth.refresher import NO_REFRESH_TOKEN, RefreshRequest, checked, renewed
@@ -21,13 +21,14 @@ from appserver.errors import AuthError, NotSignedIn, RefreshError
 from appserver.log import hide, warn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from appserver.auth.credentials import ChatgptTokens, Credential
     from appserver.auth.refresher import RefreshedTokens, Refresher
     from appserver.auth.store import CredentialStore
     from appserver.settings import Settings
     from appserver.tasks import Tasks
+    from protocol.base import Secret
 
 EXTERNAL_IS_ACTIVE = (
     "External auth is active. Use account/login/start (chatgptAuthTokens) to update it or account/logout to clear it."
@@ -48,7 +49,9 @@ class AuthManager:
         tasks: Tasks,
         refresher_for: Callable[[ChatgptTokens], Refresher],
         clock: Callable[[], float] = time.time,
+        identify: Callable[[Secret], Awaitable[PersonalToken]] | None = None,
     ) -> None:
+        """`identify`: finds out whose a personal access token is that another program has stored."""
         self.on_change: Callable[[], None] = lambda: None
         """Called when the account changes without a request that asked for it."""
         self.on_orphan: Callable[[ManagedTokens], None] = lambda _: None
@@ -57,6 +60,7 @@ class AuthManager:
         self._stored = Stored(settings, store)
         self._refresher_for = refresher_for
         self._clock = clock
+        self._identify = identify
         home = None if settings.credentials_store == "ephemeral" else settings.home
         self._dead = DeadTokens(home, store.version)
         self._redeemer = Redeemer(settings, store, self._dead, self.timestamp)
@@ -137,7 +141,7 @@ class AuthManager:
         try:
             fresh = await self.renew(held.generation)
         except AuthError:
-            if self._held is not held or self.expires_within(held.credential, 0):
+            if self._held is not held or self._is_over(held.credential):
                 raise
             return held
         if self.expires_within(fresh.credential, 0):
@@ -156,6 +160,8 @@ class AuthManager:
             return held
         if isinstance(held.credential, ApiKey):
             raise RefreshError("The API key is not accepted", permanent=True)
+        if isinstance(held.credential, PersonalToken) and held.credential.account_id:
+            raise RefreshError("The personal access token is not accepted", permanent=True)
         await self._flight.join(held)
         if self._held is None:
             raise NotSignedIn(self.problem or "Signed out during the refresh")
@@ -185,6 +191,9 @@ class AuthManager:
     async def _refresh(self, held: Held) -> None:
         old = held.credential
         assert not isinstance(old, ApiKey)  # noqa: S101 - renew() has refused it
+        if isinstance(old, PersonalToken):
+            await self._find_owner(held, old.token)
+            return
         refresher = self._refresher_for(old)
         request = RefreshRequest(old, late=lambda tokens: self._take_late(held, tokens))
         if isinstance(old, ExternalTokens):
@@ -197,6 +206,15 @@ class AuthManager:
         if redeemed.credential != redeemed.stored:
             warn("renewed credentials could not be stored; they are used, and storing them is tried again")
         self._replace(held, self._stored.usable(redeemed.credential))
+
+    async def _find_owner(self, held: Held, token: Secret) -> None:
+        """Find out whose a personal access token is, and note it beside the token."""
+        if self._identify is None:
+            raise RefreshError("It is not known whose the personal access token is", permanent=True)
+        credential = await self._identify(token)
+        if self._held is held and not self._stored.save_again(credential):
+            warn("whose the personal access token is could not be stored; it is asked again by the next process")
+        self._replace(held, self._stored.usable(credential))
 
     async def _asked(self, refresher: Refresher, request: RefreshRequest) -> RefreshedTokens:
         """Ask a refresher that may be anybody's. One that redeems is not cut off like this, or the answer were lost."""
@@ -259,13 +277,17 @@ class AuthManager:
     def _due(self, credential: Credential) -> bool:
         """Whether to renew before use: tried once per credential, so that a failure does not delay every turn."""
         tried = credential is self._tried_early
-        return self._is_over(credential) if tried else self.expires_within(credential, self._settings.refresh_skew)
+        if tried or isinstance(credential, PersonalToken):
+            return self._is_over(credential)
+        return self.expires_within(credential, self._settings.refresh_skew)
 
     def _is_over(self, credential: Credential) -> bool:
-        """Whether the time of a credential is over.
+        """Whether a credential cannot be used as it is: its time is over, or nobody knows whose it is.
 
         What comes expired from a renewal shows that our clock is wrong; only the backend can tell then.
         """
+        if isinstance(credential, PersonalToken):
+            return credential.account_id is None
         return credential is not self._beyond_our_clock and self.expires_within(credential, 0)
 
 

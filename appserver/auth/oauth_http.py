@@ -1,4 +1,4 @@
-"""One request to the issuer: posted, bounded in time, and its answer read with distrust.
+"""One request to the issuer: sent, bounded in time, and its answer read with distrust.
 
 Knows no endpoint and no grant. It asks once; when to ask again is the caller's to know.
 Tokens, codes and verifiers travel in bodies only, never in a URL, an error text or a log record. Brings httpx with
@@ -79,7 +79,7 @@ class Answer:
 
 
 class IssuerHttp:
-    """Posts to the issuer, once for each call: no method retries.
+    """Asks the issuer, once for each call: no method retries.
 
     Secrets are revealed where the request is built and in no variable of ours: an error may be recorded with those.
     """
@@ -97,6 +97,22 @@ class IssuerHttp:
         headers = {"originator": self._session.originator, "User-Agent": self._session.user_agent}
         return await self._ask(
             url, seconds, lambda client: client.build_request("POST", url, json=_revealed(params), headers=headers)
+        )
+
+    async def get_json(self, url: str, token: Secret, seconds: float = REQUEST_SECONDS) -> Answer:
+        """Get JSON as the owner of a token. Raises Failure unless the answer is 2xx."""
+        return await self._ask(
+            url,
+            seconds,
+            lambda client: client.build_request(
+                "GET",
+                url,
+                headers={
+                    "Authorization": f"Bearer {token.reveal()}",
+                    "originator": self._session.originator,
+                    "User-Agent": self._session.user_agent,
+                },
+            ),
         )
 
     async def _ask(self, url: str, seconds: float, build: Callable[[httpx.AsyncClient], httpx.Request]) -> Answer:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from appserver.auth.credentials import ApiKey
+from appserver.auth.credentials import ApiKey, PersonalToken
 from appserver.errors import AuthError, RequestError
 from appserver.headers import is_token
 
@@ -20,6 +20,7 @@ _REFUSED_BY_METHOD = {
     ("chatgpt", "apiKey"): "API key login is disabled. Use ChatGPT login instead.",
     ("api", "chatgpt"): "ChatGPT login is disabled. Use API key login instead.",
     ("api", "chatgptDeviceCode"): "ChatGPT login is disabled. Use API key login instead.",
+    ("api", "personalAccessToken"): "Access token login is disabled. Use API key login instead.",
     ("api", "chatgptAuthTokens"): "External ChatGPT auth is disabled. Use API key login instead.",
 }
 
@@ -62,6 +63,8 @@ def check_credential(settings: Settings, credential: Credential) -> None:
     if settings.forced_login_method == "api":
         raise AuthError("API key login is required, but ChatGPT is in use")
     allowed = settings.forced_workspaces
+    if isinstance(credential, PersonalToken) and credential.account_id is None:
+        return  # checked once it is known whose it is, which is before it is used
     if allowed and credential.account_id not in allowed:
         raise AuthError(
             f"Login is restricted to workspace(s) {', '.join(allowed)}, "

@@ -15,13 +15,14 @@ from urllib.parse import parse_qs, urlsplit
 from anyio import create_task_group, sleep_forever
 
 from appserver.arguments import settings_of
-from appserver.auth.credentials import ApiKey
-from appserver.auth.restrictions import check_login_method, check_sendable
+from appserver.auth.credentials import ApiKey, PersonalToken
+from appserver.auth.personal_token import PREFIX
+from appserver.auth.restrictions import check_credential, check_login_method, check_sendable
 from appserver.commands.account import kept, whom
 from appserver.commands.output import FAILED, complain, say
 from appserver.commands.qr import show_qr
 from appserver.commands.terminal import log_for_person, with_services
-from appserver.commands.typed import each_line, read_key
+from appserver.commands.typed import each_line, read_secret
 from appserver.errors import AuthError, ConfigError, LoginError
 
 if TYPE_CHECKING:
@@ -33,32 +34,38 @@ if TYPE_CHECKING:
     from protocol.base import Secret
 
 
+SECRETS = {"--with-api-key": "an API key", "--with-access-token": "a personal access token"}
+"""Options that read a secret from stdin, and what it is."""
+
+
 def add_options(parser: ArgumentParser) -> None:
     """Say what can stand on the command line."""
     parser.description = "Sign in, with a browser unless you choose another way. A login that exists is replaced."
     way = parser.add_mutually_exclusive_group()
     way.add_argument("--device-auth", action="store_true", help="show a code to type in a browser on any other device")
-    way.add_argument(
-        "--with-api-key",
-        nargs="?",  # so that a key in its place is met by our own words, which do not repeat it
-        const="",
-        metavar="< FILE",
-        help="read an API key from stdin, or ask for it",
-    )
+    for option, what in SECRETS.items():
+        # "?", so that a secret in its place is met by our own words, which do not repeat it.
+        way.add_argument(option, nargs="?", const="", metavar="< FILE", help=f"read {what} from stdin, or ask for it")
     parser.add_argument("--no-browser", action="store_true", help="show the address, but open no browser")
 
 
 def run(options: Namespace, environ: Mapping[str, str]) -> int:
     """Sign in."""
-    if options.with_api_key:
-        raise ConfigError("login --with-api-key: the key is read from stdin, never from the command line")
+    for option, given in (("--with-api-key", options.with_api_key), ("--with-access-token", options.with_access_token)):
+        if given:
+            raise ConfigError(f"login {option}: it is read from stdin, never from the command line")
     settings = settings_of(options, environ)
     if settings.credentials_store == "ephemeral":
         raise ConfigError('cli_auth_credentials_store is "ephemeral": a login would end with this command')
     log_for_person(settings, environ, "WARNING")
     if options.with_api_key is not None:
         check_login_method(settings, "apiKey")
-        return with_services(settings, partial(_with_key, read_key()))  # read before there is a loop: Ctrl-C works
+        key = read_secret("API key", "--with-api-key")  # before there is a loop: Ctrl-C works
+        return with_services(settings, partial(_with_key, key))
+    if options.with_access_token is not None:
+        check_login_method(settings, "personalAccessToken")
+        token = read_secret("access token", "--with-access-token")
+        return with_services(settings, partial(_with_access_token, token))
     if options.device_auth:
         check_login_method(settings, "chatgptDeviceCode")
         return with_services(settings, partial(_with_device_code, environ))
@@ -69,6 +76,16 @@ def run(options: Namespace, environ: Mapping[str, str]) -> int:
 async def _with_key(key: Secret, services: Services) -> int:
     credential = ApiKey(key)
     check_sendable(credential)
+    services.auth.sign_in(credential)
+    return _welcome(services)
+
+
+async def _with_access_token(token: Secret, services: Services) -> int:
+    if not token.reveal().startswith(PREFIX):
+        raise LoginError(f"That is no personal access token: they begin with {PREFIX}")
+    check_sendable(PersonalToken(token))
+    credential = await services.identify(token)
+    check_credential(services.settings, credential)
     services.auth.sign_in(credential)
     return _welcome(services)
 

@@ -44,18 +44,21 @@ async def each_line(take: Callable[[Secret], Awaitable[None]]) -> None:
                 await take(Secret(line.strip()))
 
 
-def read_key() -> Secret:
-    """Read an API key: hidden where stdin is a terminal, else all of stdin. Raises LoginError."""
+def read_secret(what: str, option: str) -> Secret:
+    """Read an API key or a token: hidden where stdin is a terminal, else all of stdin. Raises LoginError.
+
+    `what` names it for a person, `option` is the option that asks for it.
+    """
     if sys.stdin is None:
-        raise LoginError("The API key is read from stdin, which is closed")
+        raise LoginError(f"The {what} is read from stdin, which is closed")
     if sys.stdin.isatty():
         import getpass
 
-        typed = getpass.getpass("API key: ", sys.stderr)
+        typed = getpass.getpass(f"{what}: ", sys.stderr)
     else:
         typed = sys.stdin.buffer.read(MAX_TYPED_BYTES).decode("utf-8", "replace")
     if not typed.strip():
-        raise LoginError("There is no API key on stdin. Try: appserver login --with-api-key < key.txt")
+        raise LoginError(f"There is no {what} on stdin. Try: appserver login {option} < file")
     return Secret(typed.strip())
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from appserver.auth.credentials import ApiKey, ExternalTokens, ManagedTokens, external_tokens
+from appserver.auth.credentials import ApiKey, ExternalTokens, ManagedTokens, PersonalToken, external_tokens
 from appserver.auth.restrictions import check_external_workspace, check_login_method, check_sendable
 from appserver.errors import AuthError, InvalidParams
 from appserver.log import warn
@@ -162,6 +162,8 @@ async def _read_refreshed(services: Services) -> AccountReadResult:
 def _status(services: Services, *, include_token: bool) -> GetAuthStatusResult:
     held = _login_in_use(services)
     token = held.credential.bearer.reveal() if held and include_token else None
+    if held and isinstance(held.credential, PersonalToken):
+        token = None  # as the reference has it
     return {
         "authMethod": held.credential.mode if held else None,
         "authToken": token,
@@ -190,7 +192,7 @@ def _account(held: Held) -> Account:
     match credential:
         case ApiKey():
             return {"type": "apiKey"}
-        case ManagedTokens() | ExternalTokens():
+        case ManagedTokens() | ExternalTokens() | PersonalToken():
             return {
                 "type": "chatgpt",
                 "email": credential.claims.email,

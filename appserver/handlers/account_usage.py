@@ -14,7 +14,7 @@ from appserver.log import warn
 from protocol.account import plan_type
 
 if TYPE_CHECKING:
-    from appserver.auth.credentials import ChatgptTokens
+    from appserver.auth.credentials import ChatgptTokens, PersonalToken
     from appserver.services import Services
     from protocol.usage import RateLimitsReadParams, RateLimitsReadResult, UsageReadParams, UsageReadResult
 
@@ -57,7 +57,7 @@ async def _reset_credit_details(services: Services) -> dict[str, Any] | None:
         return None
 
 
-def _chatgpt(services: Services, what: str) -> ChatgptTokens:
+def _chatgpt(services: Services, what: str) -> ChatgptTokens | PersonalToken:
     """Return the ChatGPT login in use. Raises RequestError if there is none."""
     held = services.auth.current()
     if held is None:

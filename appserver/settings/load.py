@@ -130,6 +130,7 @@ def _settings(config: Table, home: str, environ: Mapping[str, str]) -> Settings:
         client_id=environ.get("CODEX_APP_SERVER_LOGIN_CLIENT_ID") or DEFAULT_CLIENT_ID,
         credentials_store=config.one_of("cli_auth_credentials_store", "file", "keyring", "auto", "ephemeral") or "file",
         token_url=environ.get("CODEX_REFRESH_TOKEN_URL_OVERRIDE") or f"{issuer}/oauth/token",
+        accounts_url=(environ.get("CODEX_AUTHAPI_BASE_URL") or f"{issuer}/api/accounts").rstrip("/"),
         revoke_url=environ.get("CODEX_REVOKE_TOKEN_URL_OVERRIDE") or f"{issuer}/oauth/revoke",
         ca_file=environ[ca_variable] if ca_variable else None,
         ca_variable=ca_variable,

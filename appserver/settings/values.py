@@ -115,6 +115,8 @@ class Settings(NamedTuple):
     client_id: str = DEFAULT_CLIENT_ID
     credentials_store: str = "file"
     token_url: str = f"{DEFAULT_ISSUER}/oauth/token"
+    accounts_url: str = f"{DEFAULT_ISSUER}/api/accounts"
+    """Where to ask whose a personal access token is."""
     revoke_url: str = f"{DEFAULT_ISSUER}/oauth/revoke"
     ca_file: str | None = None
     ca_variable: str | None = None

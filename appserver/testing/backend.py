@@ -6,6 +6,7 @@ module knows neither tokens nor replies beyond passing them on.
 
 from __future__ import annotations
 
+import secrets
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Self
 
@@ -95,6 +96,13 @@ class FakeBackend:
         `expire_access_tokens`, never by the clock.
         """
         return self.tokens.issue(Profile(account, user, email, plan), expires_in)
+
+    def personal_access_token(self, account: str = "org-1", user: str = "user-1") -> str:
+        """Make a personal access token, good here from now on."""
+        token = f"at-{secrets.token_hex(12)}"
+        self.issuer.personal_tokens[token] = Profile(account, user)
+        self.tokens.accept(token)
+        return token
 
     def expire_access_tokens(self) -> None:
         """Answer 401 to every access token and API key from before this call; those issued later are good.

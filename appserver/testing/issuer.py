@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 AUTHORIZE_PATH: Final = "/oauth/authorize"
 TOKEN_PATH: Final = "/oauth/token"  # noqa: S105 - a path
 REVOKE_PATH: Final = "/oauth/revoke"
+WHOAMI_PATH: Final = "/api/accounts/v1/user-auth-credential/whoami"
 TOKEN_EXCHANGE: Final = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105 - RFC 8693, 2.1
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -55,6 +56,8 @@ class Issuer(FaultyService):
         self.omit: frozenset[str] = frozenset()
         self.api_keys = True
         self.url = ""  # where it can be reached; known once the backend listens
+        self.personal_tokens: dict[str, Profile] = {}
+        """Personal access tokens, and whose they are."""
         self.device = DeviceLogin(self._make_device_code)
         self._ledger = ledger
         self._codes: dict[str, _Code] = {}
@@ -70,8 +73,24 @@ class Issuer(FaultyService):
             ("GET", AUTHORIZE_PATH): self._authorize,
             ("POST", TOKEN_PATH): self._token,
             ("POST", REVOKE_PATH): self._revoke,
+            ("GET", WHOAMI_PATH): self._whoami,
             **self.device.routes(),
         }
+
+    async def _whoami(self, request: RecordedRequest) -> Response:
+        """Tell whose a personal access token is."""
+        profile = self.personal_tokens.get(request.bearer or "")
+        if profile is None or not self._ledger.accepts(request.bearer):
+            return respond(error_body("invalid_token", "no such token"), 401)
+        return respond(
+            {
+                "email": profile.email,
+                "chatgpt_user_id": profile.user,
+                "chatgpt_account_id": profile.account,
+                "chatgpt_plan_type": profile.plan,
+                "chatgpt_account_is_fedramp": False,
+            },
+        )
 
     async def _authorize(self, request: RecordedRequest) -> Response:
         """Redirect back at once (RFC 6749, 4.1.2): the user of a fake issuer has made up their mind."""

@@ -1,6 +1,6 @@
 // Generated from protocol/ by `appserver generate-ts`. Do not edit.
 
-export type AuthMode = "apikey" | "chatgpt" | "chatgptAuthTokens";
+export type AuthMode = "apikey" | "chatgpt" | "chatgptAuthTokens" | "personalAccessToken";
 
 /** Sign in with an API key. */
 export type ApiKeyLogin = {

@@ -222,3 +222,41 @@ async def test_a_login_that_would_end_with_the_command_is_refused(appserver: Com
     done = await appserver("-c", "cli_auth_credentials_store=ephemeral", "login", "--device-auth")
     assert (done.code, done.out) == (2, "")
     assert "ephemeral" in done.err
+
+
+async def test_a_personal_access_token_is_read_from_stdin(appserver: CommandLine, backend: FakeBackend) -> None:
+    token = backend.personal_access_token(account="org-7")
+    done = await appserver("login", "--with-access-token", stdin=f"{token}\n".encode())
+    assert done.code == 0
+    assert done.lines[0] == "Signed in as user@example.com (plan pro, account org-7)."
+    assert appserver.stored["personal_access_token"] == token
+    assert await appserver("login", "status") == (0, "", "Logged in using personal access token\n")
+    assert (await appserver("status", "--json")).json["mode"] == "personalAccessToken"
+    assert (await appserver("logout")).code == 0
+    assert not (appserver.home / "auth.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("stdin", "options", "problem"),
+    [
+        (b"\n", (), "There is no access token on stdin"),
+        (b"eyJhbGciOi.x.y", (), "That is no personal access token: they begin with at-"),
+        (b"at-of-nobody", (), "The personal access token is not accepted: "),
+        (b"at-x y", (), "characters that cannot be sent"),
+        (b"at-x", ("-c", "forced_login_method=api"), "Access token login is disabled. Use API key login instead."),
+        (b"MINE", ("-c", "forced_chatgpt_workspace_id=org-1"), "Login is restricted to workspace(s) org-1"),
+    ],
+)
+async def test_a_token_that_cannot_be_used_is_refused(
+    appserver: CommandLine, backend: FakeBackend, stdin: bytes, options: tuple[str, ...], problem: str
+) -> None:
+    stdin = stdin.replace(b"MINE", backend.personal_access_token(account="org-7").encode())
+    done = await appserver("login", "--with-access-token", *options, stdin=stdin)
+    assert done.code == 1
+    assert problem in done.err
+    assert not (appserver.home / "auth.json").exists()
+
+
+async def test_a_token_on_the_command_line_is_refused_and_not_repeated(appserver: CommandLine) -> None:
+    done = await appserver("login", "--with-access-token=at-secret")
+    assert (done.code, "at-secret" in done.err) == (2, False)
