@@ -194,16 +194,17 @@ class Fuzz:
         if self._answered[request_id] > self._expected[request_id]:
             self._faults.append(f"an answer too many to {line!r}: {answer}")
         if answer.get("result") == {"status": "unsubscribed"}:
-            self._expect_no_end(json.loads(line or b"null"), request_id)
+            self._expect_no_end(json.loads(line or b"null"))
         if "error" in answer and answer["error"]["code"] not in CODES:
             self._faults.append(f"to {line!r}: {answer}")
 
-    def _expect_no_end(self, line: Message | list[Message], request_id: str | int | None) -> None:
-        """Note that the thread that a request has unsubscribed from tells nothing of its turns."""
-        requests = line if isinstance(line, list) else [line]
-        thread_id = next(one["params"]["threadId"] for one in requests if one.get("id") == request_id)
-        self._unsubscribed.add(thread_id)
-        self._running = {turn: thread for turn, thread in self._running.items() if thread != thread_id}
+    def _expect_no_end(self, line: object) -> None:
+        """Note that the threads that a line has unsubscribed from tell nothing of their turns."""
+        for one in line if isinstance(line, list) else [line]:
+            match one:
+                case {"method": "thread/unsubscribe", "params": {"threadId": str(thread_id)}}:
+                    self._unsubscribed.add(thread_id)
+                    self._running = {turn: thread for turn, thread in self._running.items() if thread != thread_id}
 
     def _learn_from(self, value: object) -> None:
         if isinstance(value, list):
