@@ -55,11 +55,13 @@ def read(services: Services, params: ConfigReadParams) -> ConfigReadResult:
         "chatgpt_base_url": settings.chatgpt_base_url,
         "cli_auth_credentials_store": settings.credentials_store,
     }
-    lay_over(config, masked(settings.values))
+    in_force = masked(settings.values)
+    lay_over(config, in_force)
     shown = [_layer(layer) for layer in settings.layers if layer.problem is None]
     result: ConfigReadResult = {"config": config, "origins": {}}
+    used = set(_leaves(in_force))  # not what is wrong, and so left out
     for layer in shown:
-        for key in _leaves(layer["config"]):
+        for key in used.intersection(_leaves(layer["config"])):
             result["origins"][key] = {"name": layer["name"], "version": layer["version"]}
     if params.get("includeLayers"):
         result["layers"] = [layer for layer in reversed(shown) if layer["config"] or layer["name"]["type"] == "user"]

@@ -79,7 +79,9 @@ async def test_a_mistake_is_told_after_the_handshake_with_its_place_and_keeps_no
         }
         await peer.result("account/login/start", {"type": "apiKey", "apiKey": "sk-test"})
         assert (await peer.result("account/read", {}))["account"] == {"type": "apiKey"}
-        assert (await peer.result("config/read", {}))["config"]["model"] == "a"
+        read = await peer.result("config/read", {})
+        assert (read["config"]["model"], read["config"]["model_provider"]) == ("a", None)
+        assert set(read["origins"]) == {"model"}
         for method, params in (
             ("thread/start", {}),
             ("thread/resume", {"threadId": "x"}),
