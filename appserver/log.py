@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _CREDENTIALS = (
     r"eyJ[\w-]{8,}\.[\w-]{4,}(?:\.[\w-]*)?"  # a JWT
     r"|\b(?:sk|rt|ac|sess)[-_][\w-]{6,}"  # API keys, refresh tokens, authorization codes
+    r"|\bat-\w{16,}"  # personal access tokens; a shorter one could be words
     r"|(?<=[Bb]earer )[^\s'\",]+"
     r"|(?<=code=)(?!-?\d{1,6}\b)[^&\s'\")]+"  # not the short number of an error
     r"|(?<=code_verifier=)[^&\s'\"]+|(?<=state=)[^&\s'\"]+"

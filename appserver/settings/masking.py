@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 MASK = "***"
 
-_SECRET_TABLES = frozenset(("env", "env_vars", "headers", "http_headers", "query_params", "set", "refresher"))
-_SECRET_LISTS = frozenset(("args",))
+_SECRET_TABLES = frozenset(("env", "env_vars", "headers", "http_headers", "query_params", "set"))
+_SECRET_LISTS = frozenset(("args", "notify"))
 _SECRET_KEY = re.compile(r"token|secret|password|passphrase|api_?key|authorization|credential|cookie", re.IGNORECASE)
-_SHOWN = frozenset(("cli_auth_credentials_store", "mcp_oauth_credentials_store", "bearer_token_env_var", "name"))
+_SHOWN = frozenset(("cli_auth_credentials_store", "mcp_oauth_credentials_store", "bearer_token_env_var"))
 """Keys that name a place where a secret is kept, and none."""
 
 
@@ -30,6 +30,8 @@ def masked(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _shown(key: str, value: object) -> object:
     if isinstance(value, dict):
+        if key == "refresher":  # all but its name goes to it, whatever it is
+            return {**_all_masked(value), **_named(value)}
         return _all_masked(value) if key in _SECRET_TABLES else masked(value)
     if isinstance(value, list):
         return [MASK if key in _SECRET_LISTS else _shown(key, one) for one in value]
@@ -41,10 +43,11 @@ def _shown(key: str, value: object) -> object:
 
 
 def _all_masked(table: dict[str, Any]) -> dict[str, Any]:
-    return {
-        key: value if key in _SHOWN else _all_masked(value) if isinstance(value, dict) else MASK
-        for key, value in table.items()
-    }
+    return {key: _all_masked(value) if isinstance(value, dict) else MASK for key, value in table.items()}
+
+
+def _named(table: dict[str, Any]) -> dict[str, Any]:
+    return {"name": table["name"]} if isinstance(table.get("name"), str) else {}
 
 
 def _without_login(text: str) -> str:
