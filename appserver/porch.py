@@ -23,12 +23,18 @@ AHEAD_OF_USE = (
     # In the order in which a parent's first requests need them.
     "protocol.methods",
     "appserver.turns.sqlite_store",
+    "appserver.turns.threads",
+    "appserver.handlers.thread",
     "asyncio",
     "anyio",
     "anyio._backends._asyncio",
     "pydantic.type_adapter",
     "httpx",
     "appserver.turns.runner",
+    "appserver.turns.manager",
+    "appserver.handlers.turn",
+    "appserver.backend",
+    "httpcore",
     "jsonrpcserver",
 )
 

@@ -50,9 +50,6 @@ class MemoryThreads:
         self._threads: dict[str, _Kept] = {}
         self._touches = 0
 
-    def __contains__(self, thread_id: str) -> bool:
-        return thread_id in self._threads
-
     def add(self, thread: ThreadRecord, past: Sequence[PastTurn] = ()) -> None:
         """Keep a new thread, with turns that were kept elsewhere, and write down what happens in it."""
         kept = self._threads[thread.id] = _Kept(thread, _copies(past))

@@ -31,21 +31,34 @@ def copy_turns(connection: sqlite3.Connection, source: Place, target: Place, las
     turns = _columns(connection, "turns", source, target)
     items = _columns(connection, "items", source, target) - {"turn"}
     there = f"SELECT id FROM {target.schema}.turns WHERE thread = :target"
-    numbered = f"SELECT *, :base + row_number() OVER (ORDER BY key) AS copy FROM {source.schema}.turns"
-    copied = f"{numbered} WHERE thread = :source AND key <= :last AND id NOT IN ({there})"
-    (base,) = connection.execute(f"SELECT coalesce(max(key), 0) FROM {target.schema}.turns").fetchone()
-    values = {"base": base, "source": source.thread, "target": target.thread, "last": last}
+    copied = (
+        f"SELECT *, :turns + row_number() OVER (ORDER BY key) AS copy FROM {source.schema}.turns"
+        f" WHERE thread = :source AND key <= :last AND id NOT IN ({there})"
+    )
+    # Numbered apart from the rows that they belong to, so that what is sorted is small.
+    numbered = (
+        "SELECT items.key AS original, copied.copy AS in_turn,"
+        " :items + row_number() OVER (ORDER BY copied.copy, items.key) AS copy"
+        f" FROM ({copied}) AS copied"
+        f" JOIN {source.schema}.items AS items ON items.thread = :source AND items.turn = copied.key"
+    )
+    values = {
+        "source": source.thread,
+        "target": target.thread,
+        "last": last,
+        "turns": _last_key(connection, target.schema, "turns"),
+        "items": _last_key(connection, target.schema, "items"),
+    }
     # The items first: by then, none of the turns that they belong to is there.
     connection.execute(
-        f"INSERT INTO {target.schema}.items (thread, turn, {_list(items)})"
-        f" SELECT :target, copy, {_list(items, 'items')} FROM ({copied}) AS copied"
-        f" JOIN {source.schema}.items AS items ON items.thread = :source AND items.turn = copied.key"
-        " ORDER BY copy, items.key",
+        f"INSERT INTO {target.schema}.items (key, thread, turn, {_list(items)})"
+        f" SELECT copy, :target, in_turn, {_list(items, 'items')} FROM ({numbered})"
+        f" JOIN {source.schema}.items AS items ON items.key = original",
         values,
     )
     connection.execute(
         f"INSERT INTO {target.schema}.turns (key, thread, {_list(turns)})"
-        f" SELECT copy, :target, {_list(turns)} FROM ({copied}) ORDER BY copy",
+        f" SELECT copy, :target, {_list(turns)} FROM ({copied})",
         values,
     )
 
@@ -72,6 +85,10 @@ def copy_thread(connection: sqlite3.Connection, source: Place, schema: str) -> i
         (key, source.thread),
     )
     return key
+
+
+def _last_key(connection: sqlite3.Connection, schema: str, table: str) -> int:
+    return int(connection.execute(f"SELECT coalesce(max(key), 0) FROM {schema}.{table}").fetchone()[0])
 
 
 def _columns(connection: sqlite3.Connection, table: str, *places: Place) -> set[str]:

@@ -59,7 +59,7 @@ class Phase(Enum):
     """The last turn failed; the next one may be started."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)  # the other methods take time to make
 class TurnRecord:
     """One turn, from its start to its only end."""
 
@@ -158,7 +158,7 @@ class NoJournal:
         """Note how a turn ended."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)  # the other methods take time to make
 class ThreadRecord:
     """A conversation: what is in force for it, what was said, and the turn that runs, if any."""
 

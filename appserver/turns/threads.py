@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from appserver.errors import ThreadNotFound, ThreadStoreError
 from appserver.log import warn
-from appserver.turns.memory_store import MemoryThreads
 from appserver.turns.past import Cut, cut_off, interrupted
 from appserver.turns.state import IN_FORCE, NO_USAGE, NoJournal, ThreadRecord, new_id, unknown_settings
 from appserver.turns.store import READ_ONLY
@@ -35,7 +35,6 @@ class Threads:
 
     def __init__(self, durable: ThreadStore, provider: Callable[[str], Provider]) -> None:
         self.durable = durable
-        self.memory = MemoryThreads()
         self._provider = provider
         self._loaded: dict[str, ThreadRecord] = {}
 
@@ -60,7 +59,8 @@ class Threads:
 
     def store_of(self, thread_id: str) -> ThreadStore:
         """Return where a thread would be kept."""
-        return self.memory if thread_id in self.memory else self.durable
+        loaded = self._loaded.get(thread_id)
+        return self._memory if loaded is not None and loaded.ephemeral else self.durable
 
     def facts(self, thread_id: str) -> ThreadFacts:
         """Return what is known of a thread, loaded or not. Raises RequestError, ThreadStoreError."""
@@ -136,11 +136,12 @@ class Threads:
     def unload(self, thread_id: str) -> bool:
         """Let go of a thread. An ephemeral one is gone. Returns whether it was loaded."""
         loaded = self._loaded.pop(thread_id, None)
-        if loaded is not None:
-            loaded.journal = NoJournal()
-        if thread_id in self.memory:
-            self.memory.delete(thread_id)
-        return loaded is not None
+        if loaded is None:
+            return False
+        loaded.journal = NoJournal()
+        if loaded.ephemeral:
+            self._memory.delete(thread_id)
+        return True
 
     def delete(self, thread_id: str) -> None:
         """Forget a thread for good. Raises RequestError, ThreadStoreError."""
@@ -164,6 +165,13 @@ class Threads:
         """Close the stores."""
         self.durable.close()
 
+    @cached_property
+    def _memory(self) -> ThreadStore:
+        """Where ephemeral threads are kept, which are all loaded."""
+        from appserver.turns.memory_store import MemoryThreads  # late: most clients have none
+
+        return MemoryThreads()
+
     def _keep(self, thread: ThreadRecord, write_to: Callable[[ThreadStore], None]) -> None:
         if not thread.ephemeral:
             try:
@@ -174,7 +182,7 @@ class Threads:
                 warn(f"{exc.message}; threads are ephemeral here")
                 thread.ephemeral = True
         if thread.ephemeral:
-            write_to(self.memory)
+            write_to(self._memory)
         self._loaded[thread.id] = thread
 
     def _load(self, found: ThreadReader, kept: Kept, options: Options) -> ThreadRecord:
