@@ -127,6 +127,13 @@ class StoreError(AuthError):
     """The credential store could not be read or written."""
 
 
+class StoreBusy(AuthError, Busy):
+    """Another process is changing the stored credential, or the keyring has not answered yet; nothing was changed.
+
+    No StoreError: those are final.
+    """
+
+
 class StoreChangedError(StoreError):
     """Another process has stored something else meanwhile; nothing was written."""
 

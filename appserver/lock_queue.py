@@ -8,7 +8,7 @@ loop until something has to wait.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from appserver.errors import Busy
@@ -48,12 +48,15 @@ class LockQueue:
             waiting = self._enter(use, exc, shield=False)
         return waiting
 
-    async def apply(self, use: Callable[[], T]) -> T:
-        """Return what a use returns, once it is possible. Does not wait if it is now; a wait cannot be cancelled."""
+    async def apply(self, use: Callable[[], T], *, shield: bool = True) -> T:
+        """Return what a use returns, once it is possible. Does not wait if it is now.
+
+        `shield`: a wait cannot be cancelled.
+        """
         try:
             return use()
         except Busy as exc:
-            waiting = self._enter(use, exc, shield=True)
+            waiting = self._enter(use, exc, shield=shield)
         return await waiting
 
     def close(self) -> None:
@@ -114,6 +117,11 @@ class _Waiting(Coroutine[Any, Any, T]):
             self._scope.cancel()
 
     async def _wait(self) -> T:
+        """Make the use, and await what it returns if that is an awaitable: it waits for something else."""
+        outcome = await self._made()
+        return await outcome if isinstance(outcome, Awaitable) else outcome
+
+    async def _made(self) -> T | Awaitable[T]:
         from anyio import CancelScope, Event, current_time, sleep
 
         try:

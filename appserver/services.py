@@ -6,7 +6,7 @@ handshake does not import them.
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from appserver.auth.credentials import ApiKey, ManagedTokens, managed_tokens
@@ -24,6 +24,8 @@ from protocol.account import plan_type
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
+
+    from anyio import CancelScope
 
     from appserver.auth.credentials import ChatgptTokens, PersonalToken
     from appserver.auth.login_browser import BrowserLogin
@@ -86,13 +88,18 @@ class Services:
         self.auth.on_orphan = lambda orphan: tasks.start(self._revoke, orphan)
         self._told_not_run = not_run(settings.values) is not None  # then the client was told after the handshake
         self.logins = Logins(tasks, self.tell_login)
+        self._revocations: set[CancelScope] = set()
 
     # Accounts
 
     def sign_out(self, *, revoke: bool) -> None:
-        """End the login. The issuer is told in the background: that it cannot be reached must not keep anybody in."""
+        """End the login. The issuer is told in the background: that it cannot be reached must not keep anybody in.
+
+        Raises StoreError, StoreBusy; then nothing has changed.
+        """
+        ended = self.auth.sign_out(everywhere=revoke)
         self.logins.cancel_pending()
-        for credential in self.auth.sign_out(everywhere=revoke):
+        for credential in ended:
             if revoke and isinstance(credential, ManagedTokens):
                 self._tasks.start(self._revoke, credential)
 
@@ -110,7 +117,7 @@ class Services:
             api_key=grant.api_key,
         )
         check_credential(self.settings, credential)
-        self.auth.sign_in(credential)
+        await self.auth.apply(partial(self.auth.sign_in, credential))
 
     def browser_login(self) -> BrowserLogin:
         """Make a browser login."""
@@ -225,8 +232,14 @@ class Services:
         if self._has_turns:
             await self.turns.idle()
 
+    def end_revocations(self, deadline: float) -> None:
+        """Let no revocation that is under way last longer than this, in the event loop's time."""
+        for scope in self._revocations:
+            scope.deadline = min(scope.deadline, deadline)
+
     def stop_waiting(self) -> None:
-        """Let nothing wait any longer for another process that keeps threads locked."""
+        """Let nothing wait any longer for another process that keeps the threads or the account locked."""
+        self.auth.stop_waiting()
         if "threads" in self.__dict__:
             self.threads.stop_waiting()
 
@@ -307,11 +320,15 @@ class Services:
         from anyio import CancelScope
 
         # Shielded, because the process may be told to end right after a logout. The request has a bound of its own.
-        with CancelScope(shield=True):
-            if credential.refresh_token:
-                await self.token_client.revoke(credential.refresh_token, "refresh_token")
-            else:
-                await self.token_client.revoke(credential.access_token, "access_token")
+        with CancelScope(shield=True) as scope:
+            self._revocations.add(scope)
+            try:
+                if credential.refresh_token:
+                    await self.token_client.revoke(credential.refresh_token, "refresh_token")
+                else:
+                    await self.token_client.revoke(credential.access_token, "access_token")
+            finally:
+                self._revocations.discard(scope)
 
 
 def _unusable(exc: ConfigError) -> RequestError:

@@ -39,13 +39,13 @@ DRAIN_SECONDS = 1.5
 """What requests in flight get to be answered after the end of input, and turns to be written down."""
 
 LOCK_SECONDS = 1.0
-"""How much of that goes by before nothing waits any longer for another process that keeps threads.db locked."""
+"""How much of that goes by before nothing waits any longer for another process's lock, or for the keyring."""
 
 SETTLE_SECONDS = 1.5
-"""What a refresh under way gets, and a last try to store what is not stored yet."""
+"""What a refresh or a revocation under way gets, and a last try to store what is not stored yet."""
 
 FLUSH_SECONDS = 1.0
-"""What the parent gets to read the last lines."""
+"""What the parent gets to read the last lines, and connections to be closed."""
 
 SHUTDOWN_SECONDS = DRAIN_SECONDS + SETTLE_SECONDS + FLUSH_SECONDS
 
@@ -134,8 +134,8 @@ class Connection:
                 await self._work(transport, reading, watched if owns_process else None)
                 self.outbox.close()
                 writing.cancel_scope.deadline = current_time() + FLUSH_SECONDS
+                await self.services.close()
             heeding.cancel_scope.cancel()
-        await self.services.close()
         return watched.exit_code
 
     async def _work(self, transport: Transport, reading: CancelScope, watched: _Process | None) -> None:
@@ -179,8 +179,9 @@ class Connection:
         await self._drained(LOCK_SECONDS)
         self.services.stop_waiting()
         await self._drained(DRAIN_SECONDS - LOCK_SECONDS)
-        with move_on_after(SETTLE_SECONDS):
+        with move_on_after(SETTLE_SECONDS) as bound:
             await self.services.auth.settle()
+        self.services.end_revocations(bound.deadline)
 
     async def _drained(self, seconds: float) -> None:
         """Wait until requests in flight are answered and turns have ended, but no longer than this."""

@@ -100,7 +100,7 @@ class AutoStore:
 
     @cached_property
     def _obstacle(self) -> str | None:
-        """Why the keyring is not used, or None if it is."""
+        """Why the keyring is not used, or None if it is. Raises StoreBusy: it is not known yet."""
         import logging  # late: like the rest of this, only where "auto" was asked for
 
         try:

@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from appserver.auth.private_file import PrivateFile
     from protocol.base import Secret
 
-CHANGE_PATIENCE = 2.0
-"""Seconds to wait for another process that is changing the file: it reads and writes a few kilobytes."""
-
 REDEEM_PATIENCE = 60.0
 """Seconds to wait for another process that redeems the refresh token: it may wait for the issuer."""
 
@@ -118,8 +115,11 @@ class DocumentStore:
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
-        """Hold the lock of a change. Once it is made, what was redeemed before is either stored or of an old login."""
-        with self._file.lock("change", CHANGE_PATIENCE).held():
+        """Hold the lock of a change. Once it is made, what was redeemed before is either stored or of an old login.
+
+        Raises StoreBusy where another process holds it: it reads and writes a few kilobytes.
+        """
+        with self._file.lock("change", 0).held():
             yield
             self.journal.remove()
 

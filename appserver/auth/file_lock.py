@@ -1,7 +1,8 @@
 """Locks between processes: released by the operating system when their holder dies, and never deleted.
 
 A lock is keyed by the canonical path of what it guards, so that a symbolic link and its target share one. It says in
-plain text who holds it. Waits are bounded: a stuck holder leads to an error that names it, not to going ahead.
+plain text who holds it. Waits are bounded: a stuck holder leads to an error that names it, not to going ahead. Without
+patience there is no wait at all; then it is `lock_queue.py` that tries again.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from appserver.errors import StoreError
+from appserver.errors import StoreBusy, StoreError
 from appserver.regular_file import read_regular
 
 if TYPE_CHECKING:
@@ -37,13 +38,13 @@ class FileLock:
     """A lock beside a file, held by one process at a time."""
 
     def __init__(self, guarded: Path, purpose: str, patience: float) -> None:
-        """`patience`: seconds to wait for another holder."""
+        """`patience`: seconds to wait for another holder; 0 only finds out whether there is one."""
         self._path = _lock_path(Path(os.path.realpath(guarded)), purpose)
         self._patience = patience
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Hold the lock, blocking the thread while waiting. For short work. Raises StoreError."""
+        """Hold the lock, blocking the thread while waiting. For short work. Raises StoreBusy, StoreError."""
         from filelock import Timeout
 
         lock = self._lock()
@@ -60,7 +61,7 @@ class FileLock:
 
     @asynccontextmanager
     async def held_waiting(self) -> AsyncIterator[None]:
-        """Hold the lock without blocking the event loop while waiting. Raises StoreError."""
+        """Hold the lock without blocking the event loop while waiting. Raises StoreBusy, StoreError."""
         lock = self._lock()
         await self._acquire(lock)
         try:
@@ -112,14 +113,13 @@ class FileLock:
             on_acquired=_sign if signed else None,
         )
 
-    def _stuck(self) -> StoreError:
+    def _stuck(self) -> StoreBusy | StoreError:
         try:
             holder = read_regular(self._path).data[:HOLDER_BYTES].decode("utf-8", "replace").strip()
         except OSError:
             holder = ""
-        return StoreError(
-            f"{self._path}: held by another process ({holder or 'unknown'}) for more than {self._patience:g}s"
-        )
+        problem = f"{self._path}: held by another process ({holder or 'unknown'})"
+        return StoreError(f"{problem} for more than {self._patience:g}s") if self._patience else StoreBusy(problem)
 
 
 def _sign(fd: int) -> None:

@@ -2,14 +2,16 @@
 
 Each credential it hands out carries a generation. A caller whose request was refused reports the one it used; if that
 is not the current one any more, somebody else has already got a new one. Knows neither HTTP nor JSON-RPC. A plain
-method never waits, so between two awaits the state is whole without a lock.
+method never waits, so between two awaits the state is whole without a lock. Where it would have to wait for another
+process, or for the keyring, it raises StoreBusy and has done nothing; `attempt` and `apply` call it again, in order.
 """
 
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from appserver.auth.credentials import ApiKey, ExternalTokens, Held, ManagedTokens, PersonalToken, secrets_of
 from appserver.auth.dead_tokens import DeadTokens
@@ -17,11 +19,12 @@ from appserver.auth.redemption import Redeemer
 from appserver.auth.refresher import NO_REFRESH_TOKEN, RefreshRequest, checked, renewed
 from appserver.auth.single_flight import SingleFlight
 from appserver.auth.stored import Stored
-from appserver.errors import AuthError, NotSignedIn, RefreshError
+from appserver.errors import AuthError, NotSignedIn, RefreshError, StoreBusy
+from appserver.lock_queue import LockQueue
 from appserver.log import hide, warn
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine
 
     from appserver.auth.credentials import ChatgptTokens, Credential
     from appserver.auth.refresher import RefreshedTokens, Refresher
@@ -30,10 +33,22 @@ if TYPE_CHECKING:
     from appserver.tasks import Tasks
     from protocol.base import Secret
 
+T = TypeVar("T")
+
 EXTERNAL_IS_ACTIVE = (
     "External auth is active. Use account/login/start (chatgptAuthTokens) to update it or account/logout to clear it."
 )
 """The reference's words: only the parent that owns the tokens in use may end their use."""
+
+CHANGE_SECONDS = 6.0
+"""What a look at the account or a change of it waits for another process that changes it too, which takes milliseconds,
+or for the keyring, which gets a little less (`os_keyring.ANSWER_SECONDS`)."""
+
+STORE_SECONDS = 2.0
+"""What storing renewed tokens waits for another process. A turn waits for it, and the journal has them already."""
+
+RETRY_SECONDS = 0.025
+"""Between two tries: each opens the lock file."""
 
 REFRESHER_SECONDS = 300.0
 """What a refresher may take that has no bound of its own. Turns wait for it."""
@@ -63,15 +78,48 @@ class AuthManager:
         self._identify = identify
         home = None if settings.credentials_store == "ephemeral" else settings.home
         self._dead = DeadTokens(home, store.version)
-        self._redeemer = Redeemer(settings, store, self._dead, self.timestamp)
+        self._queue = LockQueue(CHANGE_SECONDS, RETRY_SECONDS)
+        self._storing = LockQueue(STORE_SECONDS, RETRY_SECONDS)
+        self._redeemer = Redeemer(settings, store, self._dead, self.timestamp, self._storing)
         self._held: Held | None = None
         self._generation = 0
         self._flight = SingleFlight(tasks, self._refresh)
         self._tried_early: Credential | None = None
         self._beyond_our_clock: Credential | None = None
 
+    def attempt(self, use: Callable[[], T]) -> T | Coroutine[Any, Any, T]:
+        """Return what a use of these methods returns, or a coroutine of it if it has to wait."""
+        return self._queue.attempt(use)
+
+    async def apply(self, use: Callable[[], T]) -> T:
+        """Return what a use of these methods returns, once it is possible. Raises StoreBusy if that takes too long."""
+        return await self._queue.apply(use, shield=False)
+
+    def stop_waiting(self) -> None:
+        """Let nothing wait any longer for another process or the keyring: what does raises StoreBusy."""
+        self._queue.close()
+        self._storing.close()
+
+    def check_turn(self) -> None:
+        """Raise StoreBusy if an earlier use waits, so that this one must wait behind it."""
+        if self._queue.reserved:
+            raise StoreBusy("an earlier request waits for another process, or for the keyring")
+
     def current(self) -> Held | None:
-        """Return the credential in use, after a look at the store, or None when nobody is signed in."""
+        """Return the credential in use, after a look at the store, or None when nobody is signed in.
+
+        Unlike `known`, it minds nothing that waits, and returns what it knows.
+        """
+        with suppress(StoreBusy):
+            self._look()
+        return self._held
+
+    def known(self) -> Held | None:
+        """Return the credential in use, after a look at the store, or None when nobody is signed in.
+
+        Raises StoreBusy.
+        """
+        self.check_turn()
         self._look()
         return self._held
 
@@ -106,9 +154,10 @@ class AuthManager:
     def sign_in(self, credential: Credential) -> None:
         """Use a credential from now on, and store it unless it is the parent's.
 
-        Raises StoreError, and AuthError where the parent's tokens are in use and this is no other such token; then
-        nothing has changed.
+        Raises StoreError, StoreBusy, and AuthError where the parent's tokens are in use and this is no other such
+        token; then nothing has changed.
         """
+        self.check_turn()
         if not isinstance(credential, ExternalTokens):
             self.check_not_external()
             self._stored.save(credential)
@@ -120,9 +169,9 @@ class AuthManager:
 
         `everywhere`: what the caller gets is to be revoked; what a refresh under way brings, `on_orphan` gets. The
         parent's tokens may hide a login that is stored: it goes, too, or a restart would sign the user in again. Raises
-        StoreError; then nothing has changed.
+        StoreError, StoreBusy; then nothing has changed.
         """
-        held, successor = self.current(), self._redeemer.unfinished()
+        held, successor = self.known(), self._redeemer.unfinished()
         delete = self._stored.try_to_delete if self.external else self._stored.delete
         stored = delete(everywhere=everywhere)  # which may be newer than what was read before
         self._hold(None)
@@ -134,7 +183,7 @@ class AuthManager:
 
     async def fresh(self) -> Held | None:
         """Return the credential to use now. One that is about to expire is renewed first."""
-        held = self.current()
+        held = await self.apply(self.known)
         if held is None or not self._due(held.credential):
             return held
         self._tried_early = held.credential
@@ -153,7 +202,7 @@ class AuthManager:
 
         Raises RefreshError, or NotSignedIn after a logout.
         """
-        held = self.current()
+        held = await self.apply(self.known)
         if held is None:
             raise NotSignedIn("Signed out")
         if held.generation != refused and not self._is_over(held.credential):
@@ -170,12 +219,13 @@ class AuthManager:
     async def settle(self) -> None:
         """Wait until no refresh is under way, and try once more to store what could not be stored."""
         await self._flight.landed()
-        self._store_again()
+        await self._store_again()
 
     async def make_up(self) -> None:
         """Store what could not be stored, by us or by a process that has died before it could."""
-        if self._store_again() and self._redeemer.has_left_over:
-            await self._redeemer.finish()
+        with suppress(StoreBusy):  # the next time, then
+            if await self._store_again() and self._redeemer.has_left_over:
+                await self._redeemer.finish()
 
     def expires_within(self, credential: Credential, seconds: float) -> bool:
         """Whether a credential says that it expires within so many seconds."""
@@ -212,9 +262,20 @@ class AuthManager:
         if self._identify is None:
             raise RefreshError("It is not known whose the personal access token is", permanent=True)
         credential = await self._identify(token)
-        if self._held is held and not self._stored.save_again(credential):
+        if not await self._stored_beside(held, credential):
             warn("whose the personal access token is could not be stored; it is asked again by the next process")
         self._replace(held, self._stored.usable(credential))
+
+    async def _stored_beside(self, held: Held, credential: PersonalToken) -> bool:
+        """Store a credential in place of the one held, unless that was replaced meanwhile. Return whether it worked."""
+
+        def store() -> bool:
+            return self._held is not held or self._stored.save_again(credential)
+
+        try:
+            return await self._storing.apply(store)
+        except StoreBusy:
+            return False
 
     async def _asked(self, refresher: Refresher, request: RefreshRequest) -> RefreshedTokens:
         """Ask a refresher that may be anybody's. One that redeems is not cut off like this, or the answer were lost."""
@@ -258,8 +319,14 @@ class AuthManager:
             if is_news and old != new and (old is None or new is None or _face(old) != _face(new)):
                 self.on_change()
 
-    def _store_again(self) -> bool:
+    async def _store_again(self) -> bool:
         """Store renewed tokens whose storing failed, and say whether there is nothing more to store."""
+        try:
+            return await self._storing.apply(self._store_now)
+        except StoreBusy:
+            return False
+
+    def _store_now(self) -> bool:
         credential = self._held.credential if self._held else None
         if not isinstance(credential, ManagedTokens) or credential == self._stored.credential:
             return True

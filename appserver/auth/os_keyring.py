@@ -1,18 +1,20 @@
 """The key of one home, in the keyring of the user's session. The only place that imports `keyring`.
 
 Uses only backends that are known to keep secrets and not to ask the user for a password. Every call is bounded:
-D-Bus, or whatever is behind a backend, may never answer, and nobody watches a daemon.
+D-Bus, or whatever is behind a backend, may never answer, and nobody watches a daemon. So each runs in a thread. Reading
+the key is waited for only a moment: if it takes longer, StoreBusy is raised, and asking again gets the answer.
 """
 
 from __future__ import annotations
 
 import base64
 import os
+import time
 from threading import Thread
-from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 from appserver.auth.encrypted import KEY_BYTES, new_key
-from appserver.errors import StoreError
+from appserver.errors import StoreBusy, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +22,13 @@ if TYPE_CHECKING:
 SERVICE = "appserverd"
 
 ANSWER_SECONDS = 5.0
-"""What a keyring may take. The first call may have to start its service."""
+"""What a keyring may take to give the key out. The first call may have to start its service."""
+
+CHANGE_SECONDS = 1.0
+"""What it may take to keep or forget the key. The event loop waits for that: the lock of the change must be held."""
+
+MOMENT_SECONDS = 0.02
+"""What the event loop waits for the key when it is first asked for: one that runs answers in a few milliseconds."""
 
 SECRET_SERVICE = "keyring.backends.SecretService.Keyring"  # noqa: S105 - a class
 KNOWN: Final = (SECRET_SERVICE, "keyring.backends.macOS.Keyring", "keyring.backends.Windows.WinVaultKeyring")
@@ -52,7 +60,8 @@ class HomeKey:
         self._find = find or usable_backend
         self._backend: Backend | None = None
         self._patience = patience
-        self._unanswered: Thread | None = None
+        self._reading: _Question[bytes | None] | None = None
+        self._unanswered: _Question[Any] | None = None
 
     @property
     def backend_name(self) -> str | None:
@@ -60,49 +69,101 @@ class HomeKey:
         return None if self._backend is None else _name(self._backend)
 
     def get(self) -> bytes | None:
-        """Return the key, or None if there is none, or something else in its place. Raises StoreError."""
-        return self._bounded(lambda backend: _key_in(backend.get_password(SERVICE, self._user)))
+        """Return the key, or None if there is none, or something else in its place. Raises StoreError.
+
+        Raises StoreBusy where the keyring takes its time: the next call goes on from there.
+        """
+        reading = self._reading
+        if reading is None or (reading.answered and reading.age() > self._patience):  # an answer that nobody took
+            reading = self._reading = self._ask(lambda backend: _key_in(backend.get_password(SERVICE, self._user)))
+            reading.wait(min(MOMENT_SECONDS, self._patience))
+        if reading.answered:
+            self._reading = None
+            return reading.answer()
+        if reading.age() < self._patience:
+            raise StoreBusy("the keyring has not answered yet")
+        self._reading, self._unanswered = None, reading
+        raise self._silent(self._patience)
 
     def create(self) -> bytes:
         """Make a new key, in place of any other, and return it once it has been read back. Raises StoreError."""
         key = new_key()
         text = base64.b64encode(key).decode()
-        self._bounded(lambda backend: backend.set_password(SERVICE, self._user, text))
-        if self.get() != key:
+
+        def keep(backend: Backend) -> bytes | None:
+            backend.set_password(SERVICE, self._user, text)
+            return _key_in(backend.get_password(SERVICE, self._user))
+
+        if self._change(keep) != key:
             raise StoreError(f"the keyring ({self.backend_name}) does not keep what is put into it")
         return key
 
     def delete(self) -> None:
         """Forget the key. Raises StoreError."""
-        self._bounded(lambda backend: backend.delete_password(SERVICE, self._user))
+        self._change(lambda backend: backend.delete_password(SERVICE, self._user))
 
-    def _bounded(self, use: Callable[[Backend], T]) -> T:
-        """Use the keyring in a thread, and leave it there if it does not come back in time."""
-        if self._unanswered is not None and self._unanswered.is_alive():
+    def _change(self, use: Callable[[Backend], T]) -> T:
+        """Wait for a change, and leave it to its thread if it takes too long."""
+        question = self._ask(use)
+        patience = min(CHANGE_SECONDS, self._patience)
+        question.wait(patience)
+        if not question.answered:
+            self._unanswered = question
+            raise self._silent(patience)
+        return question.answer()
+
+    def _ask(self, use: Callable[[Backend], T]) -> _Question[T]:
+        """Ask one thing at a time. Raises StoreError while an earlier question has no answer."""
+        earlier = self._reading or self._unanswered
+        if earlier is not None and not earlier.answered:
             raise StoreError("the keyring has still not answered an earlier question")
-        values: list[T] = []
-        problems: list[Exception] = []
+        self._reading = self._unanswered = None
+        return _Question(lambda: use(self._found()))
 
-        def run() -> None:
-            try:
-                values.append(use(self._found()))
-            except Exception as exc:  # noqa: BLE001 - backends raise their own, and those of what is below them
-                problems.append(exc)
-
-        thread = Thread(target=run, name="keyring", daemon=True)
-        thread.start()
-        thread.join(self._patience)
-        if values:
-            return values[0]
-        if problems:
-            raise _translated(problems[0])
-        self._unanswered = thread
-        raise StoreError(f"the keyring has not answered within {self._patience:g}s")
+    def _silent(self, seconds: float) -> StoreError:
+        return StoreError(f"the keyring has not answered within {seconds:g}s")
 
     def _found(self) -> Backend:
         if self._backend is None:
             self._backend = self._find()
         return self._backend
+
+
+class _Question(Generic[T]):
+    """A call of the keyring in a thread of its own."""
+
+    def __init__(self, use: Callable[[], T]) -> None:
+        self._use = use
+        self._values: list[T] = []
+        self._problem: StoreError | None = None
+        self._asked_at = time.monotonic()
+        self._thread = Thread(target=self._run, name="keyring", daemon=True)
+        self._thread.start()
+
+    @property
+    def answered(self) -> bool:
+        """Whether the call has come back."""
+        return not self._thread.is_alive()
+
+    def age(self) -> float:
+        """Return for how many seconds it has been asked."""
+        return time.monotonic() - self._asked_at
+
+    def wait(self, seconds: float) -> None:
+        """Block the calling thread until the call has come back, but no longer than this."""
+        self._thread.join(seconds)
+
+    def answer(self) -> T:
+        """Return what came back. Raises StoreError."""
+        if self._problem is not None:
+            raise self._problem
+        return self._values[0]
+
+    def _run(self) -> None:
+        try:
+            self._values.append(self._use())
+        except Exception as exc:  # noqa: BLE001 - backends raise their own, and those of what is below them
+            self._problem = _translated(exc)
 
 
 def usable_backend() -> Backend:

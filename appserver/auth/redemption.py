@@ -7,12 +7,13 @@ anything else; store it in place of exactly the credential that was redeemed.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from appserver.auth.credentials import ManagedTokens
 from appserver.auth.dead_tokens import fingerprint
 from appserver.auth.refresher import RefreshedTokens, checked, renewed, renewed_managed
-from appserver.errors import AuthError, RefreshError, StoreChangedError, StoreError
+from appserver.errors import AuthError, RefreshError, StoreBusy, StoreChangedError, StoreError
 from protocol.base import Secret
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from appserver.auth.dead_tokens import DeadTokens
     from appserver.auth.refresher import Refresher, RefreshRequest
     from appserver.auth.store import CredentialStore, RedemptionJournal
+    from appserver.lock_queue import LockQueue
     from appserver.settings import Settings
 
 
@@ -44,8 +46,15 @@ class Redeemer:
     """Redeems refresh tokens against one store."""
 
     def __init__(
-        self, settings: Settings, store: CredentialStore, dead: DeadTokens, timestamp: Callable[[], str]
+        self,
+        settings: Settings,
+        store: CredentialStore,
+        dead: DeadTokens,
+        timestamp: Callable[[], str],
+        queue: LockQueue,
     ) -> None:
+        """`queue`: what a use of the store waits in that meets another process's."""
+        self._queue = queue
         self._settings = settings
         self._store = store
         self._dead = dead
@@ -60,18 +69,18 @@ class Redeemer:
         assert isinstance(old, ManagedTokens)  # noqa: S101 - no other kind is redeemed
         try:
             async with self._store.redeeming():
-                stored = self._store.load()
+                stored = await self._queue.apply(self._store.load)
                 if stored != expected:
                     return Redeemed(stored, stored)
                 if old != stored:  # renewed before, and not stored yet: one answer can be made up for, not two
-                    self._store.swap(stored, old)
+                    await self._queue.apply(partial(self._store.swap, stored, old))
                 journal = self._store.journal  # of here and now: a login may go to another place meanwhile
                 tokens = await self._tokens(refresher, request, old, journal)
-                return self._stored(self._credential(old, tokens, journal), old, journal)
+                return await self._stored(self._credential(old, tokens, journal), old, journal)
         except StoreChangedError:
-            stored = self._store.load()
+            stored = await self._queue.apply(self._store.load)
             return Redeemed(stored, stored)
-        except StoreError as exc:
+        except (StoreError, StoreBusy) as exc:
             raise RefreshError(f"The tokens were not refreshed: {exc.message}") from None
 
     @property
@@ -80,11 +89,16 @@ class Redeemer:
         return self._store.journal.exists()
 
     def unfinished(self) -> ManagedTokens | None:
-        """Return what a process has redeemed in place of what is stored, and died; None also if it cannot be read."""
+        """Return what a process has redeemed in place of what is stored, and died; None also if it cannot be read.
+
+        Raises StoreBusy.
+        """
         if not self.has_left_over:
             return None
         try:
             return self._unfinished(self._store.load())
+        except StoreBusy:
+            raise
         except AuthError:
             return None
 
@@ -102,10 +116,10 @@ class Redeemer:
         """Store what a process has redeemed and died, or remove it if nobody can use it any more."""
         try:
             async with self._store.redeeming():
-                stored = self._store.load()
+                stored = await self._queue.apply(self._store.load)
                 new = self._unfinished(stored)
                 if new is not None:
-                    self._store.swap(stored, new)
+                    await self._queue.apply(partial(self._store.swap, stored, new))
                 self._store.journal.remove()
         except AuthError:
             return  # the next redemption finds it
@@ -120,8 +134,8 @@ class Redeemer:
             if reason := self._dead.reason(spent):
                 raise RefreshError(reason, permanent=True)
         try:
-            self._store.prove_writable()
-        except StoreError as exc:
+            await self._queue.apply(self._store.prove_writable)
+        except (StoreError, StoreBusy) as exc:
             raise RefreshError(
                 f"The tokens were not refreshed, because new ones could not be stored: {exc.message}"
             ) from None
@@ -147,16 +161,16 @@ class Redeemer:
         assert isinstance(new, ManagedTokens)  # noqa: S101 - renewed() keeps the kind
         return new
 
-    def _stored(self, new: ManagedTokens, old: ManagedTokens, journal: RedemptionJournal) -> Redeemed:
+    async def _stored(self, new: ManagedTokens, old: ManagedTokens, journal: RedemptionJournal) -> Redeemed:
         try:
-            self._store.swap(old, new)
+            await self._queue.apply(partial(self._store.swap, old, new))
         except StoreChangedError:
             # Somebody signed in, or out, while the issuer answered. That counts; these tokens are of the old login.
             journal.remove()
-            stored = self._store.load()
+            stored = await self._queue.apply(self._store.load)
             ended = old.refresh_token is not None and self._store.has_ended(old.refresh_token)
             return Redeemed(stored, stored, orphan=new if ended else None)
-        except StoreError:
+        except (StoreError, StoreBusy):
             return Redeemed(new, old)
         return Redeemed(new, new)
 

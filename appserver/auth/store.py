@@ -39,7 +39,11 @@ class RedemptionJournal(Protocol):
 
 
 class CredentialStore(Protocol):
-    """Keeps one credential. Every method raises StoreError."""
+    """Keeps one credential. Every method raises StoreError.
+
+    None waits: where another process holds a lock, or the keyring has not answered yet, it raises StoreBusy and has
+    changed nothing, and is called again.
+    """
 
     @property
     def journal(self) -> RedemptionJournal:

@@ -42,7 +42,7 @@ class Stored:
         return self._version is _NEVER_READ
 
     def has_changed(self) -> bool:
-        """Look, and say whether another credential stands there than before."""
+        """Look, and say whether another credential stands there than before. Raises StoreBusy: it is not known yet."""
         if (version := self._store.version()) == self._version:
             return False
         try:
@@ -74,7 +74,10 @@ class Stored:
         self.remember(credential)
 
     def save_again(self, credential: Credential) -> bool:
-        """Store a credential whose storing failed, and say whether it is there. Another process's change counts."""
+        """Store a credential whose storing failed, and say whether it is there. Another process's change counts.
+
+        Raises StoreBusy.
+        """
         try:
             self._store.swap(self.credential, credential)
         except StoreError:
@@ -89,7 +92,7 @@ class Stored:
         return found
 
     def try_to_delete(self, *, everywhere: bool) -> Credential | None:
-        """Forget what is stored and return it. That it cannot be deleted is told and no failure."""
+        """Forget what is stored and return it. That it cannot be deleted is told and no failure. Raises StoreBusy."""
         try:
             return self.delete(everywhere=everywhere)
         except StoreError as exc:

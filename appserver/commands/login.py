@@ -76,7 +76,7 @@ def run(options: Namespace, environ: Mapping[str, str]) -> int:
 async def _with_key(key: Secret, services: Services) -> int:
     credential = ApiKey(key)
     check_sendable(credential)
-    services.auth.sign_in(credential)
+    await services.auth.apply(partial(services.auth.sign_in, credential))
     return _welcome(services)
 
 
@@ -86,7 +86,7 @@ async def _with_access_token(token: Secret, services: Services) -> int:
     check_sendable(PersonalToken(token))
     credential = await services.identify(token)
     check_credential(services.settings, credential)
-    services.auth.sign_in(credential)
+    await services.auth.apply(partial(services.auth.sign_in, credential))
     return _welcome(services)
 
 

@@ -34,7 +34,7 @@ def run(options: Namespace, environ: Mapping[str, str]) -> int:
 
 async def _log_out(services: Services, *, local: bool) -> int:
     held, problem = services.auth.current(), services.auth.problem
-    services.sign_out(revoke=not local)
+    await services.auth.apply(partial(services.sign_out, revoke=not local))
     if held is not None:
         say(f"Signed out. You were signed in {whom(held.credential)}.")
     elif problem is not None:

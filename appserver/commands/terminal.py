@@ -68,6 +68,7 @@ async def _with_services(settings: Settings, work: Callable[[Services], Awaitabl
 
 async def _outcome(services: Services, work: Callable[[Services], Awaitable[int]]) -> int:
     try:
+        await services.auth.apply(services.auth.known)  # from now on the keyring, if it is used, has been asked
         return await work(services)
     except AppServerError as exc:
         complain(exc.message)

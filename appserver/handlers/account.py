@@ -57,6 +57,7 @@ def get_auth_status(
 def login_start(services: Services, params: LoginParams) -> Reply | Awaitable[object]:
     """Sign in, or begin to."""
     check_login_method(services.settings, params["type"])
+    services.auth.check_turn()
     if params["type"] != "chatgptAuthTokens":
         services.auth.check_not_external()
     match params["type"]:
@@ -91,8 +92,8 @@ def _login_with_api_key(services: Services, params: ApiKeyLogin) -> Reply:
         check_sendable(credential)
     except AuthError as exc:
         raise InvalidParams(f"Invalid params for account/login/start: {exc.message}") from None
-    services.logins.cancel_pending()
     services.auth.sign_in(credential)
+    services.logins.cancel_pending()
     return Reply({"type": "apiKey"}, then=partial(services.tell_login, None, None))
 
 
@@ -110,8 +111,8 @@ def _login_with_tokens(services: Services, params: AuthTokensLogin) -> Reply:
             "Invalid params for account/login/start: chatgptAccountId: neither passed nor in the tokens"
         )
     check_external_workspace(services.settings, credential.account_id)
-    services.logins.cancel_pending()
     services.auth.sign_in(credential)
+    services.logins.cancel_pending()
     return Reply({"type": "chatgptAuthTokens"}, then=partial(services.tell_login, None, None))
 
 
@@ -150,13 +151,13 @@ def _read(services: Services) -> AccountReadResult:
 
 
 def _login_in_use(services: Services) -> Held | None:
-    """Return the login. A provider that needs none uses none, whatever is stored."""
-    return services.auth.current() if services.settings.provider.requires_openai_auth else None
+    """Return the login. A provider that needs none uses none, whatever is stored. Raises StoreBusy."""
+    return services.auth.known() if services.settings.provider.requires_openai_auth else None
 
 
 async def _read_refreshed(services: Services) -> AccountReadResult:
     await _refresh(services)
-    return _read(services)
+    return await services.auth.apply(partial(_read, services))
 
 
 def _status(services: Services, *, include_token: bool) -> GetAuthStatusResult:
@@ -173,12 +174,12 @@ def _status(services: Services, *, include_token: bool) -> GetAuthStatusResult:
 
 async def _status_refreshed(services: Services, *, include_token: bool) -> GetAuthStatusResult:
     await _refresh(services)
-    return _status(services, include_token=include_token)
+    return await services.auth.apply(partial(_status, services, include_token=include_token))
 
 
 async def _refresh(services: Services) -> None:
     """Renew a login that is ours to renew. That it fails does not hide who is signed in."""
-    held = services.auth.current()
+    held = await services.auth.apply(services.auth.known)
     if held is None or not isinstance(held.credential, ManagedTokens):
         return
     try:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 async def rate_limits_read(services: Services, params: RateLimitsReadParams) -> RateLimitsReadResult:
     """Ask how much of the account's limits is used."""
-    credential = _chatgpt(services, "rate limits")
+    credential = await _chatgpt(services, "rate limits")
     usage = await authorized(services.authority, services.account_api.limits)
     credits_left = reset_credits(usage, None)
     if credits_left and credits_left["availableCount"] and not params.get("excludeResetCreditDetails"):
@@ -40,7 +40,7 @@ async def rate_limits_read(services: Services, params: RateLimitsReadParams) -> 
 
 async def usage_read(services: Services, params: UsageReadParams) -> UsageReadResult:
     """Ask what the account has used, or one thread."""
-    _chatgpt(services, "token usage")
+    await _chatgpt(services, "token usage")
     thread_id = params.get("threadId")
     if thread_id is None:
         return usage_in_profile(await authorized(services.authority, services.account_api.profile))
@@ -57,9 +57,9 @@ async def _reset_credit_details(services: Services) -> dict[str, Any] | None:
         return None
 
 
-def _chatgpt(services: Services, what: str) -> ChatgptTokens | PersonalToken:
+async def _chatgpt(services: Services, what: str) -> ChatgptTokens | PersonalToken:
     """Return the ChatGPT login in use. Raises RequestError if there is none."""
-    held = services.auth.current()
+    held = await services.auth.apply(services.auth.known)
     if held is None:
         raise RequestError(f"codex account authentication required to read {what}")
     if isinstance(held.credential, ApiKey):

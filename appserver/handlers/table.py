@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 THREADS = ("thread/", "turn/start")
 """What the methods begin with that may have to write threads."""
 
+ACCOUNT = ("account/read", "account/login/start", "account/logout", "getAuthStatus")
+"""The methods that look at the account, or change it, at once."""
+
 
 def routes(services: Services) -> dict[str, Handler]:
     """Return the routes, bound to the services."""
@@ -63,14 +66,15 @@ def routes(services: Services) -> dict[str, Handler]:
         **{method: bound(absent.answer, method) for method in absent.METHODS},
     }
     return {
-        method: partial(_repeated, services, handler) if method.startswith(THREADS) else handler
+        method: partial(_repeated, services, method, handler) if method.startswith(THREADS + ACCOUNT) else handler
         for method, handler in with_words(table).items()
     }
 
 
-def _repeated(services: Services, handler: Handler, params: object) -> object:
-    """Call a handler; while another process keeps the threads locked, again from its beginning.
+def _repeated(services: Services, method: str, handler: Handler, params: object) -> object:
+    """Call a handler; while another process keeps the threads, or the account, locked, again from its beginning.
 
     So it does nothing before it has written that must not happen twice.
     """
-    return services.threads.attempt(partial(handler, params))
+    attempt = services.threads.attempt if method.startswith(THREADS) else services.auth.attempt
+    return attempt(partial(handler, params))

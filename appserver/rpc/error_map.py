@@ -42,7 +42,7 @@ def _translated(exc: Exception) -> WireError:
             return WireError(error_codes.SERVER_OVERLOADED, exc.message, data)
         case errors.ThreadStoreError():
             return WireError(error_codes.INTERNAL_ERROR, exc.message, {"kind": exc.kind})
-        case errors.StoreError():
+        case errors.StoreError() | errors.StoreBusy():
             return WireError(error_codes.INTERNAL_ERROR, exc.message)
         case errors.AuthError():
             return WireError(error_codes.INVALID_REQUEST, exc.message)

@@ -18,6 +18,8 @@ pytest.importorskip("cryptography", reason='needs the packages of the extra: pip
 
 from tests.auth.fake_keyring import FakeKeyring
 
+pytestmark = pytest.mark.usefixtures("patient")
+
 if TYPE_CHECKING:
     from pathlib import Path
 

@@ -45,7 +45,10 @@ if TYPE_CHECKING:
 
 MISSING = [name for name in ("dbus-daemon", "gnome-keyring-daemon") if shutil.which(name) is None]
 
-pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {' '.join(MISSING)} (see .ci/system-packages)")
+pytestmark = [
+    pytest.mark.skipif(bool(MISSING), reason=f"not installed: {' '.join(MISSING)} (see .ci/system-packages)"),
+    pytest.mark.usefixtures("patient"),
+]
 
 PASSWORD = b"throwaway"
 WAIT_SECONDS = 20.0
@@ -261,7 +264,7 @@ def test_a_service_that_hangs_is_given_up_and_used_again_later(session: Session,
         key.get()
     session.keyring.send_signal(signal.SIGCONT)
     assert key._unanswered is not None
-    key._unanswered.join(WAIT_SECONDS)
+    key._unanswered.wait(WAIT_SECONDS)
     assert key.get() == created
 
 

@@ -14,13 +14,15 @@ from appserver.auth.encrypted import FORMAT, Encrypted
 from appserver.auth.file_store import FileStore
 from appserver.auth.keyring_store import KeyringStore
 from appserver.auth.os_keyring import SERVICE, HomeKey
-from appserver.errors import StoreError
+from appserver.errors import StoreBusy, StoreError
 from tests.auth.store_kit import SharedStoreKit, api_key, login
 
 pytest.importorskip("keyring", reason='needs the packages of the extra: pip install "appserverd[keyring]"')
 pytest.importorskip("cryptography", reason='needs the packages of the extra: pip install "appserverd[keyring]"')
 
 from tests.auth.fake_keyring import FakeKeyring
+
+pytestmark = pytest.mark.usefixtures("patient")
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -149,12 +151,11 @@ def test_signing_out_forgets_the_key_too(store: CredentialStore, ring: FakeKeyri
 def test_a_login_that_follows_a_logout_at_once_keeps_its_key(
     store: KeyringStore, reopen: Reopen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("appserver.auth.document_store.CHANGE_PATIENCE", 0.05)
     store.save(login())
     forget = store._key.delete
 
     def be_overtaken() -> None:
-        with pytest.raises(StoreError, match="held by another process"):
+        with pytest.raises(StoreBusy, match="held by another process"):
             reopen().save(api_key())
         forget()
 

@@ -14,6 +14,7 @@ from appserver.auth.file_store import FileStore
 from appserver.auth.redemption import Redeemed, Redeemer
 from appserver.auth.refresher import RefreshedTokens, RefreshRequest
 from appserver.errors import RefreshError, StoreError
+from appserver.lock_queue import LockQueue
 from appserver.settings import Settings
 from protocol.base import Secret
 from tests.auth.disks import names
@@ -36,7 +37,7 @@ class Home:
         self.refresher = ScriptedRefresher()
         self.dead = DeadTokens(str(path))
         settings = Settings(home=str(path), forced_workspaces=forced_workspaces)
-        self.redeemer = Redeemer(settings, self.store, self.dead, lambda: "2026-02-02")
+        self.redeemer = Redeemer(settings, self.store, self.dead, lambda: "2026-02-02", LockQueue(WAIT_SECONDS))
 
     async def redeem(self, old: ManagedTokens, expected: Credential | None) -> Redeemed:
         request = RefreshRequest(old, late=lambda _: None)

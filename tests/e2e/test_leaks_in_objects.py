@@ -19,6 +19,7 @@ from appserver.auth.oauth_tokens import TokenClient
 from appserver.auth.redemption import Redeemer
 from appserver.auth.refresher import RefreshedTokens, RefreshRequest, renewed
 from appserver.http import Http
+from appserver.lock_queue import LockQueue
 from appserver.session import Session
 from appserver.settings import Settings
 from protocol.base import Secret
@@ -145,7 +146,7 @@ async def test_a_refresh_that_fails_shows_no_token(tmp_path: Path) -> None:
     told = Told(HIDDEN, old.access_token.reveal(), bad)
     store = FileStore(str(tmp_path))
     store.save(old)
-    redeemer = Redeemer(Settings(home=str(tmp_path)), store, DeadTokens(None), lambda: "")
+    redeemer = Redeemer(Settings(home=str(tmp_path)), store, DeadTokens(None), lambda: "", LockQueue(1.0))
     refresher.answers = [RefreshedTokens(Secret(bad), Secret(bad), Secret(HIDDEN))]
     with told:
         await redeemer.redeem(refresher, RefreshRequest(old, late=lambda _: None), old)
