@@ -102,4 +102,5 @@ SERVER_NOTIFICATIONS: dict[str, Any] = {
     "thread/unarchived": thread_life.ThreadIdNotification,
     "turn/completed": turn.TurnCompletedNotification,
     "turn/started": turn.TurnStartedNotification,
+    "warning": thread.WarningNotification,
 }

@@ -113,6 +113,13 @@ class ThreadStartedNotification(TypedDict):
     thread: Thread
 
 
+class WarningNotification(TypedDict):
+    """Something that was asked for a thread is not done as it was asked."""
+
+    threadId: str | None
+    message: str
+
+
 class ThreadStatusChangedNotification(TypedDict):
     """A thread became active, idle, or idle after an error."""
 

@@ -9,6 +9,7 @@ from appserver.handlers.thread_list import all_turns, turns_page
 from appserver.rpc.router import Reply
 from appserver.session import PROTOCOL_VERSION
 from appserver.settings import DEFAULT_MODEL, Options
+from appserver.turns.models import DEFAULT_TIER, tier_of
 from appserver.turns.pages import PageQuery
 from appserver.turns.state import ThreadRecord
 from appserver.turns.tool_definitions import checked
@@ -18,7 +19,13 @@ if TYPE_CHECKING:
 
     from appserver.services import Services
     from appserver.turns.state import TurnRecord
-    from protocol.thread import ThreadOptions, ThreadStartedNotification, ThreadStartParams, ThreadStartResult
+    from protocol.thread import (
+        ThreadOptions,
+        ThreadStartedNotification,
+        ThreadStartParams,
+        ThreadStartResult,
+        WarningNotification,
+    )
     from protocol.thread_life import ThreadForkParams, ThreadResumeParams, ThreadResumeResult
     from protocol.turn import Turn
 
@@ -107,7 +114,19 @@ def _options(services: Services, params: ThreadOptions) -> Options:
 
 def _telling_of_start(services: Services, thread: ThreadRecord) -> Callable[[], None]:
     started: ThreadStartedNotification = {"thread": thread.on_wire()}
-    return lambda: services.parent.notify("thread/started", started)
+
+    def tell() -> None:
+        services.parent.notify("thread/started", started)
+        tier = thread.service_tier
+        if tier not in (None, DEFAULT_TIER, tier_of(thread.model, tier)):
+            words = f"Configured service tier `{tier}` is not advertised as supported for model `{thread.model}`"
+            warning: WarningNotification = {
+                "threadId": thread.id,
+                "message": f"{words} and will be omitted from requests.",  # the reference's words
+            }
+            services.parent.notify("warning", warning)
+
+    return tell
 
 
 def _telling_of_usage(services: Services, thread: ThreadRecord, last: list[TurnRecord]) -> Callable[[], None]:

@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     from appserver.session import Session
     from appserver.settings import Provider, Settings
 
-DEFAULT_TIER = "default"
-"""The service tier that a request gets which names none."""
-
 HEADER_SECONDS = 60.0
 """What a hosted backend gets for its response headers: far more than it takes, and less than a person waits."""
 
@@ -175,7 +172,7 @@ def _body(request: ModelRequest) -> dict[str, Any]:
     }
     if text := _text(request):
         body["text"] = text
-    if request.service_tier not in (None, DEFAULT_TIER):
+    if request.service_tier is not None:
         body["service_tier"] = request.service_tier
     return body
 

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 DEFAULT_PAGE = 50
 
+DEFAULT_TIER, FLEX_TIER = "default", "flex"
+"""The tier of a request that names none, and the slow and cheap one."""
+
 _EFFORTS = {
     "low": "Quick answers, little thinking",
     "medium": "A balance for everyday work",
@@ -96,12 +99,28 @@ def defaults_of(model: str) -> ModelDefaults:
 
     A dated or otherwise extended name has those of the model that it begins with; so has one behind `owner/`.
     """
+    known = _known_model(model)
+    return ModelDefaults(effort=known.default_effort, summary=None, verbosity="low") if known else _UNKNOWN
+
+
+def tier_of(model: str, chosen: str | None) -> str | None:
+    """Return the service tier to send for what was chosen, None for one that the model does not have.
+
+    As in the reference, the fast tier is for known models that have it, and the slow one for all.
+    """
+    if chosen == FAST_TIER:
+        known = _known_model(model)
+        return chosen if known is not None and known.fast is not None else None
+    return chosen if chosen == FLEX_TIER else None
+
+
+def _known_model(model: str) -> KnownModel | None:
+    """Find the model that a name stands for."""
     for name in (model, model.partition("/")[2]):
         found = [known for known in _KNOWN if name.startswith(known.id)]
         if found:
-            closest = max(found, key=lambda known: len(known.id))
-            return ModelDefaults(effort=closest.default_effort, summary=None, verbosity="low")
-    return _UNKNOWN
+            return max(found, key=lambda known: len(known.id))
+    return None
 
 
 def list_models(configured: str | None, limit: int | None, cursor: str | None) -> ModelListResult:

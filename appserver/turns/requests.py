@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from appserver.llm.client import ModelRequest
-from appserver.turns.models import defaults_of
+from appserver.turns.models import defaults_of, tier_of
 
 if TYPE_CHECKING:
     from appserver.turns.state import ThreadRecord
@@ -25,7 +25,7 @@ def model_request(
         effort=thread.effort or defaults.effort,
         summary=thread.summary or defaults.summary,
         verbosity=thread.verbosity or defaults.verbosity,
-        service_tier=thread.service_tier,
+        service_tier=tier_of(thread.model, thread.service_tier),
         output_schema=output_schema,
         tools=tools,
     )

@@ -5,7 +5,7 @@ import type { ConfigReadParams, ConfigReadResult, ConfigWarningNotification } fr
 import type { InitializeParams, InitializeResult } from "./handshake";
 import type { AgentMessageDeltaNotification, ItemCompletedNotification, ItemStartedNotification, ReasoningSummaryPartAddedNotification, ReasoningSummaryTextDeltaNotification, ReasoningTextDeltaNotification } from "./item";
 import type { ModelListParams, ModelListResult } from "./model";
-import type { ThreadStartParams, ThreadStartResult, ThreadStartedNotification, ThreadStatusChangedNotification, ThreadTokenUsageUpdatedNotification } from "./thread";
+import type { ThreadStartParams, ThreadStartResult, ThreadStartedNotification, ThreadStatusChangedNotification, ThreadTokenUsageUpdatedNotification, WarningNotification } from "./thread";
 import type { ThreadForkParams, ThreadIdNotification, ThreadIdParams, ThreadLifeEmptyResult, ThreadMetadataUpdateParams, ThreadNameSetParams, ThreadNameUpdatedNotification, ThreadResult, ThreadResumeParams, ThreadResumeResult, ThreadUnsubscribeResult } from "./thread_life";
 import type { ThreadItemsListParams, ThreadItemsListResult, ThreadListParams, ThreadListResult, ThreadLoadedListParams, ThreadLoadedListResult, ThreadReadParams, ThreadReadResult, ThreadTurnsListParams, TurnsPage } from "./thread_list";
 import type { DynamicToolCallParams, DynamicToolCallResult } from "./tool";
@@ -92,7 +92,8 @@ export type ServerNotification =
   | { method: "thread/tokenUsage/updated"; params: ThreadTokenUsageUpdatedNotification }
   | { method: "thread/unarchived"; params: ThreadIdNotification }
   | { method: "turn/completed"; params: TurnCompletedNotification }
-  | { method: "turn/started"; params: TurnStartedNotification };
+  | { method: "turn/started"; params: TurnStartedNotification }
+  | { method: "warning"; params: WarningNotification };
 
 /** What the server answers, by method. */
 export type ClientRequestResults = {

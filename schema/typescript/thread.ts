@@ -91,6 +91,12 @@ export type ThreadStartedNotification = {
   thread: Thread;
 };
 
+/** Something that was asked for a thread is not done as it was asked. */
+export type WarningNotification = {
+  threadId: string | null;
+  message: string;
+};
+
 /** A thread became active, idle, or idle after an error. */
 export type ThreadStatusChangedNotification = {
   threadId: string;

@@ -71,6 +71,31 @@ async def test_what_config_toml_chooses_is_sent(server: ServerFactory, backend: 
         assert body["input"][0]["content"] == [{"type": "input_text", "text": "Be brief."}]
 
 
+@pytest.mark.parametrize(
+    ("model", "tier", "sent_tier", "warned"),
+    [
+        ("gpt-6.1-sol", "fast", "priority", False),
+        ("gpt-6.1-sol-2026-11-01", "priority", "priority", False),
+        ("somebody-elses", "fast", None, True),
+        ("gpt-6.1-sol", "weird", None, True),
+        ("somebody-elses", "flex", "flex", False),
+        ("somebody-elses", "default", None, False),
+    ],
+)
+async def test_a_service_tier_that_the_model_does_not_have_is_left_out_and_told(
+    server: ServerFactory, backend: FakeBackend, model: str, tier: str, sent_tier: str | None, warned: bool
+) -> None:
+    async with server(f"model={model}", f"service_tier={tier}") as peer:
+        await peer.login_with_tokens(backend.grant().access_token)
+        thread_id = await peer.start_thread()
+        assert (await sent(peer, backend, thread_id)).get("service_tier") == sent_tier
+        told = [note["params"] for note in peer.notifications if note["method"] == "warning"]
+        named = "priority" if tier == "fast" else tier
+        words = f"Configured service tier `{named}` is not advertised as supported for model `{model}`"
+        warning = {"threadId": thread_id, "message": f"{words} and will be omitted from requests."}
+        assert told == ([warning] if warned else [])
+
+
 async def test_config_of_a_thread_lies_over_config_toml_and_under_the_params(
     server: ServerFactory, backend: FakeBackend
 ) -> None:

@@ -21,7 +21,9 @@ async def whole_session(peer: Peer, backend: FakeBackend) -> None:
     await _logins(peer, backend)
     await _features_that_are_not_here(peer)
     await peer.result("config/read", {"includeLayers": True})
-    thread_id = await peer.start_thread(dynamicTools=[TOOL], config={"mcp_servers": {"a": {"command": "b"}}})
+    thread_id = await peer.start_thread(
+        dynamicTools=[TOOL], config={"mcp_servers": {"a": {"command": "b"}}, "service_tier": "fast"}
+    )
     await _turns(peer, backend, thread_id)
     await _lists(peer, thread_id)
     await _life(peer, thread_id)
