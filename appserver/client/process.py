@@ -39,12 +39,14 @@ async def start(
 ) -> Process:
     """Start the process. Raises ServerGone if that is not possible."""
     try:
-        return await anyio.open_process(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, env=env, cwd=cwd
-        )
+        with anyio.CancelScope(shield=True):  # what is cut short while it starts would never be waited for
+            process = await anyio.open_process(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, env=env, cwd=cwd
+            )
     except OSError as exc:
         where = f" in {cwd}" if cwd is not None and str(exc.filename) == str(cwd) else ""
         raise ServerGone(f"{command[0]} could not be started{where}: {exc.strerror}") from exc
+    return process
 
 
 async def end(process: Process) -> None:
