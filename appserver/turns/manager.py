@@ -142,7 +142,7 @@ class TurnManager:
         self, thread: ThreadRecord, turn: TurnRecord, reins: _Reins, work: Callable[[], Awaitable[None]]
     ) -> None:
         error: TurnError | None = None
-        ended = False
+        ended, journal = False, thread.journal
         try:
             with reins.stop:
                 self._begin(thread, turn)
@@ -152,6 +152,7 @@ class TurnManager:
             error, ended = _turn_error(exc), True
         finally:
             await self._end(thread, turn, error, interrupted=not ended)
+        await journal.write_owed()
 
     def _begin(self, thread: ThreadRecord, turn: TurnRecord) -> None:
         turn.begin()

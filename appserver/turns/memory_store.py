@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from appserver.errors import ThreadNotFound
 from appserver.turns.pages import NOW, Cursor, StoredItem, check_beginning, decode, horizon, no_anchor, page_of
 from appserver.turns.past import Cut, Entry, PastTurn, cut_off, history_of, interrupted
+from appserver.turns.state import NoJournal
 from appserver.turns.store import Kept, folded
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ class _MemoryReader:
         thread.journal = _MemoryJournal(self._store, self._kept)
 
 
-class _MemoryJournal:
+class _MemoryJournal(NoJournal):
     def __init__(self, store: MemoryThreads, kept: _Kept) -> None:
         self._store = store
         self._kept = kept

@@ -6,6 +6,7 @@ Deltas are never written. Before a turn it takes over what another process may h
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +53,9 @@ _HISTORY = (
     "SELECT item, remembered FROM items WHERE thread = :thread AND remembered IS NOT NULL AND key >="
     " coalesce((SELECT max(key) FROM items WHERE thread = :thread AND forgets), 0) ORDER BY turn, key"
 )
+
+OWED_SECONDS = 1.0
+"""Between two tries to write the end of a turn that could not be written in time: the client has been told of it."""
 
 UNKNOWN = -1
 """In place of the number of the last touch: whatever it is, the history is read again before the next turn."""
@@ -102,6 +106,15 @@ class SqliteJournal:
         except ThreadStoreError as exc:
             self._database.owed[self.turn] = end
             warn(f"the end of a turn could not be written yet: {exc.message}")
+
+    async def write_owed(self) -> None:
+        """Write what could not be written when a turn ended, as soon as it is possible."""
+        from anyio import sleep  # late: the porch has no event loop
+
+        while self._database.owed:
+            await sleep(OWED_SECONDS)
+            with suppress(ThreadStoreError), self._database.writing():
+                pass
 
     def _write(self, end: EndOfTurn) -> None:
         with self._database.writing() as connection:

@@ -141,6 +141,9 @@ class Journal(Protocol):
     async def turn_ended(self, turn: TurnRecord) -> None:
         """Note how a turn ended. Raises nothing: the end of a turn is told whatever happens."""
 
+    async def write_owed(self) -> None:
+        """Write what could not be written when a turn ended, as soon as it is possible."""
+
 
 class NoJournal:
     """The journal of a thread that lives in memory only."""
@@ -156,6 +159,9 @@ class NoJournal:
 
     async def turn_ended(self, turn: TurnRecord) -> None:
         """Note how a turn ended."""
+
+    async def write_owed(self) -> None:
+        """Write what could not be written when a turn ended: nothing."""
 
 
 @dataclass(slots=True, eq=False, repr=False)  # the other methods take time to make

@@ -8,6 +8,7 @@ import anyio
 import pytest
 
 from appserver.errors import RequestError, ThreadStoreBusy
+from appserver.turns import sqlite_journal
 from tests.turns.fakes import Stream, answer, call, message, said, words
 from tests.turns.records import locked, past_of
 from tests.turns.test_turn_manager import Desk
@@ -100,8 +101,29 @@ async def test_a_turn_that_has_waited_in_vain_fails_and_ends_once(
             desk.tasks.open(group)
             await anyio.wait_all_tasks_blocked()
             go.set()
+            await desk.manager.idle()
+            group.cancel_scope.cancel()
     (end,) = desk.ends()
     assert (end["status"], end["error"]["kind"]) == ("failed", "threadStoreBusy")
     assert desk.thread.active is None
     store.close()
     assert [one.turn.status for one in past_of(opened(), desk.thread.id)] == ["failed"]
+
+
+async def test_an_end_that_could_not_be_written_in_time_is_written_once_it_can(
+    opened: Callable[..., SqliteThreads], database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_journal, "OWED_SECONDS", 0.001)
+    store, other, go = opened(busy_seconds=0.01), opened(), anyio.Event()
+    desk = desk_on(store, Stream([go, {"type": "response.completed", "response": {}}]))
+    desk.start()
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as group:
+            desk.tasks.open(group)
+            await anyio.wait_all_tasks_blocked()
+            with locked(database):
+                go.set()
+                await desk.manager.idle()
+                assert [end["status"] for end in desk.ends()] == ["completed"], "it is told all the same"
+                assert [one.turn.status for one in past_of(other, desk.thread.id)] == ["inProgress"]
+    assert [one.turn.status for one in past_of(other, desk.thread.id)] == ["completed"]
