@@ -85,6 +85,7 @@ class Backend:
 
 def _access(held: Held) -> Access:
     credential = held.credential
+    hide(credential.bearer)
     if isinstance(credential, ApiKey):
         return Access(credential.bearer, None, is_chatgpt=False, generation=held.generation)
     return Access(credential.bearer, credential.account_id, is_chatgpt=True, generation=held.generation)

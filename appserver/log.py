@@ -41,12 +41,15 @@ _prepared: tuple[str, TextIO | None] = (DEFAULT_LEVELS, None)  # no stream: what
 
 
 def hide(*secrets: Secret | None) -> None:
-    """Take these secrets out of whatever is logged or told from now on, whatever they look like."""
+    """Take these secrets out of whatever is logged or told from now on, whatever they look like.
+
+    Called before each use of a secret, as the one that was hidden longest ago may be forgotten.
+    """
     for secret in secrets:
         if secret is not None and len(secret.reveal()) >= MIN_HIDDEN:
             _hidden.pop(secret, None)
             _hidden[secret] = None
-    while len(_hidden) > MAX_HIDDEN:
+    while len(_hidden) > max(MAX_HIDDEN, len(secrets)):
         del _hidden[next(iter(_hidden))]
 
 

@@ -95,6 +95,13 @@ def test_no_more_secrets_are_remembered_than_can_be_in_use() -> None:
     assert redacted("opaque-0000 opaque-0999 used-again") == "opaque-0000 *** ***"
 
 
+@pytest.mark.usefixtures("no_secrets_known")
+def test_secrets_that_are_used_together_are_all_taken_out() -> None:
+    secrets = [Secret(f"opaque-{number:04}") for number in range(2 * log.MAX_HIDDEN)]
+    hide(*secrets)
+    assert redacted(" ".join(secret.reveal() for secret in secrets)) == " ".join(["***"] * len(secrets))
+
+
 @pytest.mark.parametrize(
     "text",
     [

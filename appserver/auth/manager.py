@@ -241,6 +241,7 @@ class AuthManager:
     async def _refresh(self, held: Held) -> None:
         old = held.credential
         assert not isinstance(old, ApiKey)  # noqa: S101 - renew() has refused it
+        hide(*secrets_of(old))
         if isinstance(old, PersonalToken):
             await self._find_owner(held, old.token)
             return

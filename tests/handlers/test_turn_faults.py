@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from appserver import log
 from appserver.llm import retry
 from appserver.testing import (
     Reply,
@@ -19,6 +20,7 @@ from appserver.testing import (
     text,
     usage_limit,
 )
+from protocol.base import Secret
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -159,3 +161,16 @@ async def test_a_retry_waits_for_no_longer_than_the_bound(retrying: ServerFactor
         turn = await run(peer, backend)
         assert turn["status"] == "failed"
         assert [error["willRetry"] for error in errors(peer)] == [False]
+
+
+async def test_a_key_that_was_stored_long_ago_is_not_repeated(server: ServerFactory, backend: FakeBackend) -> None:
+    key = "gateway/key+of=no.known.shape"
+    backend.script(text("Hello"), http_error(400, {"error": {"message": f"Incorrect API key provided: {key}"}}))
+    async with server() as peer:
+        await peer.result("account/login/start", {"type": "apiKey", "apiKey": key})
+        thread = await peer.start_thread()
+        await peer.turn(thread)
+        for number in range(2 * log.MAX_HIDDEN):
+            log.hide(Secret(f"another-secret-{number}"))
+        turn = await peer.turn(thread)
+    assert turn["error"]["message"].endswith("Incorrect API key provided: ***")
