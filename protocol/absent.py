@@ -7,7 +7,7 @@ from typing import Any, Literal, NotRequired
 
 from typing_extensions import TypedDict
 
-ModeKind = Literal["plan", "default"]
+from protocol.settings import ModeKind
 
 
 class NoParams(TypedDict):
@@ -77,7 +77,7 @@ class GoalGetResult(TypedDict):
     goal: None
 
 
-class CollaborationMode(TypedDict):
+class CollaborationModePreset(TypedDict):
     """A mode that `thread/settings/update` takes. model, reasoning_effort: what it sets, if anything."""
 
     name: str
@@ -89,7 +89,7 @@ class CollaborationMode(TypedDict):
 class CollaborationModeListResult(TypedDict):
     """The modes."""
 
-    data: list[CollaborationMode]
+    data: list[CollaborationModePreset]
 
 
 class SkillsListParams(TypedDict):

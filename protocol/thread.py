@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, NotRequired
 from typing_extensions import TypedDict
 
 from protocol.base import TaggedBy
+from protocol.settings import ApprovalPolicy, SandboxMode, SandboxPolicy
 from protocol.tool import DynamicTool
 from protocol.turn import Turn
 
@@ -75,6 +76,7 @@ class ThreadOptions(TypedDict):
     """What can be chosen for a thread when it is started, loaded or forked.
 
     config: keys of config.toml, nested or with dots; a member beside it that says the same has the last word.
+    serviceTier: null chooses the standard one.
     """
 
     config: NotRequired[dict[str, Any] | None]
@@ -83,6 +85,10 @@ class ThreadOptions(TypedDict):
     cwd: NotRequired[str | None]
     baseInstructions: NotRequired[str | None]
     developerInstructions: NotRequired[str | None]
+    serviceTier: NotRequired[str | None]
+    approvalPolicy: NotRequired[ApprovalPolicy | None]
+    approvalsReviewer: NotRequired[str | None]
+    sandbox: NotRequired[SandboxMode | None]
 
 
 class ThreadStartParams(ThreadOptions):
@@ -94,16 +100,16 @@ class ThreadStartParams(ThreadOptions):
 
 
 class ThreadStartResult(TypedDict):
-    """The thread and what is in force for it. The approval and sandbox members are fixed: no tool runs on this side."""
+    """The thread and what is in force for it. Approvals and sandbox are those that were asked for."""
 
     thread: Thread
     model: str
     modelProvider: str
     serviceTier: str | None
     cwd: str
-    approvalPolicy: str
+    approvalPolicy: ApprovalPolicy
     approvalsReviewer: str
-    sandbox: dict[str, Any]
+    sandbox: SandboxPolicy
     reasoningEffort: str | None
 
 

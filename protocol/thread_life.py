@@ -4,6 +4,7 @@ from typing import Literal, NotRequired
 
 from typing_extensions import TypedDict
 
+from protocol.settings import CollaborationMode
 from protocol.thread import Thread, ThreadOptions, ThreadStartResult
 from protocol.thread_list import InitialTurnsPageParams, TurnsPage
 
@@ -20,6 +21,7 @@ class ThreadResumeParams(ThreadOptions):
 class ThreadResumeResult(ThreadStartResult):
     """The thread, what is in force for it, and where its transcript ends."""
 
+    collaborationMode: CollaborationMode
     initialTurnsPage: TurnsPage | None
     turnsBackwardsCursor: str | None
     itemsBackwardsCursor: str | None

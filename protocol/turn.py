@@ -5,6 +5,7 @@ from typing import Any, Literal, NotRequired
 from typing_extensions import TypedDict
 
 from protocol.item import Item, UserInput
+from protocol.settings import Choices
 
 TurnStatus = Literal["inProgress", "completed", "interrupted", "failed"]
 
@@ -53,20 +54,19 @@ AdditionalContext = dict[str, ContextEntry]
 """Context by its source. The model is told what has changed since the message before."""
 
 
-class TurnStartParams(TypedDict):
+class TurnStartParams(Choices):
     """Start a turn with the user's input, or add the input to the one that runs.
 
-    The overrides hold for this turn and those after it; outputSchema for one. personality selects nothing any more and
-    is taken so that clients which still send it are understood.
+    What it puts in force holds for this turn and those after it; where a turn runs already, for those after that one.
+    outputSchema and serviceTierForTurn hold for one turn. personality selects nothing any more and is taken so that
+    clients which still send it are understood.
     """
 
     threadId: str
     input: list[UserInput]
     clientUserMessageId: NotRequired[str | None]
     additionalContext: NotRequired[AdditionalContext | None]
-    model: NotRequired[str | None]
-    effort: NotRequired[str | None]
-    summary: NotRequired[str | None]
+    serviceTierForTurn: NotRequired[str | None]
     personality: NotRequired[str | None]
     outputSchema: NotRequired[Any]
 

@@ -59,6 +59,7 @@ def routes(services: Services) -> dict[str, Handler]:
         "thread/unarchive": late("thread_life", "unarchive"),
         "thread/delete": late("thread_life", "delete"),
         "thread/unsubscribe": late("thread_life", "unsubscribe"),
+        "thread/settings/update": late("thread_settings", "update"),
         "thread/compact/start": late("thread_life", "compact_start"),
         "turn/start": late("turn", "start"),
         "turn/steer": late("turn", "steer"),

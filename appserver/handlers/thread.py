@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from appserver.handlers.thread_list import all_turns, turns_page
 from appserver.rpc.router import Reply
 from appserver.session import PROTOCOL_VERSION
-from appserver.settings import DEFAULT_MODEL, Options
+from appserver.settings import DEFAULT_MODEL
+from appserver.turns.in_force import chosen, chosen_options
 from appserver.turns.models import DEFAULT_TIER, tier_of
 from appserver.turns.pages import PageQuery
 from appserver.turns.state import ThreadRecord
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from appserver.services import Services
+    from appserver.turns.in_force import Values
     from appserver.turns.state import TurnRecord
     from protocol.thread import (
         ThreadOptions,
@@ -35,19 +37,19 @@ DEFAULT_INSTRUCTIONS = "You are a helpful assistant."
 
 def start(services: Services, params: ThreadStartParams) -> Reply:
     """Start a thread."""
-    options = _options(services, params).over(services.settings.options)
+    values: Values = {
+        "model": DEFAULT_MODEL,
+        "instructions": DEFAULT_INSTRUCTIONS,
+        "cwd": os.getcwd(),
+        **chosen_options(services.settings.options),
+        **_chosen(services, params),
+    }
+    provider = values.get("provider")
+    values["provider"] = services.provider(provider.id if provider else None, params.get("config"))
     thread = ThreadRecord(
-        provider=services.provider(options.provider.id if options.provider else None, params.get("config")),
-        model=options.model or DEFAULT_MODEL,
-        cwd=params.get("cwd") or os.getcwd(),
+        **values,
         originator=services.session.originator,
         version=PROTOCOL_VERSION,
-        instructions=options.instructions or DEFAULT_INSTRUCTIONS,
-        developer_instructions=options.developer_instructions,
-        effort=options.effort,
-        summary=options.summary,
-        verbosity=options.verbosity,
-        service_tier=options.service_tier,
         ephemeral=bool(params.get("ephemeral")),
         thread_source=params.get("threadSource"),
         tools=checked(params.get("dynamicTools") or []),
@@ -59,17 +61,18 @@ def start(services: Services, params: ThreadStartParams) -> Reply:
 def resume(services: Services, params: ThreadResumeParams) -> Reply:
     """Load a thread, so that turns can be started in it."""
     threads, thread_id, wanted = services.threads, params["threadId"], params.get("initialTurnsPage")
-    was_loaded, options = threads.is_loaded(thread_id), _options(services, params)
+    was_loaded, values = threads.is_loaded(thread_id), _chosen(services, params)
     with threads.reading(thread_id) as found:
         turns = [] if params.get("excludeTurns") else all_turns(found)
         page = None if wanted is None else turns_page(found, wanted)
         last_turn, last_item = found.turns(PageQuery(limit=1)), found.items(PageQuery(limit=1))
-        thread = threads.resume(found, options, params.get("cwd"))
+        thread = threads.resume(found, values)
     services.subscriptions.subscribe(thread_id)
     if not was_loaded:
         services.parent.notify("thread/status/changed", {"threadId": thread_id, "status": thread.status_on_wire()})
     result: ThreadResumeResult = {
         **_result(thread, turns),
+        "collaborationMode": thread.settings_on_wire()["collaborationMode"],
         "initialTurnsPage": page,
         "turnsBackwardsCursor": last_turn.back,
         "itemsBackwardsCursor": last_item.back,
@@ -81,8 +84,7 @@ def fork(services: Services, params: ThreadForkParams) -> Reply:
     """Make a new thread of the turns of another."""
     thread = services.threads.fork(
         params["threadId"],
-        _options(services, params),
-        params.get("cwd"),
+        _chosen(services, params),
         ephemeral=bool(params.get("ephemeral")),
         last=params.get("lastTurnId"),
         before=params.get("beforeTurnId"),
@@ -100,16 +102,11 @@ def fork(services: Services, params: ThreadForkParams) -> Reply:
     return Reply(_result(thread, turns), then=then)
 
 
-def _options(services: Services, params: ThreadOptions) -> Options:
-    """Return what the client chooses: with a member of the params, or else with a key of `config`."""
+def _chosen(services: Services, params: ThreadOptions) -> Values:
+    """Return what the client puts in force: with a member of the params, or else with a key of `config`."""
     config, provider = params.get("config"), params.get("modelProvider")
-    chosen = Options(
-        model=params.get("model"),
-        provider=services.provider(provider, config) if provider else None,
-        instructions=params.get("baseInstructions"),
-        developer_instructions=params.get("developerInstructions"),
-    )
-    return chosen.over(services.options(config))
+    values = {**chosen_options(services.options(config)), **chosen(params)}
+    return {**values, "provider": services.provider(provider, config)} if provider else values
 
 
 def _telling_of_start(services: Services, thread: ThreadRecord) -> Callable[[], None]:
@@ -148,8 +145,8 @@ def _result(thread: ThreadRecord, turns: list[Turn] | None = None) -> ThreadStar
         "modelProvider": thread.provider.id,
         "serviceTier": thread.service_tier,
         "cwd": thread.cwd,
-        "approvalPolicy": "never",
-        "approvalsReviewer": "user",
-        "sandbox": {"type": "readOnly"},
+        "approvalPolicy": thread.approval_policy,
+        "approvalsReviewer": thread.approvals_reviewer,
+        "sandbox": thread.sandbox,
         "reasoningEffort": thread.effort,
     }

@@ -6,7 +6,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from appserver.errors import RequestError
+from appserver.handlers.thread_settings import settings_told
 from appserver.rpc.router import Accepted, Reply
+from appserver.turns.in_force import chosen
 from appserver.turns.inbox import UserMessage
 from appserver.turns.input import message_item, names_files, preview
 from appserver.turns.state import TurnRecord
@@ -15,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from appserver.services import Services
-    from appserver.turns.state import ThreadRecord
     from protocol.turn import (
         TurnInterruptParams,
         TurnInterruptResult,
@@ -52,21 +53,20 @@ def interrupt(services: Services, params: TurnInterruptParams) -> TurnInterruptR
 
 def _start(services: Services, params: TurnStartParams, message: UserMessage) -> Reply:
     thread = services.threads.get(params["threadId"])
-    turn = TurnRecord(message.content, message.client_id, params.get("outputSchema"))
-    turn = services.turns.start(thread, turn, message)
-    _override(thread, turn, params)
-    result: TurnStartResult = {"turn": turn.on_wire()}
-    return Reply(result, then=partial(services.turns.begin, turn.id))
-
-
-def _override(thread: ThreadRecord, turn: TurnRecord, params: TurnStartParams) -> None:
-    """Put in force what the request brings. A request that is under way is not changed by it."""
-    thread.model = params.get("model") or thread.model
-    thread.effort = params.get("effort") or thread.effort
-    thread.summary = params.get("summary") or thread.summary
+    asked = TurnRecord(message.content, message.client_id, service_tier=params.get("serviceTierForTurn"))
+    turn = services.turns.start(thread, asked, message)
+    told = settings_told(services, thread)
+    thread.choose(chosen(params))  # with the turn, it is written down
     thread.preview = thread.preview or preview(params["input"])
     if params.get("outputSchema") is not None:
         turn.output_schema = params["outputSchema"]
+    result: TurnStartResult = {"turn": turn.on_wire()}
+
+    def then() -> None:
+        told()
+        services.turns.begin(turn.id)
+
+    return Reply(result, then=then)
 
 
 def _steer(services: Services, params: TurnSteerParams, message: UserMessage) -> TurnSteerResult:

@@ -54,9 +54,14 @@ def only_named(options: Options, values: Mapping[str, Any]) -> Options:
     return options._replace(**unnamed)
 
 
+def service_tier(name: str) -> str:
+    """Return the id of a service tier, which clients and config.toml may also call by its name."""
+    return FAST_TIER if name == "fast" else name
+
+
 def _service_tier(config: Table) -> str | None:
-    tier = config.get("service_tier", str) or None
-    tier = FAST_TIER if tier == "fast" else tier
+    named = config.get("service_tier", str)
+    tier = service_tier(named) if named else None
     if tier == FAST_TIER and config.table("features").get("fast_mode", bool) is False:
         return None
     return tier

@@ -15,6 +15,7 @@ import anyio
 from appserver.errors import BackendError
 from appserver.llm.events import failure_in_stream, stream_cut, token_usage
 from appserver.llm.retry import Retries
+from appserver.turns.in_force import in_force
 from appserver.turns.notices import Notices
 from appserver.turns.requests import model_request
 from appserver.turns.state import new_id
@@ -62,13 +63,14 @@ class Compactor:
 
     async def _summary(self, thread: ThreadRecord, turn: TurnRecord) -> str:
         """Ask for a summary, as often as the provider's settings allow."""
-        notices, provider = Notices(thread, turn, self.emit), thread.provider
-        requests = Retries(provider.request_max_retries, self.dice)
-        streams = Retries(provider.stream_max_retries, self.dice)
+        notices, options = Notices(thread, turn, self.emit), in_force(thread)
+        requests = Retries(options.provider.request_max_retries, self.dice)
+        streams = Retries(options.provider.stream_max_retries, self.dice)
+        items = [*thread.history, _said(REQUEST)]
         while True:
             retries = requests
             try:
-                stream = await self.backend.open(model_request(thread, [*thread.history, _said(REQUEST)], []))
+                stream = await self.backend.open(model_request(thread.id, options, items, []))
                 retries = streams
                 return await _taken(stream, notices)
             except BackendError as exc:

@@ -182,6 +182,9 @@ class _MemoryJournal(NoJournal):
     async def turn_ended(self, turn: TurnRecord) -> None:
         self._store.touch(self._kept)
 
+    def changed(self) -> None:
+        pass  # the record is what is kept
+
 
 def _copies(past: Sequence[PastTurn]) -> list[PastTurn]:
     """Copy what may change: of a turn, not its items, which are finished."""

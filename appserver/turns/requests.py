@@ -1,4 +1,4 @@
-"""What the model is asked on behalf of a thread: its options, and the model's own defaults where none was chosen."""
+"""What the model is asked on behalf of a thread: what is in force, and the model's own defaults beneath it."""
 
 from __future__ import annotations
 
@@ -8,24 +8,39 @@ from appserver.llm.client import ModelRequest
 from appserver.turns.models import defaults_of, tier_of
 
 if TYPE_CHECKING:
-    from appserver.turns.state import ThreadRecord
+    from appserver.turns.in_force import InForce
 
 
 def model_request(
-    thread: ThreadRecord, items: list[dict[str, Any]], tools: list[dict[str, Any]], output_schema: object = None
+    thread_id: str,
+    options: InForce,
+    items: list[dict[str, Any]],
+    tools: list[dict[str, Any]],
+    output_schema: object = None,
 ) -> ModelRequest:
     """Return a request with these input items."""
-    defaults = defaults_of(thread.model)
+    defaults = defaults_of(options.model)
     return ModelRequest(
-        provider=thread.provider,
-        thread_id=thread.id,
-        model=thread.model,
-        instructions=thread.instructions,
+        provider=options.provider,
+        thread_id=thread_id,
+        model=options.model,
+        instructions=options.instructions,
         input=items,
-        effort=thread.effort or defaults.effort,
-        summary=thread.summary or defaults.summary,
-        verbosity=thread.verbosity or defaults.verbosity,
-        service_tier=tier_of(thread.model, thread.service_tier),
+        effort=options.effort or defaults.effort,
+        summary=options.summary or defaults.summary,
+        verbosity=options.verbosity or defaults.verbosity,
+        service_tier=tier_of(options.model, options.service_tier),
         output_schema=output_schema,
         tools=tools,
     )
+
+
+def preface(options: InForce) -> list[dict[str, Any]]:
+    """Return the input items that stand before the history: the developer's instructions, and those of the mode."""
+    mode = options.mode_instructions
+    told = (options.developer_instructions, f"<collaboration_mode>{mode}</collaboration_mode>" if mode else None)
+    return [
+        {"type": "message", "role": "developer", "content": [{"type": "input_text", "text": text}]}
+        for text in told
+        if text
+    ]

@@ -20,8 +20,9 @@ from appserver.llm.events import stream_cut
 from appserver.llm.retry import Retries
 from appserver.turns.answer import Answer
 from appserver.turns.context import news
+from appserver.turns.in_force import in_force
 from appserver.turns.notices import Notices
-from appserver.turns.requests import model_request
+from appserver.turns.requests import model_request, preface
 from appserver.turns.tool_definitions import definitions
 from appserver.turns.tools import ToolCalls, answered
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from appserver.llm.client import EventStream, ModelRequest
+    from appserver.turns.in_force import InForce
     from appserver.turns.inbox import Inbox, UserMessage
     from appserver.turns.state import ThreadRecord, TurnRecord
     from appserver.turns.tools import ToolDesk
@@ -58,7 +60,8 @@ class TurnRunner:
 
     async def run(self, thread: ThreadRecord, turn: TurnRecord, inbox: Inbox) -> None:
         """Run a turn to its end. Raises BackendError or AuthError if it fails."""
-        running = _Running(self, thread, turn, inbox, Notices(thread, turn, self.emit))
+        options = in_force(thread, turn.service_tier)
+        running = _Running(self, thread, turn, inbox, Notices(thread, turn, self.emit), options)
         try:
             await running.to_the_end()
         finally:
@@ -74,6 +77,7 @@ class _Running:
     turn: TurnRecord
     inbox: Inbox
     notices: Notices
+    in_force: InForce
 
     async def to_the_end(self) -> None:
         """Take answer after answer until the model has no more to do and the user nothing more to say."""
@@ -105,13 +109,13 @@ class _Running:
 
     async def _round(self) -> bool:
         """Get one answer. Returns whether the model waits for more, after a call of a tool."""
-        provider = self.thread.provider
+        provider = self.in_force.provider
         requests = Retries(provider.request_max_retries, self.by.dice)
         streams = Retries(provider.stream_max_retries, self.by.dice)
         while True:
             await self.hear()
             try:
-                stream = await self.by.backend.open(_request(self.thread, self.turn))
+                stream = await self.by.backend.open(self._request())
             except BackendError as exc:
                 self.notices.limits(exc.headers)
                 await self._pause(exc, requests)
@@ -170,18 +174,13 @@ class _Running:
             raise
         raise stream_cut("the connection was closed")
 
+    def _request(self) -> ModelRequest:
+        items = [*preface(self.in_force), *answered(self.thread.history)]
+        tools = definitions(self.thread.tools)
+        return model_request(self.thread.id, self.in_force, items, tools, self.turn.output_schema)
+
     async def _pause(self, failure: BackendError, retries: Retries) -> None:
         """Wait before the next try. Raises the failure if there is to be none."""
         wait = retries.wait(failure)
         self.notices.reconnecting(failure, retries)
         await self.by.sleep(wait)
-
-
-def _request(thread: ThreadRecord, turn: TurnRecord) -> ModelRequest:
-    developer = thread.developer_instructions
-    preface = (
-        [{"type": "message", "role": "developer", "content": [{"type": "input_text", "text": developer}]}]
-        if developer
-        else []
-    )
-    return model_request(thread, [*preface, *answered(thread.history)], definitions(thread.tools), turn.output_schema)

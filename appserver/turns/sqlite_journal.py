@@ -116,6 +116,16 @@ class SqliteJournal:
             with suppress(ThreadStoreError), self._database.writing():
                 pass
 
+    def changed(self) -> None:
+        """Note what is in force for the thread now. Raises ThreadStoreError, ThreadStoreBusy where it would wait."""
+        in_force = _compared(self.thread)
+        with self._database.writing() as connection:
+            if not connection.execute("SELECT 1 FROM threads WHERE key = ?", (self.key,)).fetchone():
+                raise ThreadNotFound(self.thread.id)
+            update_thread(connection, self.key, changing(self.thread))
+            write_settings(connection, self.key, self.thread.in_force())
+        self._written = in_force
+
     def _write(self, end: EndOfTurn) -> None:
         with self._database.writing() as connection:
             end.write(connection)

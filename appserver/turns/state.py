@@ -9,17 +9,31 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol
 
 from appserver.turns.facts import ThreadFacts
+from appserver.turns.in_force import READ_ONLY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from appserver.settings import Provider
     from protocol.item import Item, UserInput
+    from protocol.settings import ApprovalPolicy, ModeKind, SandboxPolicy, ThreadSettings
     from protocol.thread import Thread, ThreadStatus, TokenUsage
     from protocol.tool import DynamicTool
     from protocol.turn import AdditionalContext, ItemsView, Turn, TurnError, TurnStatus
 
-IN_FORCE = ("instructions", "developer_instructions", "summary", "verbosity", "service_tier", "tools")
+IN_FORCE = (
+    "instructions",
+    "developer_instructions",
+    "mode",
+    "mode_instructions",
+    "summary",
+    "verbosity",
+    "service_tier",
+    "approval_policy",
+    "approvals_reviewer",
+    "sandbox",
+    "tools",
+)
 """What else of a thread is written down, beside its facts: each a member of ThreadRecord whose value is JSON."""
 
 NO_USAGE: TokenUsage = {
@@ -66,6 +80,8 @@ class TurnRecord:
     input: list[UserInput]
     client_message_id: str | None = None
     output_schema: object = None
+    service_tier: str | None = None
+    """In place of the thread's, for this turn alone."""
     id: str = field(default_factory=new_id)
     status: TurnStatus = "inProgress"
     error: TurnError | None = None
@@ -144,6 +160,9 @@ class Journal(Protocol):
     async def write_owed(self) -> None:
         """Write what could not be written when a turn ended, as soon as it is possible."""
 
+    def changed(self) -> None:
+        """Note what is in force for the thread now. Raises ThreadStoreError, ThreadStoreBusy where it would wait."""
+
 
 class NoJournal:
     """The journal of a thread that lives in memory only."""
@@ -163,6 +182,9 @@ class NoJournal:
     async def write_owed(self) -> None:
         """Write what could not be written when a turn ended: nothing."""
 
+    def changed(self) -> None:
+        """Note what is in force for the thread now."""
+
 
 @dataclass(slots=True, eq=False, repr=False)  # the other methods take time to make
 class ThreadRecord:
@@ -179,6 +201,12 @@ class ThreadRecord:
     summary: str | None = None
     verbosity: str | None = None
     service_tier: str | None = None
+    mode: ModeKind = "default"
+    mode_instructions: str | None = None
+    """What the collaboration mode adds to the developer's instructions."""
+    approval_policy: ApprovalPolicy = "never"
+    approvals_reviewer: str = "user"
+    sandbox: SandboxPolicy = field(default_factory=lambda: READ_ONLY.copy())
     ephemeral: bool = False
     tools: list[DynamicTool] = field(default_factory=list)
     """The client's own tools."""
@@ -219,6 +247,21 @@ class ThreadRecord:
         turn.items.append(item)
         self.history[:] = [summary]
         self.context = {}
+
+    def choose(self, values: Mapping[str, Any]) -> None:
+        """Put values of this record's members in force."""
+        for name, value in values.items():
+            setattr(self, name, value)
+
+    def change(self, values: Mapping[str, Any]) -> None:
+        """Put values in force and write them down, or change nothing. Raises ThreadStoreError."""
+        before = {name: getattr(self, name) for name in values}
+        self.choose(values)
+        try:
+            self.journal.changed()
+        except BaseException:
+            self.choose(before)
+            raise
 
     def start(self, turn: TurnRecord) -> None:
         """Make a turn the active one. A thread runs one turn at a time. Raises RequestError or ThreadStoreError."""
@@ -288,6 +331,28 @@ class ThreadRecord:
     def in_force(self) -> dict[str, Any]:
         """Return what else is written down of this thread."""
         return {**self.unknown_settings, **{name: getattr(self, name) for name in IN_FORCE}}
+
+    def settings_on_wire(self) -> ThreadSettings:
+        """Return what is in force, as the protocol has it."""
+        return {
+            "model": self.model,
+            "modelProvider": self.provider.id,
+            "effort": self.effort,
+            "summary": self.summary,
+            "serviceTier": self.service_tier,
+            "cwd": self.cwd,
+            "collaborationMode": {
+                "mode": self.mode,
+                "settings": {
+                    "model": self.model,
+                    "reasoning_effort": self.effort,
+                    "developer_instructions": self.mode_instructions,
+                },
+            },
+            "approvalPolicy": self.approval_policy,
+            "approvalsReviewer": self.approvals_reviewer,
+            "sandboxPolicy": self.sandbox,
+        }
 
     def on_wire(self) -> Thread:
         """Return the protocol's thread, without its turns."""

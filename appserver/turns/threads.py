@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from contextlib import AbstractContextManager
 
-    from appserver.settings import Options, Provider
+    from appserver.settings import Provider
     from appserver.turns.facts import ThreadFacts
+    from appserver.turns.in_force import Values
     from appserver.turns.past import PastTurn
     from appserver.turns.store import Changes, Kept, ThreadReader, ThreadStore
     from protocol.thread import ThreadStatus, TokenUsage
@@ -76,23 +77,22 @@ class Threads:
         found = self._loaded.get(thread_id)
         return {"type": "notLoaded"} if found is None else found.status_on_wire()
 
-    def resume(self, found: ThreadReader, options: Options, cwd: str | None) -> ThreadRecord:
-        """Load a thread, with its whole history. One that is loaded stays as it is, but for the options if idle."""
+    def resume(self, found: ThreadReader, values: Values) -> ThreadRecord:
+        """Load a thread, with its whole history, and put values in force unless a turn runs in it already."""
         kept = found.kept()
         thread_id = kept.facts.id
-        thread = self._loaded.get(thread_id) or self._load(found, kept, options)
+        thread = self._loaded.get(thread_id) or self._load(found, kept, values)
         _refresh(thread, kept.facts)
         thread.after_turn.clear()  # somebody was about to let go of it
         if thread.active is None:
-            _choose(thread, options, cwd)
+            thread.choose(values)
         self._loaded[thread_id] = thread
         return thread
 
     def fork(
         self,
         thread_id: str,
-        options: Options,
-        cwd: str | None,
+        values: Values,
         *,
         ephemeral: bool,
         last: str | None,
@@ -106,7 +106,7 @@ class Threads:
         origin, cut = self.store_of(thread_id), Cut(last, before)
         with origin.reading(thread_id) as found:
             kept = found.kept()
-        provider = options.provider or self._provider(kept.facts.provider)
+        provider = values.get("provider") or self._provider(kept.facts.provider)
         thread = revived(kept.facts, kept.in_force, NO_USAGE.copy(), provider)
         fresh = replace(
             thread, id=new_id(), ephemeral=ephemeral, forked_from=thread_id, journal=NoJournal(), after_turn=[]
@@ -115,7 +115,7 @@ class Threads:
         fresh.created_at = fresh.updated_at = time.time()
         if last is None and before is None:
             fresh.usage = kept.usage.copy()
-        _choose(fresh, options, cwd)
+        fresh.choose(values)
 
         def copy_to(store: ThreadStore) -> None:
             if store is origin:
@@ -185,8 +185,8 @@ class Threads:
             write_to(self._memory)
         self._loaded[thread.id] = thread
 
-    def _load(self, found: ThreadReader, kept: Kept, options: Options) -> ThreadRecord:
-        provider = options.provider or self._provider(kept.facts.provider)
+    def _load(self, found: ThreadReader, kept: Kept, values: Values) -> ThreadRecord:
+        provider = values.get("provider") or self._provider(kept.facts.provider)
         thread = revived(kept.facts, kept.in_force, kept.usage, provider)
         found.attach(thread)
         return thread
@@ -221,11 +221,3 @@ def revived(facts: ThreadFacts, in_force: dict[str, Any], usage: TokenUsage, pro
 def _refresh(thread: ThreadRecord, facts: ThreadFacts) -> None:
     """Take over what may have been changed elsewhere. Turns that were run elsewhere, the journal takes over."""
     thread.name, thread.git_info = facts.name, facts.git_info
-
-
-def _choose(thread: ThreadRecord, options: Options, cwd: str | None) -> None:
-    """Put in force what was chosen; all else stays as it was."""
-    thread.cwd = thread.cwd if cwd is None else cwd
-    for name, value in options._asdict().items():
-        if value is not None:
-            setattr(thread, name, value)

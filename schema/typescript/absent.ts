@@ -1,7 +1,6 @@
 // Generated from protocol/ by `appserver generate-ts`. Do not edit.
 import type { JsonValue } from "./json";
-
-export type ModeKind = "plan" | "default";
+import type { ModeKind } from "./settings";
 
 /** An object without members. */
 export type NoParams = Record<string, never>;
@@ -64,7 +63,7 @@ export type GoalGetResult = {
 };
 
 /** A mode that `thread/settings/update` takes. model, reasoning_effort: what it sets, if anything. */
-export type CollaborationMode = {
+export type CollaborationModePreset = {
   name: string;
   mode: ModeKind;
   model: string | null;
@@ -73,7 +72,7 @@ export type CollaborationMode = {
 
 /** The modes. */
 export type CollaborationModeListResult = {
-  data: Array<CollaborationMode>;
+  data: Array<CollaborationModePreset>;
 };
 
 /** The skills of which working directories; of the server's own if none is named. */

@@ -6,6 +6,7 @@ export * from "./config";
 export * from "./handshake";
 export * from "./item";
 export * from "./model";
+export * from "./settings";
 export * from "./thread";
 export * from "./thread_life";
 export * from "./thread_list";

@@ -5,6 +5,7 @@ import type { ConfigReadParams, ConfigReadResult, ConfigWarningNotification } fr
 import type { InitializeParams, InitializeResult } from "./handshake";
 import type { AgentMessageDeltaNotification, ItemCompletedNotification, ItemStartedNotification, ReasoningSummaryPartAddedNotification, ReasoningSummaryTextDeltaNotification, ReasoningTextDeltaNotification } from "./item";
 import type { ModelListParams, ModelListResult } from "./model";
+import type { ThreadSettingsUpdateParams, ThreadSettingsUpdatedNotification } from "./settings";
 import type { ThreadStartParams, ThreadStartResult, ThreadStartedNotification, ThreadStatusChangedNotification, ThreadTokenUsageUpdatedNotification, WarningNotification } from "./thread";
 import type { ThreadForkParams, ThreadIdNotification, ThreadIdParams, ThreadLifeEmptyResult, ThreadMetadataUpdateParams, ThreadNameSetParams, ThreadNameUpdatedNotification, ThreadResult, ThreadResumeParams, ThreadResumeResult, ThreadUnsubscribeResult } from "./thread_life";
 import type { ThreadItemsListParams, ThreadItemsListResult, ThreadListParams, ThreadListResult, ThreadLoadedListParams, ThreadLoadedListResult, ThreadReadParams, ThreadReadResult, ThreadTurnsListParams, TurnsPage } from "./thread_list";
@@ -41,6 +42,7 @@ export type ClientRequest =
   | { method: "thread/unarchive"; id: RequestId; params: ThreadIdParams }
   | { method: "thread/delete"; id: RequestId; params: ThreadIdParams }
   | { method: "thread/unsubscribe"; id: RequestId; params: ThreadIdParams }
+  | { method: "thread/settings/update"; id: RequestId; params: ThreadSettingsUpdateParams }
   | { method: "thread/compact/start"; id: RequestId; params: ThreadIdParams }
   | { method: "turn/start"; id: RequestId; params: TurnStartParams }
   | { method: "turn/steer"; id: RequestId; params: TurnSteerParams }
@@ -87,6 +89,7 @@ export type ServerNotification =
   | { method: "thread/closed"; params: ThreadIdNotification }
   | { method: "thread/deleted"; params: ThreadIdNotification }
   | { method: "thread/name/updated"; params: ThreadNameUpdatedNotification }
+  | { method: "thread/settings/updated"; params: ThreadSettingsUpdatedNotification }
   | { method: "thread/started"; params: ThreadStartedNotification }
   | { method: "thread/status/changed"; params: ThreadStatusChangedNotification }
   | { method: "thread/tokenUsage/updated"; params: ThreadTokenUsageUpdatedNotification }
@@ -121,6 +124,7 @@ export type ClientRequestResults = {
   "thread/unarchive": ThreadResult;
   "thread/delete": ThreadLifeEmptyResult;
   "thread/unsubscribe": ThreadUnsubscribeResult;
+  "thread/settings/update": ThreadLifeEmptyResult;
   "thread/compact/start": ThreadLifeEmptyResult;
   "turn/start": TurnStartResult;
   "turn/steer": TurnSteerResult;

@@ -1,7 +1,8 @@
 // Generated from protocol/ by `appserver generate-ts`. Do not edit.
 import type { JsonValue } from "./json";
+import type { SandboxMode, SandboxPolicy } from "./settings";
 import type { DynamicTool } from "./tool";
-import type { Turn } from "./turn";
+import type { CodexErrorInfo, Turn } from "./turn";
 
 /** The thread is not in memory. */
 export type NotLoadedStatus = {
@@ -68,21 +69,25 @@ export type ThreadStartParams = {
   cwd?: string | null;
   baseInstructions?: string | null;
   developerInstructions?: string | null;
+  serviceTier?: string | null;
+  approvalPolicy?: string | { [key: string]: JsonValue } | null;
+  approvalsReviewer?: string | null;
+  sandbox?: SandboxMode | null;
   ephemeral?: boolean | null;
   threadSource?: string | null;
   dynamicTools?: Array<DynamicTool> | null;
 };
 
-/** The thread and what is in force for it. The approval and sandbox members are fixed: no tool runs on this side. */
+/** The thread and what is in force for it. Approvals and sandbox are those that were asked for. */
 export type ThreadStartResult = {
   thread: Thread;
   model: string;
   modelProvider: string;
   serviceTier: string | null;
   cwd: string;
-  approvalPolicy: string;
+  approvalPolicy: CodexErrorInfo;
   approvalsReviewer: string;
-  sandbox: { [key: string]: JsonValue };
+  sandbox: SandboxPolicy;
   reasoningEffort: string | null;
 };
 

@@ -1,7 +1,9 @@
 // Generated from protocol/ by `appserver generate-ts`. Do not edit.
 import type { JsonValue } from "./json";
+import type { CollaborationMode, SandboxMode, SandboxPolicy } from "./settings";
 import type { Thread } from "./thread";
 import type { InitialTurnsPageParams, TurnsPage } from "./thread_list";
+import type { CodexErrorInfo } from "./turn";
 
 /**
  * Load a thread, so that turns can be started in it. The overrides hold from now on; excludeTurns: answer without
@@ -14,6 +16,10 @@ export type ThreadResumeParams = {
   cwd?: string | null;
   baseInstructions?: string | null;
   developerInstructions?: string | null;
+  serviceTier?: string | null;
+  approvalPolicy?: string | { [key: string]: JsonValue } | null;
+  approvalsReviewer?: string | null;
+  sandbox?: SandboxMode | null;
   threadId: string;
   excludeTurns?: boolean | null;
   initialTurnsPage?: InitialTurnsPageParams | null;
@@ -26,10 +32,11 @@ export type ThreadResumeResult = {
   modelProvider: string;
   serviceTier: string | null;
   cwd: string;
-  approvalPolicy: string;
+  approvalPolicy: CodexErrorInfo;
   approvalsReviewer: string;
-  sandbox: { [key: string]: JsonValue };
+  sandbox: SandboxPolicy;
   reasoningEffort: string | null;
+  collaborationMode: CollaborationMode;
   initialTurnsPage: TurnsPage | null;
   turnsBackwardsCursor: string | null;
   itemsBackwardsCursor: string | null;
@@ -43,6 +50,10 @@ export type ThreadForkParams = {
   cwd?: string | null;
   baseInstructions?: string | null;
   developerInstructions?: string | null;
+  serviceTier?: string | null;
+  approvalPolicy?: string | { [key: string]: JsonValue } | null;
+  approvalsReviewer?: string | null;
+  sandbox?: SandboxMode | null;
   threadId: string;
   lastTurnId?: string | null;
   beforeTurnId?: string | null;

@@ -1,6 +1,10 @@
 // Generated from protocol/ by `appserver generate-ts`. Do not edit.
 import type { Item, UserInput } from "./item";
 import type { JsonValue } from "./json";
+import type { CollaborationMode, ReasoningSummary, SandboxPolicy } from "./settings";
+
+/** An open enum: a name such as "usageLimitExceeded", or an object with one key that carries facts. */
+export type CodexErrorInfo = string | { [key: string]: JsonValue };
 
 export type TurnStatus = "inProgress" | "completed" | "interrupted" | "failed";
 
@@ -42,17 +46,25 @@ export type ContextEntry = {
 /**
  * Start a turn with the user's input, or add the input to the one that runs.
  *
- * The overrides hold for this turn and those after it; outputSchema for one. personality selects nothing any more and
- * is taken so that clients which still send it are understood.
+ * What it puts in force holds for this turn and those after it; where a turn runs already, for those after that one.
+ * outputSchema and serviceTierForTurn hold for one turn. personality selects nothing any more and is taken so that
+ * clients which still send it are understood.
  */
 export type TurnStartParams = {
+  model?: string | null;
+  effort?: string | null;
+  summary?: ReasoningSummary | null;
+  serviceTier?: string | null;
+  cwd?: string | null;
+  collaborationMode?: CollaborationMode | null;
+  approvalPolicy?: string | { [key: string]: JsonValue } | null;
+  approvalsReviewer?: string | null;
+  sandboxPolicy?: SandboxPolicy | null;
   threadId: string;
   input: Array<UserInput>;
   clientUserMessageId?: string | null;
   additionalContext?: { [key: string]: ContextEntry } | null;
-  model?: string | null;
-  effort?: string | null;
-  summary?: string | null;
+  serviceTierForTurn?: string | null;
   personality?: string | null;
   outputSchema?: JsonValue;
 };

@@ -101,6 +101,8 @@ async def _lists(peer: Peer, thread_id: str) -> None:
 
 async def _life(peer: Peer, thread_id: str) -> None:
     thread = {"threadId": thread_id}
+    mode = {"mode": "plan", "settings": {"model": "gpt-5.5"}}
+    await peer.result("thread/settings/update", {**thread, "collaborationMode": mode})
     await peer.result("thread/name/set", {**thread, "name": "A name"})
     await peer.result("thread/metadata/update", {**thread, "gitInfo": {"branch": "main"}})
     await peer.result("thread/unsubscribe", thread)

@@ -57,6 +57,24 @@ def test_a_loaded_thread_is_the_one_that_was_kept(store: ThreadStore) -> None:
     assert int(found.created_at) == int(kept.created_at)
 
 
+def test_what_is_put_in_force_between_turns_is_kept(store: ThreadStore) -> None:
+    record = added(store, "Hello", "one")
+    record.change({"model": "other", "cwd": "/elsewhere", "mode": "plan", "approval_policy": {"granular": {}}})
+    found = loaded(store, record.id)
+    assert (found.model, found.cwd, found.mode) == ("other", "/elsewhere", "plan")
+    assert found.approval_policy == {"granular": {}}
+
+
+def test_what_cannot_be_written_down_is_not_put_in_force(tmp_path: Path) -> None:
+    store = SqliteThreads(str(tmp_path))
+    record = added(store, "Hello")
+    store.delete(record.id)
+    with pytest.raises(RequestError):
+        record.change({"model": "other"})
+    assert record.model == "fake-model"
+    store.close()
+
+
 def test_overrides_and_usage_of_a_turn_are_kept(store: ThreadStore) -> None:
     record = thread()
     store.add(record)
