@@ -202,12 +202,15 @@ class Database:
 
     def _wait_for_no_other(self) -> None:
         if self.queue.reserved:
-            raise ThreadStoreBusy(f"{self.path}: others wait for it already; try again")
+            raise self._busy()  # it was locked when they came
+
+    def _busy(self) -> ThreadStoreBusy:
+        return ThreadStoreBusy(f"{self.path}: another process keeps it locked; try again")
 
     def _error(self, exc: sqlite3.Error) -> ThreadStoreError:
         code = getattr(exc, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF  # the lowest byte: the rest are details
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            return ThreadStoreBusy(f"{self.path}: another process keeps it locked; try again")
+            return self._busy()
         if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             message = f"{self.path}: is damaged; move it away to begin anew ({exc})"
             return ThreadStoreError(message, "threadStoreCorrupt")
