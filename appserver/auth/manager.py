@@ -239,6 +239,8 @@ class AuthManager:
     # Refreshing
 
     async def _refresh(self, held: Held) -> None:
+        if self._held is not held:
+            return  # it ended before its refresh could begin, which would bring it back
         old = held.credential
         assert not isinstance(old, ApiKey)  # noqa: S101 - renew() has refused it
         hide(*secrets_of(old))
@@ -251,9 +253,11 @@ class AuthManager:
             self._take(held, await self._asked(refresher, request))
             return
         redeemed = await self._redeemer.redeem(refresher, request, self._stored.credential)
-        self._stored.remember(redeemed.stored)
         if redeemed.orphan is not None:
             self.on_orphan(redeemed.orphan)
+        if self._held is not held:
+            return  # the next look finds out what is stored: what is held now has nothing to do with it
+        self._stored.remember(redeemed.stored)
         if redeemed.credential != redeemed.stored:
             warn("renewed credentials could not be stored; they are used, and storing them is tried again")
         self._replace(held, self._stored.usable(redeemed.credential))

@@ -90,6 +90,38 @@ async def test_a_refresh_that_arrives_after_a_logout_does_not_bring_the_account_
 
 
 @pytest.mark.parametrize("kind", ["managed", "external"])
+async def test_a_logout_before_a_refresh_has_begun_is_not_undone_by_it(rig: Rig, kind: str) -> None:
+    held = rig.sign_in_managed() if kind == "managed" else rig.sign_in_external()
+
+    async def sign_out() -> None:
+        rig.manager.sign_out()
+
+    outcome = rig.start_renewal(held.generation)
+    rig.group.start_soon(sign_out)  # which runs when the refresh has a task that has not run yet
+    with pytest.raises(NotSignedIn):
+        await outcome.held()
+    await rig.flight_over()
+    assert rig.refreshes == 0
+    assert rig.manager.current() is None
+    assert rig.store.load() is None
+
+
+async def test_a_refresh_of_an_earlier_login_does_not_bring_back_what_another_process_has_ended(
+    rig: Rig, tmp_path: Path
+) -> None:
+    held = rig.sign_in_managed()
+    gate = rig.refresher.hold()
+    rig.start_renewal(held.generation)
+    await rig.asked()
+    rig.sign_in_managed("rt-login", account="org-2")
+    FileStore(str(tmp_path)).delete()
+    gate.set()
+    await rig.flight_over()  # and what is not stored yet would be
+    assert rig.store.load() is None
+    assert rig.manager.current() is None
+
+
+@pytest.mark.parametrize("kind", ["managed", "external"])
 async def test_a_refresh_that_arrives_after_another_login_does_not_replace_it(rig: Rig, kind: str) -> None:
     held = rig.sign_in_managed() if kind == "managed" else rig.sign_in_external()
     gate = rig.refresher.hold()
