@@ -1,6 +1,6 @@
 """The life of a thread after its start: resume, fork, name, archive, delete, and the notifications about it."""
 
-from typing import Literal, NotRequired
+from typing import Any, Literal, NotRequired
 
 from typing_extensions import TypedDict
 
@@ -80,6 +80,35 @@ class ThreadMetadataUpdateParams(TypedDict):
 
     threadId: str
     gitInfo: NotRequired[GitInfoChanges | None]
+
+
+class ThreadInjectItemsParams(TypedDict):
+    """Input items of the Responses API to add to what the model is sent of a thread. Clients are not shown them."""
+
+    threadId: str
+    items: list[Any]
+
+
+class ThreadRevertParams(TypedDict):
+    """Forget a turn of a thread and all that came after it."""
+
+    threadId: str
+    beforeTurnId: str
+
+
+class ThreadRevertResult(TypedDict):
+    """The thread without its turns, and where its transcript ends."""
+
+    thread: Thread
+    turnsBackwardsCursor: str | None
+    itemsBackwardsCursor: str | None
+
+
+class ThreadRollbackParams(TypedDict):
+    """Forget so many turns at the end of a thread: the older way to revert."""
+
+    threadId: str
+    numTurns: int
 
 
 class ThreadIdNotification(TypedDict):

@@ -1,7 +1,8 @@
-"""What the user says to one turn: the message that starts it, and those that are steered into it while it runs.
+"""What is said to one turn: the message that starts it, and what is put to it while it runs.
 
-A message that comes while the model is answering ends the reading of that answer, so that it is heard at once. Knows
-nothing of how the turn goes on from there.
+A message of the user's that comes while the model is answering ends the reading of that answer, so that it is heard at
+once. Items that the client adds to the history wait for the end of the answer. Knows nothing of how the turn goes on
+from there.
 """
 
 from __future__ import annotations
@@ -41,25 +42,31 @@ class UserMessage(NamedTuple):
         return {"type": "userMessage", "id": new_id(), "clientId": self.client_id, "content": self.content}
 
 
+class Injected(NamedTuple):
+    """Input items of the Responses API that the client adds to the history."""
+
+    items: list[dict[str, Any]]
+
+
 class Inbox:
-    """The messages that a turn has not heard yet, in order."""
+    """What a turn has not heard yet, in order."""
 
     def __init__(self) -> None:
-        self._messages: list[UserMessage] = []
+        self._messages: list[UserMessage | Injected] = []
         self._listening: CancelScope | None = None
 
     def __bool__(self) -> bool:
         return bool(self._messages)
 
-    def put(self, message: UserMessage) -> None:
+    def put(self, message: UserMessage | Injected) -> None:
         """Leave a message. Raises Overloaded if too many wait."""
         if len(self._messages) >= MAX_WAITING:
             raise Overloaded(RETRY_AFTER_MS)
         self._messages.append(message)
-        if self._listening is not None:
+        if self._listening is not None and isinstance(message, UserMessage):
             self._listening.cancel()
 
-    def take(self) -> list[UserMessage]:
+    def take(self) -> list[UserMessage | Injected]:
         """Return what waits, and forget it."""
         messages, self._messages = self._messages, []
         return messages
@@ -69,6 +76,6 @@ class Inbox:
         from anyio import CancelScope  # late: the handlers use this module before there is a loop
 
         self._listening = CancelScope()
-        if self._messages:
+        if any(isinstance(one, UserMessage) for one in self._messages):
             self._listening.cancel()
         return self._listening

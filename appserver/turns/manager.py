@@ -8,7 +8,7 @@ the next one from happening. Meanwhile the turn is over: it takes no messages, a
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from appserver.errors import (
     AppServerError,
@@ -22,7 +22,7 @@ from appserver.errors import (
 )
 from appserver.log import log_exception, redacted
 from appserver.tasks import Stop
-from appserver.turns.inbox import Inbox
+from appserver.turns.inbox import Inbox, Injected
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -100,6 +100,13 @@ class TurnManager:
         if thread.active is None or thread.active.status != "inProgress":
             raise RequestError("no active turn to steer")
         _inbox(self._expected(thread.active, turn_id)).put(message)
+
+    def inject(self, thread: ThreadRecord, items: list[dict[str, Any]]) -> None:
+        """Add items to the history: at the next safe point of a turn that runs, else now. Raises RequestError."""
+        if thread.active is None:
+            thread.inject(items)
+        else:
+            _inbox(self._running[_going_on(thread.active).id]).put(Injected(items))
 
     def interrupt(self, thread: ThreadRecord, turn_id: str) -> None:
         """End the active turn. Raises RequestError, naming the active turn, if it is another one."""

@@ -34,6 +34,7 @@ T = TypeVar("T")
 class _Kept:
     thread: ThreadRecord
     past: list[PastTurn] = field(default_factory=list)
+    before: list[Entry] = field(default_factory=list)
     touches: deque[int] = field(default_factory=deque)
     archived: bool = False
 
@@ -51,16 +52,17 @@ class MemoryThreads:
         self._threads: dict[str, _Kept] = {}
         self._touches = 0
 
-    def add(self, thread: ThreadRecord, past: Sequence[PastTurn] = ()) -> None:
-        """Keep a new thread, with turns that were kept elsewhere, and write down what happens in it."""
-        kept = self._threads[thread.id] = _Kept(thread, _copies(past))
+    def add(self, thread: ThreadRecord, past: Sequence[PastTurn] = (), before: Sequence[Entry] = ()) -> None:
+        """Keep a new thread, with turns and what stands before them, and write down what happens in it."""
+        kept = self._threads[thread.id] = _Kept(thread, _copies(past), list(before))
         self.touch(kept)
-        thread.history = history_of(kept.past)
+        thread.history = history_of(kept.past, kept.before)
         thread.journal = _MemoryJournal(self, kept)
 
     def fork(self, source_id: str, thread: ThreadRecord, cut: Cut) -> None:
         """Keep a new thread with the turns of another, up to a cut, and write down what happens in it."""
-        self.add(thread, interrupted(_copies(cut_off(self._find(source_id).past, cut))))
+        source = self._find(source_id)
+        self.add(thread, interrupted(_copies(cut_off(source.past, cut))), source.before)
 
     @contextmanager
     def reading(self, thread_id: str) -> Iterator[_MemoryReader]:
@@ -136,6 +138,9 @@ class _MemoryReader:
     def past(self) -> list[PastTurn]:
         return _copies(self._kept.past)
 
+    def before(self) -> list[Entry]:
+        return list(self._kept.before)
+
     def turns(self, query: PageQuery, view: ItemsView = "notLoaded") -> Page[TurnRecord]:
         found: list[tuple[Position, TurnRecord]] = [
             ((place,), replace(one.turn, items=[] if view == "notLoaded" else list(one.turn.items)))
@@ -160,7 +165,7 @@ class _MemoryReader:
 
     def attach(self, thread: ThreadRecord) -> None:
         self._kept.thread = thread
-        thread.history = history_of(self._kept.past)
+        thread.history = history_of(self._kept.past, self._kept.before)
         thread.journal = _MemoryJournal(self._store, self._kept)
 
 
@@ -181,6 +186,16 @@ class _MemoryJournal(NoJournal):
 
     async def turn_ended(self, turn: TurnRecord) -> None:
         self._store.touch(self._kept)
+
+    def injected(self, items: list[dict[str, Any]]) -> None:
+        last = self._kept.past[-1].entries if self._kept.past else self._kept.before
+        last.extend(Entry(None, one, forgets=False, completed_at=time.time()) for one in items)
+        self._store.touch(self._kept)
+
+    def reverted(self, before: str) -> list[dict[str, Any]]:
+        self._kept.past = cut_off(self._kept.past, Cut(before=before))
+        self._store.touch(self._kept)
+        return history_of(self._kept.past, self._kept.before)
 
     def changed(self) -> None:
         pass  # the record is what is kept

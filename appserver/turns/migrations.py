@@ -63,7 +63,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """,
         "CREATE INDEX turns_of_thread ON turns (thread)",
         "CREATE INDEX turns_running ON turns (thread) WHERE owner IS NOT NULL",
-        # The transcript. `item`: as clients see it; `remembered`: as the model is sent it.
+        # The transcript. `turn`: 0 for what stands before the first one.
+        # `item`: as clients see it; `remembered`: as the model is sent it.
         """
         CREATE TABLE items (
             key INTEGER PRIMARY KEY,

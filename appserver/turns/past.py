@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from appserver.errors import RequestError
@@ -79,15 +80,14 @@ def interrupted(past: list[PastTurn]) -> list[PastTurn]:
     return past
 
 
-def history_of(past: Iterable[PastTurn]) -> list[dict[str, Any]]:
-    """Return the input items that the next request begins with."""
+def history_of(past: Iterable[PastTurn], before: Iterable[Entry] = ()) -> list[dict[str, Any]]:
+    """Return the input items that the next request begins with. `before`: what stands before the first turn."""
     found: list[dict[str, Any]] = []
-    for turn in past:
-        for entry in turn.entries:
-            if entry.forgets:
-                found.clear()
-            if entry.remembered is not None:
-                found.append(entry.remembered)
+    for entry in chain(before, *(turn.entries for turn in past)):
+        if entry.forgets:
+            found.clear()
+        if entry.remembered is not None:
+            found.append(entry.remembered)
     return with_all_outputs(found)
 
 

@@ -21,6 +21,7 @@ from appserver.llm.retry import Retries
 from appserver.turns.answer import Answer
 from appserver.turns.context import news
 from appserver.turns.in_force import in_force
+from appserver.turns.inbox import Injected
 from appserver.turns.notices import Notices
 from appserver.turns.requests import model_request, preface
 from appserver.turns.tool_definitions import definitions
@@ -94,7 +95,11 @@ class _Running:
             for message in self.inbox.take():
                 await self._hear(message)
 
-    async def _hear(self, message: UserMessage) -> None:
+    async def _hear(self, message: UserMessage | Injected) -> None:
+        if isinstance(message, Injected):
+            for one in message.items:
+                await self.thread.keep(self.turn, None, one)
+            return
         context = message.context or {}
         for told in news(context, self.thread.context):
             await self.thread.keep(self.turn, None, told)

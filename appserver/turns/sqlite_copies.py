@@ -50,6 +50,8 @@ def copy_turns(connection: sqlite3.Connection, source: Place, target: Place, las
         "items": _last_key(connection, target.schema, "items"),
     }
     # The items first: by then, none of the turns that they belong to is there.
+    _copy_injected(connection, source, target, items)
+    values["items"] = _last_key(connection, target.schema, "items")
     connection.execute(
         f"INSERT INTO {target.schema}.items (key, thread, turn, {_list(items)})"
         f" SELECT copy, :target, in_turn, {_list(items, 'items')} FROM ({numbered})"
@@ -60,6 +62,17 @@ def copy_turns(connection: sqlite3.Connection, source: Place, target: Place, las
         f"INSERT INTO {target.schema}.turns (key, thread, {_list(turns)})"
         f" SELECT copy, :target, {_list(turns)} FROM ({copied})",
         values,
+    )
+
+
+def _copy_injected(connection: sqlite3.Connection, source: Place, target: Place, columns: set[str]) -> None:
+    """Copy what stands before the first turn, unless the target has such items."""
+    there = f"SELECT 1 FROM {target.schema}.items WHERE thread = :target AND turn = 0"
+    connection.execute(
+        f"INSERT INTO {target.schema}.items (thread, turn, {_list(columns)})"
+        f" SELECT :target, 0, {_list(columns)} FROM {source.schema}.items"
+        f" WHERE thread = :source AND turn = 0 AND NOT EXISTS ({there}) ORDER BY key",
+        {"source": source.thread, "target": target.thread},
     )
 
 

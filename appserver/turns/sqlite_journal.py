@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from appserver.errors import RequestError, ThreadNotFound, ThreadStoreBusy, ThreadStoreError
 from appserver.log import warn
 from appserver.turns.database import Database, EndOfTurn
-from appserver.turns.past import Entry, with_all_outputs
+from appserver.turns.past import Cut, Entry, with_all_outputs
 from appserver.turns.rows import (
     THREAD_COLUMNS,
     Row,
@@ -25,7 +25,16 @@ from appserver.turns.rows import (
     turn_row,
     usage_in,
 )
-from appserver.turns.sqlite_writes import insert_turn, settle, touch, update_thread, write_settings
+from appserver.turns.sqlite_writes import (
+    delete_turns_after,
+    insert_entries,
+    insert_turn,
+    last_turn,
+    settle,
+    touch,
+    update_thread,
+    write_settings,
+)
 from appserver.turns.state import IN_FORCE, unknown_settings
 from appserver.turns.store import UNAVAILABLE
 
@@ -115,6 +124,26 @@ class SqliteJournal:
             await sleep(OWED_SECONDS)
             with suppress(ThreadStoreError), self._database.writing():
                 pass
+
+    def injected(self, items: list[dict[str, Any]]) -> None:
+        """Note input items that a client has added to the history while no turn runs."""
+        added = [Entry(None, one, forgets=False, completed_at=time.time()) for one in items]
+        with self._database.writing() as connection:
+            self._catch_up(connection)
+            last = connection.execute("SELECT coalesce(max(key), 0) FROM turns WHERE thread = ?", (self.key,))
+            insert_entries(connection, self.key, last.fetchone()[0], added)
+            touched = touch(connection, self.key)
+        self._touched = touched
+
+    def reverted(self, before: str) -> list[dict[str, Any]]:
+        """Forget a turn and all that came after it while no turn runs, and return the history that is left."""
+        with self._database.writing() as connection:
+            self._catch_up(connection)
+            delete_turns_after(connection, self.key, last_turn(connection, self.key, Cut(before=before)))
+            history = load_history(connection, self.key)
+            touched = touch(connection, self.key)
+        self._touched = touched
+        return history
 
     def changed(self) -> None:
         """Note what is in force for the thread now. Raises ThreadStoreError, ThreadStoreBusy where it would wait."""

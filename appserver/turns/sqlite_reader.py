@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from appserver.turns.owners import Owners
     from appserver.turns.pages import Page, PageQuery, StoredItem
+    from appserver.turns.past import Entry
     from appserver.turns.sqlite_loaded import Loaded
     from appserver.turns.state import ThreadRecord, TurnRecord
     from protocol.turn import ItemsView
@@ -75,13 +76,18 @@ class SqliteReader:
         )
         past = {key: PastTurn(self._turn(key, owner, tuple(row))) for key, owner, *row in rows.fetchall()}
         entries = self._connection.execute(
-            f"SELECT turn, {ENTRY_COLUMNS} FROM items WHERE thread = ? ORDER BY turn, key", of_thread
+            f"SELECT turn, {ENTRY_COLUMNS} FROM items WHERE thread = ? AND turn > 0 ORDER BY turn, key", of_thread
         )
         for turn, group in groupby(entries, key=lambda row: row[0]):
             past[turn].entries = [entry_in(row[1:]) for row in group]
         for one in past.values():
             one.turn.items = [entry.item for entry in one.entries if entry.item is not None]
         return list(past.values())
+
+    def before(self) -> list[Entry]:
+        """Return what a client put into the history before the first turn."""
+        entries = f"SELECT {ENTRY_COLUMNS} FROM items WHERE thread = ? AND turn = 0 ORDER BY key"
+        return [entry_in(row) for row in self._connection.execute(entries, (self._found.key,))]
 
     def turns(self, query: PageQuery, view: ItemsView = "notLoaded") -> Page[TurnRecord]:
         """Return a page of turns, each with the items that a view shows at least. Raises InvalidParams."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from appserver.errors import ThreadNotFound
 from appserver.turns.database import BUSY_SECONDS
-from appserver.turns.past import Cut, PastTurn, history_of
+from appserver.turns.past import history_of
 from appserver.turns.rows import dumps
 from appserver.turns.sqlite_copies import HERE, Place, copy_turns
 from appserver.turns.sqlite_journal import load_history
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from appserver.turns.facts import ThreadFacts
     from appserver.turns.pages import Page, ThreadQuery
+    from appserver.turns.past import Cut, Entry, PastTurn
     from appserver.turns.state import ThreadRecord
     from appserver.turns.store import Changes
 
@@ -54,14 +55,15 @@ class SqliteThreads:
         self._loaded = Loaded(home, busy_seconds)
         self._database = self._loaded.database
 
-    def add(self, thread: ThreadRecord, past: Sequence[PastTurn] = ()) -> None:
-        """Keep a new thread, with turns that were kept elsewhere, and write down what happens in it."""
+    def add(self, thread: ThreadRecord, past: Sequence[PastTurn] = (), before: Sequence[Entry] = ()) -> None:
+        """Keep a new thread, with turns and what stands before them, and write down what happens in it."""
         with self._database.writing() as connection:
             key, touched = insert_thread(connection, thread, listed=bool(past or thread.name))
+            insert_entries(connection, key, 0, before)
             for one in past:
                 turn = insert_turn(connection, key, one.turn, None)
                 insert_entries(connection, key, turn, one.entries)
-        thread.history = history_of(past)
+        thread.history = history_of(past, before)
         self._loaded.attach(thread, key, touched)
 
     def fork(self, source_id: str, thread: ThreadRecord, cut: Cut) -> None:

@@ -133,6 +133,12 @@ def last_turn(connection: sqlite3.Connection, thread: int, cut: Cut) -> int:
     return int(key) - 1 if cut.before else int(key)
 
 
+def delete_turns_after(connection: sqlite3.Connection, thread: int, last: int) -> None:
+    """Delete the turns of a thread whose keys are greater, and their items."""
+    connection.execute("DELETE FROM items WHERE thread = ? AND turn > ?", (thread, last))
+    connection.execute("DELETE FROM turns WHERE thread = ? AND key > ?", (thread, last))
+
+
 def insert_entries(connection: sqlite3.Connection, thread: int, turn: int, entries: Iterable[Entry]) -> None:
     """Write what the finished items of a turn left."""
     connection.executemany(

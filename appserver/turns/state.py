@@ -163,6 +163,15 @@ class Journal(Protocol):
     def changed(self) -> None:
         """Note what is in force for the thread now. Raises ThreadStoreError, ThreadStoreBusy where it would wait."""
 
+    def injected(self, items: list[dict[str, Any]]) -> None:
+        """Note input items that a client has added to the history while no turn runs. Raises as `turn_started` does."""
+
+    def reverted(self, before: str) -> list[dict[str, Any]]:
+        """Forget a turn and all that came after it while no turn runs, and return the history that is left.
+
+        Raises as `turn_started` does, and RequestError for a turn that is not there.
+        """
+
 
 class NoJournal:
     """The journal of a thread that lives in memory only."""
@@ -184,6 +193,13 @@ class NoJournal:
 
     def changed(self) -> None:
         """Note what is in force for the thread now."""
+
+    def injected(self, items: list[dict[str, Any]]) -> None:
+        """Note input items that a client has added to the history."""
+
+    def reverted(self, before: str) -> list[dict[str, Any]]:
+        """Forget a turn and all that came after it: all."""
+        return []
 
 
 @dataclass(slots=True, eq=False, repr=False)  # the other methods take time to make
@@ -262,6 +278,17 @@ class ThreadRecord:
         except BaseException:
             self.choose(before)
             raise
+
+    def inject(self, items: list[dict[str, Any]]) -> None:
+        """Add input items of a client to the history, while no turn runs. Raises RequestError or ThreadStoreError."""
+        self.journal.injected(items)
+        self.history.extend(items)
+        self.updated_at = time.time()
+
+    def revert(self, before: str) -> None:
+        """Forget a turn and all that came after it, while no turn runs. Raises RequestError or ThreadStoreError."""
+        self.history[:] = self.journal.reverted(before)
+        self.context, self.phase, self.updated_at = {}, Phase.IDLE, time.time()
 
     def start(self, turn: TurnRecord) -> None:
         """Make a turn the active one. A thread runs one turn at a time. Raises RequestError or ThreadStoreError."""

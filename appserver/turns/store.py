@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from appserver.turns.facts import ThreadFacts
     from appserver.turns.pages import Page, PageQuery, StoredItem, ThreadQuery
-    from appserver.turns.past import Cut, PastTurn
+    from appserver.turns.past import Cut, Entry, PastTurn
     from appserver.turns.state import ThreadRecord, TurnRecord
     from protocol.thread import TokenUsage
     from protocol.turn import ItemsView
@@ -55,6 +55,9 @@ class ThreadReader(Protocol):
     def past(self) -> list[PastTurn]:
         """Return the whole transcript."""
 
+    def before(self) -> list[Entry]:
+        """Return what a client put into the history before the first turn."""
+
     def turns(self, query: PageQuery, view: ItemsView = "notLoaded") -> Page[TurnRecord]:
         """Return a page of turns, each with the items that a view shows at least. Raises InvalidParams."""
 
@@ -75,8 +78,8 @@ class ThreadStore(Protocol):
     pages.TOUCHES_KEPT touches ago is refused. Threads without a turn and without a name are not listed.
     """
 
-    def add(self, thread: ThreadRecord, past: Sequence[PastTurn] = ()) -> None:
-        """Keep a new thread, with turns that were kept elsewhere, and write down what happens in it."""
+    def add(self, thread: ThreadRecord, past: Sequence[PastTurn] = (), before: Sequence[Entry] = ()) -> None:
+        """Keep a new thread, with turns and what stands before them, and write down what happens in it."""
 
     def fork(self, source_id: str, thread: ThreadRecord, cut: Cut) -> None:
         """Keep a new thread with the turns of another, up to a cut, and write down what happens in it.

@@ -122,7 +122,7 @@ class Threads:
                 store.fork(thread_id, fresh, cut)
             else:
                 with origin.reading(thread_id) as found:
-                    store.add(fresh, interrupted(cut_off(found.past(), cut)))
+                    store.add(fresh, interrupted(cut_off(found.past(), cut)), found.before())
 
         self._keep(fresh, copy_to)
         return fresh

@@ -7,7 +7,7 @@ import type { AgentMessageDeltaNotification, ItemCompletedNotification, ItemStar
 import type { ModelListParams, ModelListResult } from "./model";
 import type { ThreadSettingsUpdateParams, ThreadSettingsUpdatedNotification } from "./settings";
 import type { ThreadStartParams, ThreadStartResult, ThreadStartedNotification, ThreadStatusChangedNotification, ThreadTokenUsageUpdatedNotification, WarningNotification } from "./thread";
-import type { ThreadForkParams, ThreadIdNotification, ThreadIdParams, ThreadLifeEmptyResult, ThreadMetadataUpdateParams, ThreadNameSetParams, ThreadNameUpdatedNotification, ThreadResult, ThreadResumeParams, ThreadResumeResult, ThreadUnsubscribeResult } from "./thread_life";
+import type { ThreadForkParams, ThreadIdNotification, ThreadIdParams, ThreadInjectItemsParams, ThreadLifeEmptyResult, ThreadMetadataUpdateParams, ThreadNameSetParams, ThreadNameUpdatedNotification, ThreadResult, ThreadResumeParams, ThreadResumeResult, ThreadRevertParams, ThreadRevertResult, ThreadRollbackParams, ThreadUnsubscribeResult } from "./thread_life";
 import type { ThreadItemsListParams, ThreadItemsListResult, ThreadListParams, ThreadListResult, ThreadLoadedListParams, ThreadLoadedListResult, ThreadReadParams, ThreadReadResult, ThreadTurnsListParams, TurnsPage } from "./thread_list";
 import type { DynamicToolCallParams, DynamicToolCallResult } from "./tool";
 import type { ErrorNotification, TurnCompletedNotification, TurnInterruptParams, TurnInterruptResult, TurnStartParams, TurnStartResult, TurnStartedNotification, TurnSteerParams, TurnSteerResult } from "./turn";
@@ -42,6 +42,9 @@ export type ClientRequest =
   | { method: "thread/unarchive"; id: RequestId; params: ThreadIdParams }
   | { method: "thread/delete"; id: RequestId; params: ThreadIdParams }
   | { method: "thread/unsubscribe"; id: RequestId; params: ThreadIdParams }
+  | { method: "thread/inject_items"; id: RequestId; params: ThreadInjectItemsParams }
+  | { method: "thread/revert"; id: RequestId; params: ThreadRevertParams }
+  | { method: "thread/rollback"; id: RequestId; params: ThreadRollbackParams }
   | { method: "thread/settings/update"; id: RequestId; params: ThreadSettingsUpdateParams }
   | { method: "thread/compact/start"; id: RequestId; params: ThreadIdParams }
   | { method: "turn/start"; id: RequestId; params: TurnStartParams }
@@ -89,6 +92,7 @@ export type ServerNotification =
   | { method: "thread/closed"; params: ThreadIdNotification }
   | { method: "thread/deleted"; params: ThreadIdNotification }
   | { method: "thread/name/updated"; params: ThreadNameUpdatedNotification }
+  | { method: "thread/reverted"; params: ThreadIdNotification }
   | { method: "thread/settings/updated"; params: ThreadSettingsUpdatedNotification }
   | { method: "thread/started"; params: ThreadStartedNotification }
   | { method: "thread/status/changed"; params: ThreadStatusChangedNotification }
@@ -124,6 +128,9 @@ export type ClientRequestResults = {
   "thread/unarchive": ThreadResult;
   "thread/delete": ThreadLifeEmptyResult;
   "thread/unsubscribe": ThreadUnsubscribeResult;
+  "thread/inject_items": ThreadLifeEmptyResult;
+  "thread/revert": ThreadRevertResult;
+  "thread/rollback": ThreadResult;
   "thread/settings/update": ThreadLifeEmptyResult;
   "thread/compact/start": ThreadLifeEmptyResult;
   "turn/start": TurnStartResult;

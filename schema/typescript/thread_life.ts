@@ -99,6 +99,31 @@ export type ThreadMetadataUpdateParams = {
   gitInfo?: GitInfoChanges | null;
 };
 
+/** Input items of the Responses API to add to what the model is sent of a thread. Clients are not shown them. */
+export type ThreadInjectItemsParams = {
+  threadId: string;
+  items: Array<JsonValue>;
+};
+
+/** Forget a turn of a thread and all that came after it. */
+export type ThreadRevertParams = {
+  threadId: string;
+  beforeTurnId: string;
+};
+
+/** The thread without its turns, and where its transcript ends. */
+export type ThreadRevertResult = {
+  thread: Thread;
+  turnsBackwardsCursor: string | null;
+  itemsBackwardsCursor: string | null;
+};
+
+/** Forget so many turns at the end of a thread: the older way to revert. */
+export type ThreadRollbackParams = {
+  threadId: string;
+  numTurns: number;
+};
+
 /** It happened to this thread. */
 export type ThreadIdNotification = {
   threadId: string;

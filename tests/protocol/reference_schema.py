@@ -33,6 +33,7 @@ RESULT_NAMES = {
     "account/usage/read": "GetAccountTokenUsage",
     "account/chatgptAuthTokens/refresh": "ChatgptAuthTokensRefresh",
     "item/tool/call": "DynamicToolCall",
+    "thread/inject_items": "ThreadInjectItems",
     "thread/name/set": "ThreadSetName",
     "app/list": "AppsList",
     "config/mcpServer/reload": "McpServerRefresh",

@@ -103,6 +103,11 @@ async def _life(peer: Peer, thread_id: str) -> None:
     thread = {"threadId": thread_id}
     mode = {"mode": "plan", "settings": {"model": "gpt-5.5"}}
     await peer.result("thread/settings/update", {**thread, "collaborationMode": mode})
+    said = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "x"}]}
+    await peer.result("thread/inject_items", {**thread, "items": [said]})
+    turns = (await peer.result("thread/turns/list", thread))["data"]
+    await peer.result("thread/revert", {**thread, "beforeTurnId": turns[0]["id"]})
+    await peer.result("thread/rollback", {**thread, "numTurns": 1})
     await peer.result("thread/name/set", {**thread, "name": "A name"})
     await peer.result("thread/metadata/update", {**thread, "gitInfo": {"branch": "main"}})
     await peer.result("thread/unsubscribe", thread)

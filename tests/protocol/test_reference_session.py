@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.peer import Peer
     from tests.protocol.reference_schema import Reference, Schema
 
-ONLY_OURS = {"getAuthStatus"}
+ONLY_OURS = {"getAuthStatus", "thread/rollback"}
 
 pytestmark = pytest.mark.anyio
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from appserver.turns.past import PastTurn
+    from appserver.turns.past import Entry, PastTurn
     from appserver.turns.state import ThreadRecord
 
 
@@ -27,7 +27,7 @@ class Refusing(MemoryThreads):
         super().__init__()
         self.kind = kind
 
-    def add(self, thread: ThreadRecord, past: Sequence[PastTurn] = ()) -> None:
+    def add(self, thread: ThreadRecord, past: Sequence[PastTurn] = (), before: Sequence[Entry] = ()) -> None:
         raise ThreadStoreError("threads.db: no", self.kind)
 
 
