@@ -100,7 +100,10 @@ class ThreadStartParams(ThreadOptions):
 
 
 class ThreadStartResult(TypedDict):
-    """The thread and what is in force for it. Approvals and sandbox are those that were asked for."""
+    """The thread and what is in force for it. Approvals and sandbox are those that were asked for.
+
+    instructionSources is empty: no files of instructions are looked for. runtimeWorkspaceRoots: the working directory.
+    """
 
     thread: Thread
     model: str
@@ -111,6 +114,8 @@ class ThreadStartResult(TypedDict):
     approvalsReviewer: str
     sandbox: SandboxPolicy
     reasoningEffort: str | None
+    instructionSources: list[str]
+    runtimeWorkspaceRoots: list[str]
 
 
 class ThreadStartedNotification(TypedDict):

@@ -149,4 +149,6 @@ def _result(thread: ThreadRecord, turns: list[Turn] | None = None) -> ThreadStar
         "approvalsReviewer": thread.approvals_reviewer,
         "sandbox": thread.sandbox,
         "reasoningEffort": thread.effort,
+        "instructionSources": [],
+        "runtimeWorkspaceRoots": [thread.cwd],
     }

@@ -78,7 +78,11 @@ export type ThreadStartParams = {
   dynamicTools?: Array<DynamicTool> | null;
 };
 
-/** The thread and what is in force for it. Approvals and sandbox are those that were asked for. */
+/**
+ * The thread and what is in force for it. Approvals and sandbox are those that were asked for.
+ *
+ * instructionSources is empty: no files of instructions are looked for. runtimeWorkspaceRoots: the working directory.
+ */
 export type ThreadStartResult = {
   thread: Thread;
   model: string;
@@ -89,6 +93,8 @@ export type ThreadStartResult = {
   approvalsReviewer: string;
   sandbox: SandboxPolicy;
   reasoningEffort: string | null;
+  instructionSources: Array<string>;
+  runtimeWorkspaceRoots: Array<string>;
 };
 
 /** A thread has been started. */

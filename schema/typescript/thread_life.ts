@@ -36,6 +36,8 @@ export type ThreadResumeResult = {
   approvalsReviewer: string;
   sandbox: SandboxPolicy;
   reasoningEffort: string | null;
+  instructionSources: Array<string>;
+  runtimeWorkspaceRoots: Array<string>;
   collaborationMode: CollaborationMode;
   initialTurnsPage: TurnsPage | null;
   turnsBackwardsCursor: string | null;
