@@ -182,6 +182,7 @@ async def test_what_a_turn_changes_is_told_after_its_answer_and_before_its_start
     async with server() as peer:
         await peer.login_with_tokens(backend.grant().access_token)
         thread = await peer.start_thread()
+        await peer.notification("thread/started")
         start = len(peer.messages)
         turn_id = await peer.start_turn(thread, effort="high")
         await peer.finished_turn(turn_id)

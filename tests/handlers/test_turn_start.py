@@ -213,3 +213,18 @@ async def test_a_turn_too_many_is_answered_as_overload(
         await peer.result("turn/interrupt", {"threadId": first, "turnId": turn_id})
         await peer.finished_turn(turn_id)
         assert (await peer.turn(second))["status"] == "completed"
+
+
+@pytest.mark.parametrize("lane", ["at once", "after reading files", "in a batch"])
+async def test_a_turn_that_fails_at_once_is_answered_before_it_is_told_of(server: ServerFactory, lane: str) -> None:
+    image = [{"type": "localImage", "path": "/no/such.png"}] if lane == "after reading files" else []
+    async with server() as peer:
+        thread = await peer.start_thread()  # nobody is signed in
+        await peer.notification("thread/started")
+        start = len(peer.messages)
+        request = {"id": 99, "method": "turn/start", "params": {"threadId": thread, "input": image}}
+        await peer.send([request] if lane == "in a batch" else request)
+        await peer.notification("turn/completed")
+        answer, *rest = peer.messages[start:]
+        assert (answer["id"], answer["result"]["turn"]["status"]) == (99, "inProgress")
+        assert [message["method"] for message in rest][-2:] == ["error", "turn/completed"]
