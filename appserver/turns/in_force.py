@@ -39,7 +39,6 @@ _MEMBERS: Final[Mapping[str, str]] = {
     "approvalPolicy": "approval_policy",
     "approvalsReviewer": "approvals_reviewer",
     "baseInstructions": "instructions",
-    "developerInstructions": "developer_instructions",
 }
 
 READ_ONLY: Final[SandboxPolicy] = {"type": "readOnly", "networkAccess": False}
@@ -93,10 +92,12 @@ def chosen_options(options: Options) -> Values:
 def chosen(params: Choices | ThreadOptions) -> Values:
     """Return what a request puts in force."""
     asked: Mapping[str, Any] = params
-    found = {member: asked[name] for name, member in _MEMBERS.items() if asked.get(name) is not None}
+    found = {member: asked[name] for name, member in _MEMBERS.items() if asked.get(name)}  # "" chooses nothing
+    if asked.get("developerInstructions") is not None:
+        found["developer_instructions"] = asked["developerInstructions"]  # "" takes them away
     if "serviceTier" in asked:
         found["service_tier"] = service_tier(asked["serviceTier"] or DEFAULT_TIER)
-    if asked.get("cwd") is not None:
+    if asked.get("cwd"):
         found["cwd"] = asked["cwd"] if os.path.isabs(asked["cwd"]) else os.path.abspath(asked["cwd"])
     if (sandbox := _sandbox(asked)) is not None:
         found["sandbox"] = sandbox

@@ -53,6 +53,15 @@ def test_null_changes_nothing(name: str) -> None:
     assert asked(collaborationMode=None) == {}
 
 
+@pytest.mark.parametrize("name", ["model", "effort", "cwd", "baseInstructions"])
+def test_an_empty_text_chooses_nothing(name: str) -> None:
+    assert asked(**{name: ""}) == {}
+
+
+def test_the_developers_instructions_may_be_taken_away() -> None:
+    assert asked(developerInstructions="") == {"developer_instructions": ""}
+
+
 def test_a_sandbox_is_told_with_what_the_client_left_out() -> None:
     policy = {"type": "workspaceWrite", "writableRoots": ["/w"], "networkAccess": True}
     rest = {"excludeTmpdirEnvVar": False, "excludeSlashTmp": False}
