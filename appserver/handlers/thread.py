@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from appserver.services import Services
     from appserver.turns.in_force import Values
-    from appserver.turns.state import TurnRecord
+    from appserver.turns.turn_record import TurnRecord
     from protocol.thread import (
         ThreadOptions,
         ThreadStartedNotification,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from appserver.errors import RequestError
 from appserver.rpc.router import Reply
-from appserver.turns.state import TurnRecord
 from appserver.turns.store import Changes
+from appserver.turns.turn_record import TurnRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable

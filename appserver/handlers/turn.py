@@ -11,7 +11,7 @@ from appserver.rpc.router import Accepted, Reply
 from appserver.turns.in_force import chosen
 from appserver.turns.inbox import UserMessage
 from appserver.turns.input import message_item, names_files, preview
-from appserver.turns.state import TurnRecord
+from appserver.turns.turn_record import TurnRecord
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable

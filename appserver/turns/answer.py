@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from appserver.llm.events import Event
-    from appserver.turns.state import ThreadRecord, TurnRecord
+    from appserver.turns.state import ThreadRecord
+    from appserver.turns.turn_record import TurnRecord
     from protocol.item import AgentMessageItem, Item, ReasoningItem
     from protocol.thread import TokenUsage
 

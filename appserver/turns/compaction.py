@@ -18,7 +18,7 @@ from appserver.llm.retry import Retries
 from appserver.turns.in_force import in_force
 from appserver.turns.notices import Notices
 from appserver.turns.requests import model_request
-from appserver.turns.state import new_id
+from appserver.turns.turn_record import new_id
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from appserver.llm.client import EventStream
     from appserver.llm.events import Event
     from appserver.turns.runner import Backend
-    from appserver.turns.state import ThreadRecord, TurnRecord
+    from appserver.turns.state import ThreadRecord
+    from appserver.turns.turn_record import TurnRecord
     from protocol.item import ContextCompactionItem
     from protocol.thread import TokenUsage
 

@@ -22,7 +22,7 @@ from appserver.turns.store import FULL, READ_ONLY, UNAVAILABLE
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from appserver.turns.state import TurnRecord
+    from appserver.turns.turn_record import TurnRecord
 
 FILE_NAME = "threads.db"
 

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from appserver.tasks import Tasks
     from appserver.turns.inbox import UserMessage
     from appserver.turns.runner import TurnRunner
-    from appserver.turns.state import ThreadRecord, TurnRecord
+    from appserver.turns.state import ThreadRecord
+    from appserver.turns.turn_record import TurnRecord
     from protocol.turn import TurnError
 
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from appserver.errors import ThreadNotFound
+from appserver.turns.journal import NoJournal
 from appserver.turns.pages import NOW, Cursor, StoredItem, check_beginning, decode, horizon, no_anchor, page_of
 from appserver.turns.past import Cut, Entry, PastTurn, cut_off, history_of, interrupted
-from appserver.turns.state import NoJournal
 from appserver.turns.store import Kept, folded
 
 if TYPE_CHECKING:
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
     from appserver.turns.facts import ThreadFacts
     from appserver.turns.pages import Page, PageQuery, Position, ThreadQuery
-    from appserver.turns.state import ThreadRecord, TurnRecord
+    from appserver.turns.state import ThreadRecord
     from appserver.turns.store import Changes
+    from appserver.turns.turn_record import TurnRecord
     from protocol.item import Item
     from protocol.turn import ItemsView
 

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
     from appserver.errors import BackendError
     from appserver.llm.retry import Retries
-    from appserver.turns.state import ThreadRecord, TurnRecord
+    from appserver.turns.state import ThreadRecord
+    from appserver.turns.turn_record import TurnRecord
     from protocol.thread import TokenUsage
     from protocol.turn import TurnError
 

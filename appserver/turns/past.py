@@ -16,7 +16,7 @@ from appserver.errors import RequestError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from appserver.turns.state import TurnRecord
+    from appserver.turns.turn_record import TurnRecord
     from protocol.item import Item
 
 CUT_OFF = "aborted"

@@ -11,8 +11,9 @@ from appserver import json_text
 from appserver.turns.facts import ThreadFacts
 from appserver.turns.model_items import model_item
 from appserver.turns.past import Entry
-from appserver.turns.state import NO_USAGE, TurnRecord
+from appserver.turns.state import NO_USAGE
 from appserver.turns.store import folded, plain
+from appserver.turns.turn_record import TurnRecord
 
 if TYPE_CHECKING:
     from appserver.turns.state import ThreadRecord

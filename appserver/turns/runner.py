@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     from appserver.llm.client import EventStream, ModelRequest
     from appserver.turns.in_force import InForce
     from appserver.turns.inbox import Inbox, UserMessage
-    from appserver.turns.state import ThreadRecord, TurnRecord
+    from appserver.turns.state import ThreadRecord
     from appserver.turns.tools import ToolDesk
+    from appserver.turns.turn_record import TurnRecord
 
 MAX_ROUNDS = 500
 """Answers in one turn. Long work takes a hundred; a model that goes round in circles would never end."""

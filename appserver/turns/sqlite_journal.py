@@ -42,7 +42,8 @@ if TYPE_CHECKING:
     import sqlite3
 
     from appserver.turns.owners import Owners
-    from appserver.turns.state import ThreadRecord, TurnRecord
+    from appserver.turns.state import ThreadRecord
+    from appserver.turns.turn_record import TurnRecord
     from protocol.item import Item
 
 _INSERT_ITEM = (
@@ -71,7 +72,7 @@ UNKNOWN = -1
 
 
 class SqliteJournal:
-    """The journal of one loaded thread (`state.Journal`)."""
+    """The journal of one loaded thread (`journal.Journal`)."""
 
     def __init__(self, database: Database, owners: Owners, thread: ThreadRecord, key: int, touched: int) -> None:
         self.thread = thread

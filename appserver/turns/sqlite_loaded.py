@@ -17,8 +17,8 @@ from appserver.turns.past import Entry
 from appserver.turns.sqlite_copies import HERE, Place, copy_thread, copy_turns
 from appserver.turns.sqlite_journal import SqliteJournal
 from appserver.turns.sqlite_writes import insert_entries, insert_thread, insert_turn
-from appserver.turns.state import TurnRecord
 from appserver.turns.store import plain
+from appserver.turns.turn_record import TurnRecord
 
 if TYPE_CHECKING:
     from appserver.turns.state import ThreadRecord

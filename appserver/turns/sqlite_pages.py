@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from appserver.turns.facts import ThreadFacts
     from appserver.turns.pages import Page, PageQuery, Position, ThreadQuery
-    from appserver.turns.state import TurnRecord
+    from appserver.turns.turn_record import TurnRecord
     from protocol.item import Item
     from protocol.turn import ItemsView
 

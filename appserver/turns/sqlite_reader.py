@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from appserver.turns.pages import Page, PageQuery, StoredItem
     from appserver.turns.past import Entry
     from appserver.turns.sqlite_loaded import Loaded
-    from appserver.turns.state import ThreadRecord, TurnRecord
+    from appserver.turns.state import ThreadRecord
+    from appserver.turns.turn_record import TurnRecord
     from protocol.turn import ItemsView
 
 _FIND = (

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from appserver.turns.owners import Owners
     from appserver.turns.past import Cut, Entry
-    from appserver.turns.state import ThreadRecord, TurnRecord
+    from appserver.turns.state import ThreadRecord
+    from appserver.turns.turn_record import TurnRecord
 
 
 def insert_thread(connection: sqlite3.Connection, thread: ThreadRecord, *, listed: bool) -> tuple[int, int]:

@@ -1,25 +1,28 @@
-"""Thread and turn records, their legal transitions, and how they look on the wire. Pure but for ids and clock."""
+"""A loaded thread: its record, its legal transitions, and how it looks on the wire. Pure but for ids and clock."""
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from appserver.turns.facts import ThreadFacts
 from appserver.turns.in_force import READ_ONLY
+from appserver.turns.journal import NoJournal
+from appserver.turns.turn_record import new_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from appserver.settings import Provider
-    from protocol.item import Item, UserInput
+    from appserver.turns.journal import Journal
+    from appserver.turns.turn_record import TurnRecord
+    from protocol.item import Item
     from protocol.settings import ApprovalPolicy, ModeKind, SandboxPolicy, ThreadSettings
     from protocol.thread import Thread, ThreadStatus, TokenUsage
     from protocol.tool import DynamicTool
-    from protocol.turn import AdditionalContext, ItemsView, Turn, TurnError, TurnStatus
+    from protocol.turn import AdditionalContext
 
 IN_FORCE = (
     "instructions",
@@ -51,15 +54,6 @@ def unknown_settings(in_force: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in in_force.items() if name not in IN_FORCE}
 
 
-def new_id() -> str:
-    """Make a UUIDv7 (RFC 9562, section 5.7): sorts by time of creation."""
-    value = (int(time.time() * 1000) << 80) | int.from_bytes(os.urandom(10), "big")
-    value = value & ~(0xF << 76) | (0x7 << 76)
-    value = value & ~(0x3 << 62) | (0x2 << 62)
-    digits = f"{value:032x}"
-    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
-
-
 class Phase(Enum):
     """What a thread is doing."""
 
@@ -71,135 +65,6 @@ class Phase(Enum):
 
     SYSTEM_ERROR = "systemError"
     """The last turn failed; the next one may be started."""
-
-
-@dataclass(slots=True, eq=False, repr=False)  # the other methods take time to make
-class TurnRecord:
-    """One turn, from its start to its only end."""
-
-    input: list[UserInput]
-    client_message_id: str | None = None
-    output_schema: object = None
-    service_tier: str | None = None
-    """In place of the thread's, for this turn alone."""
-    id: str = field(default_factory=new_id)
-    status: TurnStatus = "inProgress"
-    error: TurnError | None = None
-    items: list[Item] = field(default_factory=list)
-    started_at: float | None = None
-    completed_at: float | None = None
-    duration_ms: int | None = None
-    _clock_at_start: float = field(default_factory=time.monotonic)
-
-    def begin(self) -> None:
-        """Note that the turn has begun."""
-        self.started_at = time.time()
-
-    def end(self, status: TurnStatus, error: TurnError | None) -> None:
-        """Note how the turn ended. A turn ends once."""
-        if self.status != "inProgress":
-            raise RuntimeError("a turn ends once")
-        self.status, self.error = status, error
-        self.completed_at = time.time()
-        self.duration_ms = round((time.monotonic() - self._clock_at_start) * 1000)
-
-    def on_wire(self, *, summary: bool = False) -> Turn:
-        """Return the protocol's turn; with `summary`, the final message of the model is in it."""
-        shown: list[Item] = []
-        if summary:
-            shown.extend([item for item in self.items if item.get("type") == "agentMessage"][-1:])
-        return self._on_wire(shown, "summary" if shown else "notLoaded")
-
-    def viewed(self, view: ItemsView) -> Turn:
-        """Return the protocol's turn with all of its items, with the first message and the final one, or with none."""
-        match view:
-            case "full":
-                return self._on_wire(self.items, view)
-            case "summary":
-                asked = [item for item in self.items if item.get("type") == "userMessage"][:1]
-                answered = [item for item in self.items if item.get("type") == "agentMessage"][-1:]
-                return self._on_wire([*asked, *answered], view)
-            case "notLoaded":
-                return self._on_wire([], view)
-
-    def _on_wire(self, items: list[Item], view: ItemsView) -> Turn:
-        return {
-            "id": self.id,
-            "items": items,
-            "itemsView": view,
-            "status": self.status,
-            "error": self.error,
-            "startedAt": None if self.started_at is None else int(self.started_at),
-            "completedAt": None if self.completed_at is None else int(self.completed_at),
-            "durationMs": self.duration_ms,
-        }
-
-
-class Journal(Protocol):
-    """Writes down what happens in a thread, as it happens. What it was told of survives the process.
-
-    What is told while a turn runs may have to wait for another process. Such a wait has a bound and is not cancelled:
-    what the model has said is not lost with an interrupt.
-    """
-
-    def turn_started(self, turn: TurnRecord) -> None:
-        """Note a new turn. Raises RequestError if another process runs one, ThreadStoreError if it cannot be noted.
-
-        Does not wait: raises ThreadStoreBusy where it would have to.
-        """
-
-    async def kept(self, turn: TurnRecord, item: Item | None, remembered: dict[str, Any] | None) -> None:
-        """Note a finished item of a turn, and what it adds to the history; either may be missing."""
-
-    async def replaced(self, turn: TurnRecord, item: Item, summary: dict[str, Any]) -> None:
-        """Note an item in whose place the history so far was replaced by a summary."""
-
-    async def turn_ended(self, turn: TurnRecord) -> None:
-        """Note how a turn ended. Raises nothing: the end of a turn is told whatever happens."""
-
-    async def write_owed(self) -> None:
-        """Write what could not be written when a turn ended, as soon as it is possible."""
-
-    def changed(self) -> None:
-        """Note what is in force for the thread now. Raises ThreadStoreError, ThreadStoreBusy where it would wait."""
-
-    def injected(self, items: list[dict[str, Any]]) -> None:
-        """Note input items that a client has added to the history while no turn runs. Raises as `turn_started` does."""
-
-    def reverted(self, before: str) -> list[dict[str, Any]]:
-        """Forget a turn and all that came after it while no turn runs, and return the history that is left.
-
-        Raises as `turn_started` does, and RequestError for a turn that is not there.
-        """
-
-
-class NoJournal:
-    """The journal of a thread that lives in memory only."""
-
-    def turn_started(self, turn: TurnRecord) -> None:
-        """Note a new turn."""
-
-    async def kept(self, turn: TurnRecord, item: Item | None, remembered: dict[str, Any] | None) -> None:
-        """Note a finished item of a turn, and what it adds to the history; either may be missing."""
-
-    async def replaced(self, turn: TurnRecord, item: Item, summary: dict[str, Any]) -> None:
-        """Note an item in whose place the history so far was replaced by a summary."""
-
-    async def turn_ended(self, turn: TurnRecord) -> None:
-        """Note how a turn ended."""
-
-    async def write_owed(self) -> None:
-        """Write what could not be written when a turn ended: nothing."""
-
-    def changed(self) -> None:
-        """Note what is in force for the thread now."""
-
-    def injected(self, items: list[dict[str, Any]]) -> None:
-        """Note input items that a client has added to the history."""
-
-    def reverted(self, before: str) -> list[dict[str, Any]]:
-        """Forget a turn and all that came after it: all."""
-        return []
 
 
 @dataclass(slots=True, eq=False, repr=False)  # the other methods take time to make

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from appserver.turns.facts import ThreadFacts
     from appserver.turns.pages import Page, PageQuery, StoredItem, ThreadQuery
     from appserver.turns.past import Cut, Entry, PastTurn
-    from appserver.turns.state import ThreadRecord, TurnRecord
+    from appserver.turns.state import ThreadRecord
+    from appserver.turns.turn_record import TurnRecord
     from protocol.thread import TokenUsage
     from protocol.turn import ItemsView
 

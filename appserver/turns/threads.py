@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from appserver.errors import ThreadNotFound, ThreadStoreError
 from appserver.log import warn
+from appserver.turns.journal import NoJournal
 from appserver.turns.past import Cut, cut_off, interrupted
-from appserver.turns.state import IN_FORCE, NO_USAGE, NoJournal, ThreadRecord, new_id, unknown_settings
+from appserver.turns.state import IN_FORCE, NO_USAGE, ThreadRecord, unknown_settings
 from appserver.turns.store import READ_ONLY
+from appserver.turns.turn_record import new_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine

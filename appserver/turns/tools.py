@@ -19,7 +19,8 @@ from appserver.turns.tool_definitions import names_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from appserver.turns.state import ThreadRecord, TurnRecord
+    from appserver.turns.state import ThreadRecord
+    from appserver.turns.turn_record import TurnRecord
     from protocol.item import DynamicToolCallItem
     from protocol.tool import DynamicToolCallParams, ToolContent
 

@@ -11,8 +11,9 @@ from appserver.settings import Provider
 from appserver.turns.inbox import Inbox, UserMessage
 from appserver.turns.input import message_item
 from appserver.turns.runner import TurnRunner
-from appserver.turns.state import ThreadRecord, TurnRecord
+from appserver.turns.state import ThreadRecord
 from appserver.turns.tools import ToolDesk
+from appserver.turns.turn_record import TurnRecord
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping

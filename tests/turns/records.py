@@ -8,8 +8,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from appserver.settings import Provider
-from appserver.turns.state import ThreadRecord, TurnRecord
+from appserver.turns.state import ThreadRecord
 from appserver.turns.threads import revived
+from appserver.turns.turn_record import TurnRecord
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterator

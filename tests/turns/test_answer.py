@@ -8,7 +8,7 @@ import pytest
 
 from appserver.errors import BackendError
 from appserver.turns.answer import Answer
-from appserver.turns.state import TurnRecord
+from appserver.turns.turn_record import TurnRecord
 from tests.turns.fakes import Told, call, completed, delta, message, opened, thread
 from tests.turns.records import at_once
 
