@@ -130,3 +130,10 @@ def test_links_between_the_documents_lead_somewhere(document: Path) -> None:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_no_document_shows_a_credential(document: Path) -> None:
     assert re.findall(r"eyJ[\w-]{8,}|fake-refresh-\w+|sk-\w{8,}", document.read_text("utf-8")) == []
+
+
+def test_the_clients_that_the_tests_run_are_told_with_their_versions() -> None:
+    clients = re.findall(r'"(@?[\w/-]+?)(?:==|@)([\d.]+)"', (ROOT / ".ci" / "clients").read_text("utf-8"))
+    told = re.findall(r"^\| `([^`]+)`, [^|]*\| ([\d.]+) \|", README, re.MULTILINE)
+    assert len(clients) >= 3
+    assert sorted(told) == sorted(clients)
