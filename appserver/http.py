@@ -20,6 +20,7 @@ import httpx
 
 from appserver.errors import ConfigError
 from appserver.http_failure import HttpFailure, place, translated
+from appserver.http_transport import Transport
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -142,11 +143,13 @@ class Http:
         return self._clients[scheme]
 
     def _new_client(self, scheme: str) -> httpx.AsyncClient:
+        proxies = getproxies()
         # Without TLS there is nothing to verify, unless the way leads through a proxy that has it.
-        verify = self._trust() if scheme == "https" or getproxies() else False
+        trust = self._trust() if scheme == "https" or proxies else None
         try:
             return httpx.AsyncClient(
-                verify=verify,
+                verify=trust or False,
+                transport=None if proxies else Transport(trust, MAX_IDLE_CONNECTIONS, IDLE_SECONDS),
                 timeout=httpx.Timeout(ISSUER_TIMEOUT, connect=CONNECT_TIMEOUT),
                 limits=httpx.Limits(
                     max_connections=MAX_CONNECTIONS,

@@ -44,7 +44,13 @@ ORDER = (
     ("appserver.parser",),
     ("appserver.generate",),
     ("appserver.rpc",),
-    ("appserver.http", "appserver.http_failure", "appserver.loopback"),
+    (
+        "appserver.http",
+        "appserver.http_failure",
+        "appserver.http_sockets",
+        "appserver.http_transport",
+        "appserver.loopback",
+    ),
     ("appserver.auth",),
     ("appserver.llm",),
     ("appserver.turns",),  # consumes the model's events, so it knows llm's types
