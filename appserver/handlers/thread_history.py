@@ -67,17 +67,14 @@ def rollback(services: Services, params: ThreadRollbackParams) -> Reply:
 
 
 async def _revert_running(services: Services, thread: ThreadRecord, before: str) -> Reply:
-    from anyio import Event, move_on_after  # late: with the event loop
+    from anyio import move_on_after  # late: with the event loop
 
     with services.threads.reading(thread.id) as found:
         if all(turn.id != before for turn in found.turns(PageQuery(ALL)).rows):
             Cut(before=before).check(None)  # a turn that is not there interrupts nothing
     if thread.active is not None:
-        ended = Event()
-        thread.after_turn.append(ended.set)
-        services.turns.interrupt(thread, thread.active.id)
         with move_on_after(END_SECONDS):
-            await ended.wait()
+            await services.turns.end(thread.active)
     if thread.active is not None:
         raise RequestError(f"turn {thread.active.id} is active in this thread", {"activeTurnId": thread.active.id})
     reverted = services.threads.attempt(partial(_revert, services, thread, before))

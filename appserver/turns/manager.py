@@ -63,6 +63,8 @@ class TurnManager:
         self._running: dict[str, _Reins] = {}
         self._started: dict[str, Callable[[], None]] = {}
         """Turns that have not begun to run."""
+        self._ends: dict[str, Event] = {}
+        """Turns whose end is waited for."""
         self._closing = False
         self._idle: Event | None = None
 
@@ -114,6 +116,17 @@ class TurnManager:
         if thread.active is None:
             raise RequestError("no active turn to interrupt")
         self._expected(thread.active, turn_id).stop.cancel()
+
+    async def end(self, turn: TurnRecord) -> None:
+        """Interrupt a turn that runs, and wait until its end has been told.
+
+        A turn that was started in the same batch as this has not begun, and would not before the batch is answered.
+        """
+        from anyio import Event
+
+        self.begin(turn.id)
+        self._running[turn.id].stop.cancel()
+        await self._ends.setdefault(turn.id, Event()).wait()
 
     def interrupt_all(self) -> None:
         """End every running turn and start no other: the server is going down."""
@@ -185,6 +198,8 @@ class TurnManager:
         if not _whatever_happens(partial(self._tell_end, thread, turn, summary=turn.status == "completed")):
             _whatever_happens(partial(self._tell_end, thread, turn, summary=False))
         _whatever_happens(thread.settle)
+        if (ended := self._ends.pop(turn.id, None)) is not None:
+            ended.set()
         if self._idle is not None and not self._running:
             self._idle.set()
 

@@ -188,6 +188,20 @@ async def test_a_running_turn_is_interrupted_and_taken_out(
     assert sent(backend) == ["one", "a", "three"][0 if back else 2 :]
 
 
+async def test_a_turn_that_was_started_in_the_same_batch_is_taken_out(
+    server: ServerFactory, backend: FakeBackend
+) -> None:
+    async with server() as peer:
+        thread, turns = await thread_with_turns(peer, backend, "one")
+        start = {"threadId": thread, "input": [{"type": "text", "text": "two"}]}
+        revert = {"threadId": thread, "beforeTurnId": turns[0]}
+        await peer.send(
+            [{"id": "s", "method": "turn/start", "params": start}, {"id": "r", "method": REVERT, "params": revert}]
+        )
+        await peer.notification(REVERTED)
+        assert (await peer.result("thread/turns/list", {"threadId": thread}))["data"] == []
+
+
 async def test_a_turn_that_calls_a_tool_is_interrupted_and_taken_out(
     server: ServerFactory, backend: FakeBackend
 ) -> None:
