@@ -8,6 +8,7 @@ registers the socket, sets a timer and enters a cancel scope for each read: more
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
@@ -50,7 +51,8 @@ class Sockets(httpcore.AsyncNetworkBackend):
                 host,
                 port,
                 local_addr=None if local_address is None else (local_address, 0),
-                happy_eyeballs_delay=NEXT_ADDRESS_SECONDS,
+                # Not for one address: asyncio can lose the socket of a race that is cancelled as it is won.
+                happy_eyeballs_delay=None if _is_address(host) else NEXT_ADDRESS_SECONDS,
             )
             for option in socket_options or ():
                 transport.get_extra_info("socket").setsockopt(*option)
@@ -242,6 +244,14 @@ class Socket(asyncio.Protocol, httpcore.AsyncNetworkStream):
             self._set_deadline(self._reader_deadline)
         else:
             self._reader.set_exception(TimeoutError())
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 @contextmanager
