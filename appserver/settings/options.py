@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from appserver.settings.tables import Table
+    from protocol.settings import ApprovalPolicy
 
 KEYS = {
     # Each option, and the keys that choose it.
@@ -25,7 +26,25 @@ KEYS = {
     "service_tier": ("service_tier",),
     "instructions": (INSTRUCTIONS_FILE, "instructions"),
     "developer_instructions": ("developer_instructions",),
+    "approval_policy": ("approval_policy",),
+    "approvals_reviewer": ("approvals_reviewer",),
+    "sandbox": ("sandbox_mode", "sandbox_workspace_write"),
 }
+
+SANDBOXES = {
+    # What config.toml and thread/start call a sandbox, and the type of its policy.
+    "read-only": "readOnly",
+    "workspace-write": "workspaceWrite",
+    "danger-full-access": "dangerFullAccess",
+}
+
+_WORKSPACE_WRITE: tuple[tuple[str, type, str], ...] = (
+    # Keys of [sandbox_workspace_write], and the members of the policy.
+    ("writable_roots", list, "writableRoots"),
+    ("network_access", bool, "networkAccess"),
+    ("exclude_tmpdir_env_var", bool, "excludeTmpdirEnvVar"),
+    ("exclude_slash_tmp", bool, "excludeSlashTmp"),
+)
 
 FAST_TIER = "priority"
 """The service tier that config.toml also calls "fast"."""
@@ -45,6 +64,9 @@ def read_options(config: Table, environ: Mapping[str, str]) -> Options:
         service_tier=_service_tier(config),
         instructions=_instructions(config),
         developer_instructions=config.get("developer_instructions", str) or None,
+        approval_policy=_approval_policy(config),
+        approvals_reviewer=config.get("approvals_reviewer", str) or None,
+        sandbox=_sandbox(config),
     )
 
 
@@ -65,6 +87,23 @@ def _service_tier(config: Table) -> str | None:
     if tier == FAST_TIER and config.table("features").get("fast_mode", bool) is False:
         return None
     return tier
+
+
+def _approval_policy(config: Table) -> ApprovalPolicy | None:
+    if isinstance(config.raw().get("approval_policy"), dict):
+        return config.table("approval_policy").raw()
+    return config.get("approval_policy", str) or None
+
+
+def _sandbox(config: Table) -> dict[str, Any] | None:
+    mode = config.one_of("sandbox_mode", *SANDBOXES)
+    if mode != "workspace-write":
+        return {"type": SANDBOXES[mode]} if mode else None
+    inner = config.table("sandbox_workspace_write")
+    found: dict[str, Any] = {member: inner.get(key, kind) for key, kind, member in _WORKSPACE_WRITE}
+    if not all(isinstance(root, str) for root in found["writableRoots"] or []):
+        raise inner.error("writable_roots", "expected strings")
+    return {"type": SANDBOXES[mode], **{member: value for member, value in found.items() if value is not None}}
 
 
 def _instructions(config: Table) -> str | None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from appserver.errors import ConfigError
     from appserver.settings.layers import Layer
     from protocol.base import Secret
+    from protocol.settings import ApprovalPolicy
 
 DEFAULT_ISSUER = "https://auth.openai.com"
 DEFAULT_CLIENT_ID = "app_EMoamEEZ73f0CkXaXp7hrann"
@@ -85,6 +86,10 @@ class Options(NamedTuple):
     service_tier: str | None = None
     instructions: str | None = None
     developer_instructions: str | None = None
+    approval_policy: ApprovalPolicy | None = None
+    approvals_reviewer: str | None = None
+    sandbox: Mapping[str, Any] | None = None
+    """A sandbox policy with what is configured of it."""
 
     def over(self, below: Options) -> Options:
         """Lay these options over others."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from appserver.settings.options import service_tier
+from appserver.settings.options import SANDBOXES, service_tier
 from appserver.turns.models import DEFAULT_TIER
 
 if TYPE_CHECKING:
@@ -57,12 +57,6 @@ _SANDBOXES: Final[tuple[SandboxPolicy, ...]] = (
 )
 """What each sandbox is where the client says nothing else."""
 
-_SANDBOX_MODES: Final[Mapping[str, str]] = {
-    "read-only": "readOnly",
-    "workspace-write": "workspaceWrite",
-    "danger-full-access": "dangerFullAccess",
-}
-
 
 class InForce(NamedTuple):
     """What a turn is run with, from its beginning to its end."""
@@ -86,7 +80,10 @@ def in_force(thread: object, tier: str | None = None) -> InForce:
 
 def chosen_options(options: Options) -> Values:
     """Return what the settings, or a thread's `config`, put in force."""
-    return {name: value for name, value in options._asdict().items() if value is not None}
+    found = {name: value for name, value in options._asdict().items() if value is not None}
+    if options.sandbox is not None:
+        found["sandbox"] = _whole(options.sandbox)
+    return found
 
 
 def chosen(params: Choices | ThreadOptions) -> Values:
@@ -110,9 +107,12 @@ def _sandbox(asked: Mapping[str, Any]) -> Values | None:
     """Return the sandbox that is asked for, by its name or with all that goes with it."""
     policy = asked.get("sandboxPolicy")
     if asked.get("sandbox") is not None:
-        policy = {"type": _SANDBOX_MODES[asked["sandbox"]]}
-    if policy is None:
-        return None
+        policy = {"type": SANDBOXES[asked["sandbox"]]}
+    return None if policy is None else _whole(policy)
+
+
+def _whole(policy: Mapping[str, Any]) -> Values:
+    """Return a sandbox policy with all that goes with its type."""
     return {**next(one for one in _SANDBOXES if one["type"] == policy["type"]), **policy}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -154,3 +155,64 @@ async def test_a_mistake_in_config_is_refused_in_the_references_words(server: Se
             "failed to load configuration: config: model_reasoning_effort: expected str, got int"
         )
         assert error["data"] == {"kind": "configurationError"}
+
+
+@pytest.mark.parametrize(
+    ("keys", "policy", "sandbox"),
+    [
+        ({"approval_policy": "on-request"}, "on-request", {"type": "readOnly", "networkAccess": False}),
+        ({"approval_policy": {"granular": {"rules": True}}}, {"granular": {"rules": True}}, None),
+        ({"sandbox_mode": "danger-full-access"}, "never", {"type": "dangerFullAccess"}),
+        (
+            {
+                "sandbox_mode": "workspace-write",
+                "sandbox_workspace_write": {"network_access": True, "writable_roots": ["/opt"]},
+            },
+            "never",
+            {
+                "type": "workspaceWrite",
+                "writableRoots": ["/opt"],
+                "networkAccess": True,
+                "excludeTmpdirEnvVar": False,
+                "excludeSlashTmp": False,
+            },
+        ),
+    ],
+)
+@pytest.mark.parametrize("way", ["settings", "config"])
+async def test_approvals_and_sandbox_are_told_as_they_are_configured(
+    server: ServerFactory, way: str, keys: dict[str, Any], policy: object, sandbox: object
+) -> None:
+    keys = {**keys, "approvals_reviewer": "auto_review"}
+    overrides = [f"{key}={toml(value)}" for key, value in keys.items()] if way == "settings" else []
+    async with server(*overrides) as peer:
+        started = await peer.result("thread/start", {"config": keys} if way == "config" else {})
+        assert (started["approvalPolicy"], started["approvalsReviewer"]) == (policy, "auto_review")
+        assert sandbox is None or started["sandbox"] == sandbox
+        asked = await peer.result("thread/start", {"approvalPolicy": "never", "sandbox": "read-only", "config": keys})
+        assert (asked["approvalPolicy"], asked["sandbox"]["type"]) == ("never", "readOnly")
+
+
+@pytest.mark.parametrize(
+    ("config", "problem"),
+    [
+        ({"approval_policy": 5}, "approval_policy: expected str, got int"),
+        ({"sandbox_mode": "none"}, 'sandbox_mode: expected "read-only", "workspace-write" or "danger-full-access"'),
+        (
+            {"sandbox_mode": "workspace-write", "sandbox_workspace_write.writable_roots": [1]},
+            "sandbox_workspace_write.writable_roots: expected strings",
+        ),
+    ],
+)
+async def test_an_approval_or_a_sandbox_that_there_cannot_be_is_refused(
+    server: ServerFactory, config: dict[str, Any], problem: str
+) -> None:
+    async with server() as peer:
+        error = await peer.error("thread/start", {"config": config})
+        assert error["message"] == f"failed to load configuration: config: {problem}"
+
+
+def toml(value: object) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {toml(one)}" for key, one in value.items()) + "}"
+    return json.dumps(value)
