@@ -94,7 +94,7 @@ class TurnSteerResult(TypedDict):
 
 
 class TurnInterruptParams(TypedDict):
-    """Which turn to end."""
+    """Which turn to end. An empty turnId: the one that runs."""
 
     threadId: str
     turnId: str

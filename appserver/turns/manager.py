@@ -100,9 +100,12 @@ class TurnManager:
 
     def steer(self, thread: ThreadRecord, turn_id: str, message: UserMessage) -> None:
         """Add a message to the active turn. Raises RequestError, naming the active turn, if it is another one."""
-        if thread.active is None or thread.active.status != "inProgress":
+        active = thread.active
+        if active is None or active.status != "inProgress":
             raise RequestError("no active turn to steer")
-        _inbox(self._expected(thread.active, turn_id)).put(message)
+        if turn_id != active.id:
+            raise _another_turn(active, f"expected active turn id `{turn_id}` but found `{active.id}`")
+        _inbox(self._running[active.id]).put(message)
 
     def inject(self, thread: ThreadRecord, items: list[dict[str, Any]]) -> None:
         """Add items to the history: at the next safe point of a turn that runs, else now. Raises RequestError."""
@@ -112,10 +115,16 @@ class TurnManager:
             _inbox(self._running[_going_on(thread.active).id]).put(Injected(items))
 
     def interrupt(self, thread: ThreadRecord, turn_id: str) -> None:
-        """End the active turn. Raises RequestError, naming the active turn, if it is another one."""
-        if thread.active is None:
+        """End the active turn, whichever it is if `turn_id` is empty: its client has not learnt its id yet.
+
+        Raises RequestError, naming the active turn, if it is another one.
+        """
+        active = thread.active
+        if active is None:
             raise RequestError("no active turn to interrupt")
-        self._expected(thread.active, turn_id).stop.cancel()
+        if turn_id not in ("", active.id):
+            raise _another_turn(active, f"expected active turn id {turn_id} but found {active.id}")
+        self._running[active.id].stop.cancel()
 
     async def end(self, turn: TurnRecord) -> None:
         """Interrupt a turn that runs, and wait until its end has been told.
@@ -152,12 +161,6 @@ class TurnManager:
         thread.start(turn)
         reins = self._running[turn.id] = _Reins(Stop(), inbox)
         self._started[turn.id] = partial(self._tasks.start, self._run, thread, turn, reins, work)
-
-    def _expected(self, active: TurnRecord, turn_id: str) -> _Reins:
-        if active.id != turn_id:
-            words = f"expected active turn id `{turn_id}` but found `{active.id}`"
-            raise RequestError(words, {"activeTurnId": active.id})
-        return self._running[turn_id]
 
     async def _run(
         self, thread: ThreadRecord, turn: TurnRecord, reins: _Reins, work: Callable[[], Awaitable[None]]
@@ -208,6 +211,10 @@ class TurnManager:
 
     def _tell_end(self, thread: ThreadRecord, turn: TurnRecord, *, summary: bool) -> None:
         self._emit("turn/completed", {"threadId": thread.id, "turn": turn.on_wire(summary=summary)})
+
+
+def _another_turn(active: TurnRecord, words: str) -> RequestError:
+    return RequestError(words, {"activeTurnId": active.id})
 
 
 def _going_on(active: TurnRecord) -> TurnRecord:

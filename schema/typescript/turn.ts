@@ -88,7 +88,7 @@ export type TurnSteerResult = {
   turnId: string;
 };
 
-/** Which turn to end. */
+/** Which turn to end. An empty turnId: the one that runs. */
 export type TurnInterruptParams = {
   threadId: string;
   turnId: string;

@@ -30,6 +30,20 @@ async def test_an_interrupt_ends_a_stream_and_hangs_up(server: ServerFactory, ba
         await gate.abandoned.wait()
 
 
+async def test_an_interrupt_by_a_client_that_has_not_learnt_the_id_ends_the_turn_that_runs(
+    server: ServerFactory, backend: FakeBackend
+) -> None:
+    backend.script(stalled(Gate(), "Half"))
+    async with server() as peer:
+        await peer.login_with_tokens(backend.grant().access_token)
+        thread = await peer.start_thread()
+        nothing = await peer.error("turn/interrupt", {"threadId": thread, "turnId": ""})
+        assert nothing["message"] == "no active turn to interrupt"
+        turn_id = await peer.start_turn(thread)
+        assert await peer.result("turn/interrupt", {"threadId": thread, "turnId": ""}) == {}
+        assert (await peer.finished_turn(turn_id))["status"] == "interrupted"
+
+
 async def test_an_interrupt_ends_a_turn_that_waits_for_the_backend(server: ServerFactory, backend: FakeBackend) -> None:
     gate = backend.model.hold_next()
     async with server() as peer:
