@@ -46,6 +46,8 @@ IGNORED_WITH_VALUE = (
     ("--add-dir",),
     ("--code-mode-host",),
     ("--session-source",),
+    ("--local-provider",),
+    ("-i", "--image"),
 )
 
 IGNORED = (
@@ -56,6 +58,8 @@ IGNORED = (
     ("--search",),
     ("--no-alt-screen",),
     ("--no-daemon",),
+    ("--oss",),
+    ("--worktree",),
     ("--analytics-default-enabled",),
 )
 

@@ -48,6 +48,8 @@ FLAGS = (
     ("--strict-config",),
     ("--analytics-default-enabled",),
     ("--session-source", "vscode"),
+    ("--oss", "--local-provider", "ollama"),
+    ("-i", "one.png", "--worktree"),
     ("--stdio",),
     ("--listen", "stdio://"),
     ("-c", 'mcp_servers."a.b".enabled=false'),
