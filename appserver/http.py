@@ -18,6 +18,7 @@ from urllib.request import getproxies
 import anyio
 import httpx
 
+from appserver.daemon_threads import use_daemon_threads
 from appserver.errors import ConfigError
 from appserver.http_failure import HttpFailure, place, translated
 from appserver.http_transport import Transport
@@ -138,6 +139,8 @@ class Http:
     def client(self, url: str) -> httpx.AsyncClient:
         """Return the client for this URL. Raises ConfigError if the configured CA file or proxy cannot be used."""
         scheme = "https" if url.startswith("https:") else "http"
+        if not self._clients:
+            use_daemon_threads()
         if scheme not in self._clients:
             self._clients[scheme] = self._new_client(scheme)
         return self._clients[scheme]

@@ -46,6 +46,7 @@ ORDER = (
     ("appserver.rpc",),
     (
         "appserver.http",
+        "appserver.daemon_threads",
         "appserver.http_failure",
         "appserver.http_sockets",
         "appserver.http_transport",

@@ -1,4 +1,4 @@
-"""The process ends within its bound while another process holds a lock, or the keyring does not answer."""
+"""The process ends within its bound while another process holds a lock, or a keyring or name server does not answer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import anyio
 import pytest
 
 from appserver.wiring import SHUTDOWN_SECONDS
-from tests.e2e.run import HELLO, end_of_input, lines, read_until, request, send, started
+from tests.e2e.run import HELLO, WAIT_SECONDS, end_of_input, lines, read_until, request, send, started
 from tests.handlers.accounts import store_login
 
 if TYPE_CHECKING:
@@ -58,6 +58,16 @@ WinVaultKeyring.__module__ = "keyring.backends.Windows"  # one that the server u
 
 def get_keyring():
     return WinVaultKeyring()
+"""
+
+SILENT_NAME_SERVER = """
+import socket, sys, threading
+
+def getaddrinfo(*args, **kwargs):
+    print("looking up", file=sys.stderr, flush=True)
+    threading.Event().wait()
+
+socket.getaddrinfo = getaddrinfo
 """
 
 LOGIN = request("login", "account/login/start", type="apiKey", apiKey="sk-test-0123456789")
@@ -164,3 +174,19 @@ async def test_a_revocation_that_the_issuer_does_not_answer_is_given_up(
         await gate.reached.wait()
         assert await ends(process) == 0
     gate.release()
+
+
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "NO_PROXY"], ids=["of a proxy", "of the backend"])
+async def test_a_lookup_of_a_host_name_that_is_not_answered_is_given_up(
+    environ: dict[str, str], backend: FakeBackend, home: Path, tmp_path: Path, variable: str
+) -> None:
+    backend.write_config(home, chatgpt_base_url="http://model.invalid/backend-api")
+    (tmp_path / "sitecustomize.py").write_text(SILENT_NAME_SERVER)
+    told = {**environ, "PYTHONPATH": str(tmp_path), variable: "http://proxy.invalid"}
+    async with started(told, stderr=subprocess.PIPE) as process:
+        await send(process, lines(HELLO, request(1, "account/rateLimits/read")))
+        assert process.stderr is not None
+        with anyio.fail_after(WAIT_SECONDS):
+            while b"looking up" not in await process.stderr.receive():
+                pass
+        assert await ends(process) == 0
