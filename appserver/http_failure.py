@@ -7,6 +7,7 @@ in `HttpFailure.transient`.
 from __future__ import annotations
 
 import os
+import re
 import socket
 import ssl
 from contextlib import contextmanager
@@ -103,9 +104,17 @@ def _connect_words(exc: BaseException) -> str:
     for cause in _causes(exc):
         if isinstance(cause, socket.gaierror):
             return "the host name was not found"
-        if isinstance(cause, OSError) and cause.errno is not None:
-            return os.strerror(cause.errno)
+        if isinstance(cause, OSError) and (number := _error_number(cause)) is not None:
+            return os.strerror(number)
     return "no address answered"
+
+
+def _error_number(exc: OSError) -> int | None:
+    """Return what errno says, or, of several addresses that failed, the first: asyncio joins their errors in a text."""
+    if exc.errno is not None:
+        return exc.errno
+    found = re.search(r"\[Errno (\d+)\]", str(exc))
+    return int(found[1]) if found else None
 
 
 def _status_in(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -268,6 +269,21 @@ async def test_a_failure_names_the_place_without_what_is_secret_in_its_url(http:
         await ask(http, url.replace("//", "//user:hidden@") + "/v1/sk-0123456789?key=hidden#hidden")
     assert str(raised.value) == f"could not connect: Connection refused ({url}/v1/***)"
     assert raised.value.transient
+
+
+async def test_a_failure_says_why_where_all_addresses_of_a_host_fail(
+    http: Http, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = closed_port_url().replace("127.0.0.1", "backend.test")
+    port = int(url.rpartition(":")[2])
+    found = [
+        (family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", address)
+        for family, address in ((socket.AF_INET, ("127.0.0.1", port)), (socket.AF_INET, ("127.0.0.2", port)))
+    ]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    with pytest.raises(HttpFailure) as raised:
+        await ask(http, url)
+    assert str(raised.value) == f"could not connect: Connection refused ({url}/)"
 
 
 async def test_a_certificate_that_is_not_trusted_is_told_and_not_retried(http: Http, tmp_path: Path) -> None:
