@@ -10,7 +10,7 @@ import errno
 import os
 import sqlite3
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from appserver.errors import ThreadStoreBusy, ThreadStoreError
@@ -181,7 +181,13 @@ class Database:
 
     def _make_private(self) -> None:
         os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, PRIVATE_FILE)
+        left = [(path, _identity(path)) for path in (f"{self.path}-wal", f"{self.path}-shm")]
+        try:
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
+        except FileExistsError:
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, PRIVATE_FILE)
+        else:
+            _delete_left(left)
         try:
             if sys.platform != "win32" and os.fstat(descriptor).st_mode & 0o077:
                 os.fchmod(descriptor, PRIVATE_FILE)
@@ -227,3 +233,15 @@ def _identity(path: str) -> File:
     except OSError:  # also where the directory is gone, or cannot be entered any more
         return None
     return found.st_dev, found.st_ino
+
+
+def _delete_left(files: list[tuple[str, File]]) -> None:
+    """Delete the log and the index of a database that was deleted without them.
+
+    Both connections would share the index: what the old one can still read would be lost. What has another identity now
+    is another process's, which has been quicker.
+    """
+    for path, was in files:
+        if was is not None and was == _identity(path):
+            with suppress(FileNotFoundError):
+                os.unlink(path)

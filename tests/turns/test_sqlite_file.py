@@ -62,16 +62,19 @@ def test_a_thread_goes_on_in_a_new_file_with_its_whole_transcript(
     assert database.stat().st_mode & 0o777 == 0o600
 
 
-@pytest.mark.parametrize("gone", ["the file", "the directory"])
+@pytest.mark.parametrize("gone", ["the file", "the file without its log", "the directory"])
 def test_a_turn_goes_on_in_a_new_file(opened: Callable[..., SqliteThreads], database: Path, gone: str) -> None:
     record = thread("Hello", developer_instructions="Rhyme.")
     opened().add(record)
     turn = begin(record)
     say(record, turn, "one")
-    if gone == "the file":
-        deleted(database)
-    else:
-        shutil.rmtree(database.parent)
+    match gone:
+        case "the file":
+            deleted(database)
+        case "the file without its log":
+            database.unlink()
+        case _:
+            shutil.rmtree(database.parent)
     say(record, turn, "two")
     other = opened()
     assert [one.turn.status for one in past_of(other, record.id)] == ["inProgress"], "its process lives"
@@ -134,6 +137,25 @@ def test_a_turn_goes_on_in_an_earlier_copy_that_was_put_in_place(
     texts = [["one"], ["two"], ["three", "four"], ["five"]]
     assert said(opened(), here.id) == [[message(text) for text in turn] for turn in texts]
     assert here.history == [remembered(text) for turn in texts for text in turn]
+
+
+def test_a_process_that_starts_after_the_file_alone_was_deleted_begins_anew_and_harms_nothing(
+    opened: Callable[..., SqliteThreads], database: Path
+) -> None:
+    here, idle = added(opened(), "Hello", "one"), added(opened(), "Bye", "one")
+    turn = begin(here)
+    say(here, turn, "two")
+    database.unlink()
+    late = added(opened(), "Late", "one")
+    say(here, turn, "three")
+    end(here, turn)
+    run(idle, "two")
+    run(late, "two")
+    other = opened()
+    assert said(other, here.id) == [[message("one")], [message("two"), message("three")]]
+    assert said(other, idle.id) == said(other, late.id) == [[message("one")], [message("two")]]
+    with closing(sqlite3.connect(database)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
 def test_a_lock_file_that_was_deleted_is_there_again_with_the_next_turn(
