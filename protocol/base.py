@@ -82,3 +82,19 @@ class WithDefault:
 
     def _filled(self, value: object) -> object:
         return {self.name: self.value, **value} if isinstance(value, dict) else value
+
+
+class OlderNames:
+    """Marks a type of strings some of which have older names. `names`: older -> current; what is read is current."""
+
+    def __init__(self, **names: str) -> None:
+        self.names = names
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:  # noqa: ANN401 - a type expression
+        """Replace an older name before the string is looked at."""
+        from pydantic_core import core_schema  # late: see the module's docstring
+
+        return core_schema.no_info_before_validator_function(self._current, handler(source))
+
+    def _current(self, value: object) -> object:
+        return self.names.get(value, value) if isinstance(value, str) else value

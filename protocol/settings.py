@@ -8,9 +8,13 @@ from typing import Annotated, Any, Literal, NotRequired
 
 from typing_extensions import TypedDict
 
-from protocol.base import TaggedBy
+from protocol.base import OlderNames, TaggedBy
 
-ModeKind = Literal["plan", "default"]
+ModeKind = Annotated[
+    Literal["plan", "default"],
+    OlderNames(code="default", custom="default", execute="default", pair_programming="default"),
+]
+"""The older names are the reference's; clients still send them."""
 
 SandboxMode = Literal["read-only", "workspace-write", "danger-full-access"]
 

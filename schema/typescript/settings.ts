@@ -2,6 +2,7 @@
 import type { JsonValue } from "./json";
 import type { CodexErrorInfo } from "./turn";
 
+/** The older names are the reference's; clients still send them. */
 export type ModeKind = "plan" | "default";
 
 export type SandboxMode = "read-only" | "workspace-write" | "danger-full-access";

@@ -167,6 +167,14 @@ async def test_an_update_tells_all_that_is_in_force(server: ServerFactory, backe
         }
 
 
+@pytest.mark.parametrize("older", ["code", "custom", "execute", "pair_programming"])
+async def test_the_older_names_of_the_default_mode_are_taken(server: ServerFactory, older: str) -> None:
+    async with server() as peer:
+        thread = await peer.start_thread()
+        assert (await update(peer, thread, **mode("plan")))["collaborationMode"]["mode"] == "plan"
+        assert (await update(peer, thread, **mode(older)))["collaborationMode"]["mode"] == "default"
+
+
 async def test_an_update_that_changes_nothing_tells_nothing(server: ServerFactory) -> None:
     async with server() as peer:
         thread = await peer.start_thread(model="m")
