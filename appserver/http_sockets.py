@@ -119,15 +119,18 @@ class Socket(asyncio.Protocol, httpcore.AsyncNetworkStream):
         return b""
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Write, and wait until most of it has left. Raises httpcore.WriteTimeout, WriteError."""
+        """Write, and wait until most of it has left. Raises httpcore.WriteTimeout, WriteError.
+
+        The latter also where nothing more will come: a server that has answered and said so need not take the rest.
+        """
         if not buffer:
             return
-        if not self._lost:
+        if not self._ended:
             self._transport.write(buffer)
         if not self._writable.is_set():
             with _bounded(timeout, httpcore.WriteTimeout, httpcore.WriteError):
                 await self._writable.wait()
-        if self._lost:
+        if self._ended:
             raise httpcore.WriteError(str(self._error or "the connection is closed")) from self._error
 
     async def start_tls(
@@ -177,6 +180,7 @@ class Socket(asyncio.Protocol, httpcore.AsyncNetworkStream):
         """Note that nothing more will come. Returns False: the transport closes itself."""
         self._ended = True
         self._wake()
+        self._writable.set()
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:

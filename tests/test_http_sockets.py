@@ -30,6 +30,9 @@ pytestmark = pytest.mark.anyio
 SOON = 0.02
 """A bound that is to be met."""
 
+PATIENCE = 10.0
+"""For what takes no time at all."""
+
 NEVER = 60.0
 """One that is not."""
 
@@ -50,6 +53,12 @@ async def connected(
             await ours.aclose()
 
 
+async def overfill(stream: httpcore.AsyncNetworkStream, seconds: float) -> None:
+    """Write until that fails: a system may let the buffers of a connection grow."""
+    while True:
+        await stream.write(bytes(MORE_THAN_A_SOCKET_TAKES), seconds)
+
+
 async def test_what_has_come_is_read_in_order_up_to_so_many_bytes_and_nothing_at_the_end() -> None:
     async with connected() as (ours, theirs):
         await theirs.send(b"abcdef")
@@ -64,6 +73,24 @@ async def test_what_is_written_arrives() -> None:
         await ours.write(b"", NEVER)
         await ours.write(b"abc", NEVER)
         assert await theirs.receive() == b"abc"
+
+
+async def test_nobody_waits_to_write_to_an_end_that_has_said_all_and_what_it_said_can_be_read() -> None:
+    async with connected() as (ours, theirs):
+
+        async def answer() -> None:
+            await theirs.receive(1)
+            await theirs.send(b"too large")
+            await theirs.send_eof()
+
+        with anyio.fail_after(PATIENCE):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(answer)
+                with pytest.raises(httpcore.WriteError):
+                    await overfill(ours, NEVER)
+        with pytest.raises(httpcore.WriteError):
+            await ours.write(b"x", NEVER)
+        assert await ours.read(9, NEVER) == b"too large"
 
 
 async def test_a_connection_that_breaks_is_an_error_once_all_has_been_read() -> None:
@@ -101,7 +128,7 @@ async def test_a_wait_for_bytes_can_be_cancelled_and_begun_again() -> None:
 async def test_an_end_that_does_not_take_what_is_written_is_given_up() -> None:
     async with connected() as (ours, _):
         with pytest.raises(httpcore.WriteTimeout):
-            await ours.write(bytes(MORE_THAN_A_SOCKET_TAKES), SOON)
+            await overfill(ours, SOON)
 
 
 async def test_a_refused_connection_is_an_error_with_its_cause() -> None:
