@@ -6,9 +6,11 @@ Owns URLs, headers and bodies of the Responses API. Does not retry, does not kno
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import httpx
 
 from appserver import json_text
@@ -59,6 +61,7 @@ class EventStream:
 
     def __init__(self, response: httpx.Response, url: str) -> None:
         self._response = response
+        self._chunks = response.aiter_raw()
         self._url = url
 
     @property
@@ -71,7 +74,7 @@ class EventStream:
         parser = EventStreamParser()
         try:
             with translated(self._url):
-                async for chunk in self._response.aiter_raw():
+                async for chunk in self._chunks:
                     events = [event for data in parser.feed(chunk) if (event := decode_event(data)) is not None]
                     if events:
                         yield events
@@ -81,8 +84,16 @@ class EventStream:
             raise stream_cut(str(exc), retryable=exc.transient) from None
 
     async def close(self) -> None:
-        """Give the connection back, or cut it if the answer was not read to its end."""
-        await self._response.aclose()
+        """Give the connection back, or cut it if the answer's end is not there yet.
+
+        The final event is not the end: what HTTP says after it has mostly come with it, and is read without a wait.
+        """
+        try:
+            with suppress(httpx.HTTPError, OSError), anyio.move_on_after(0):
+                async for _ in self._chunks:
+                    break  # something else than an end
+        finally:
+            await self._response.aclose()
 
 
 class ModelClient:

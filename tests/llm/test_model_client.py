@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import pytest
+from anyio.abc import SocketAttribute
 
 from appserver.errors import BackendError, Unauthorized
 from appserver.http import Http
@@ -14,13 +17,19 @@ from appserver.session import Session
 from appserver.settings import Provider, Settings
 from appserver.testing import Gate, Stream, cut, http_error, stalled, text
 from protocol.base import Secret
+from tests.wire import GONE, chunked, head
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from anyio.abc import ByteStream
+
     from appserver.testing import FakeBackend
 
 pytestmark = pytest.mark.anyio
+
+PATIENCE = 10.0
+"""For what takes no time at all."""
 
 ACCESS = Access(Secret("good"), "org-1", is_chatgpt=True, generation=1)
 
@@ -174,3 +183,34 @@ def test_a_local_model_may_be_silent_for_longer_before_its_headers_than_a_hosted
 ) -> None:
     provider = Provider("p", "P", requires_openai_auth=requires_openai_auth, stream_idle_timeout=idle)
     assert header_seconds(provider) == bound
+
+
+@pytest.mark.parametrize(("end", "opened"), [(b"0\r\n\r\n", 1), (b"", 2), (b"1\r\nx\r\n", 2)])
+async def test_a_connection_is_used_again_if_the_answer_ended_with_its_final_event(
+    caller: Caller, end: bytes, opened: int
+) -> None:
+    connections = 0
+    event = b'data: {"type": "response.completed", "response": {"id": "r"}}\n\n'
+    answer = head("content-type: text/event-stream", "transfer-encoding: chunked") + chunked([event]) + end
+
+    async def serve(connection: ByteStream) -> None:
+        nonlocal connections
+        connections += 1
+        async with connection:
+            with suppress(*GONE):
+                while True:
+                    await connection.receive()
+                    await connection.send(answer)
+
+    async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener, anyio.create_task_group() as tasks:
+        tasks.start_soon(listener.serve, serve)
+        port = listener.extra_attributes[SocketAttribute.local_port]()
+        provider = Provider("fake", "Fake", f"http://127.0.0.1:{port}")
+        for _ in range(2):
+            stream = await caller.client.open(caller.request(provider=provider), ACCESS)
+            async with aclosing(stream.batches()) as batches:
+                assert [event["type"] for event in await anext(batches)] == ["response.completed"]
+            with anyio.fail_after(PATIENCE):
+                await stream.close()
+        tasks.cancel_scope.cancel()
+    assert connections == opened
