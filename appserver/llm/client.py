@@ -89,7 +89,7 @@ class EventStream:
         The final event is not the end: what HTTP says after it has mostly come with it, and is read without a wait.
         """
         try:
-            with suppress(httpx.HTTPError, OSError), anyio.move_on_after(0):
+            with suppress(HttpFailure), translated(self._url), anyio.move_on_after(0):
                 async for _ in self._chunks:
                     break  # something else than an end
         finally:
