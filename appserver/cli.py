@@ -143,11 +143,11 @@ def serve_stdio(settings: Settings, ignored: Sequence[str] = (), *, lenient: boo
 
     collect_rarely()  # first, for the imports that follow
     from appserver.log import log_info
-    from appserver.porch import answer_first_lines
+    from appserver.server.connection import Connection
+    from appserver.server.startup import answer_first_lines
     from appserver.signals import end_at_once
     from appserver.stderr import claim_stderr
     from appserver.transport.stdio import Stdio, TransportClosed
-    from appserver.wiring import Connection
 
     end_at_once()
     stdio = Stdio.claim(settings.max_line_bytes)

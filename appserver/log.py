@@ -109,6 +109,6 @@ def _logger(name: str = "appserver") -> Logger:
     import logging
 
     if not logging.getLogger().handlers:
-        # In the porch, which has no time to import logging: what it has to say must not go out unredacted.
+        # While starting, when there is no time to import logging: what there is to say must not go out unredacted.
         set_up_logging()
     return logging.getLogger(name)

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 
+from appserver.server.connection import Connection
 from appserver.transport.framing import LineSplitter, Oversized
 from appserver.transport.memory import memory_pair
-from appserver.wiring import Connection
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from appserver.auth.refresh_command import CommandRefresher
-from appserver.auth.refresher import RefreshRequest
+from appserver.auth.refresh.base import RefreshRequest
+from appserver.auth.refresh.command import CommandRefresher
 from appserver.errors import RefreshError
 from appserver.executable import find_executable
 from tests.auth.manager_rig import external

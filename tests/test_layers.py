@@ -54,19 +54,21 @@ ORDER = (
     ),
     ("appserver.auth",),
     ("appserver.llm",),
+    ("appserver.threads",),
     ("appserver.turns",),  # consumes the model's events, so it knows llm's types
-    ("appserver.backend",),
-    ("appserver.services",),
+    ("appserver.server",),  # the package itself
+    ("appserver.server.backend",),
+    ("appserver.server.services",),
     ("appserver.handlers", "appserver.commands"),  # for a parent, and for a person at a terminal
-    ("appserver.wiring",),
-    ("appserver.porch",),
+    ("appserver.server.connection",),
+    ("appserver.server.startup",),
     ("appserver.client",),
     ("appserver.testing",),
     ("appserver.cli",),
     ("appserver.__main__",),
 )
 
-SIBLINGS = ("appserver.rpc", "appserver.auth", "appserver.llm")
+SIBLINGS = ("appserver.rpc", "appserver.auth", "appserver.llm", "appserver.threads")
 """They declare what they need as Protocols; services and backend join them."""
 
 ONLY = {
@@ -159,7 +161,7 @@ def test_nothing_imports_in_a_cycle() -> None:
         pytest.fail(" -> ".join(exc.args[1]))
 
 
-def test_rpc_auth_and_llm_do_not_know_each_other() -> None:
+def test_rpc_auth_llm_and_threads_do_not_know_each_other() -> None:
     wrong = [
         one
         for one in ours()
@@ -201,7 +203,7 @@ def test_only_the_adapter_imports_jsonrpcserver() -> None:
 
 def test_the_rules_see_imports_inside_functions_and_for_types_only() -> None:
     found = {(one.module, one.target) for one in imports()}
-    assert ("appserver.wiring", "appserver.services") in found  # both ways, in fact
+    assert ("appserver.server.connection", "appserver.server.services") in found  # both ways, in fact
     assert ("appserver.rpc.params", "pydantic") in found
 
 

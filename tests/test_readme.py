@@ -118,7 +118,7 @@ def test_the_examples_for_tests_run(kind: str, environ: dict[str, str], tmp_path
 
 def test_the_refresher_that_is_shown_is_the_one_that_ships() -> None:
     shown = (ROOT / "docs" / "refreshers.md").read_text("utf-8")
-    assert (ROOT / "appserver" / "auth" / "refresh_command.py").read_text("utf-8").rstrip() in shown
+    assert (ROOT / "appserver" / "auth" / "refresh" / "command.py").read_text("utf-8").rstrip() in shown
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

@@ -14,11 +14,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from appserver.auth.credentials import ApiKey, ExternalTokens, Held, ManagedTokens, PersonalToken, secrets_of
-from appserver.auth.dead_tokens import DeadTokens
-from appserver.auth.redemption import Redeemer
-from appserver.auth.refresher import NO_REFRESH_TOKEN, RefreshRequest, checked, renewed
-from appserver.auth.single_flight import SingleFlight
-from appserver.auth.stored import Stored
+from appserver.auth.refresh.base import NO_REFRESH_TOKEN, RefreshRequest, checked, renewed
+from appserver.auth.refresh.redemption import Redeemer
+from appserver.auth.refresh.single_flight import SingleFlight
+from appserver.auth.stores.refused_tokens import DeadTokens
+from appserver.auth.stores.snapshot import Stored
 from appserver.errors import AuthError, NotSignedIn, RefreshError, StoreBusy
 from appserver.lock_queue import LockQueue
 from appserver.log import hide, warn
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
 
     from appserver.auth.credentials import ChatgptTokens, Credential
-    from appserver.auth.refresher import RefreshedTokens, Refresher
-    from appserver.auth.store import CredentialStore
+    from appserver.auth.refresh.base import RefreshedTokens, Refresher
+    from appserver.auth.stores.base import CredentialStore
     from appserver.settings import Settings
     from appserver.tasks import Tasks
     from protocol.base import Secret

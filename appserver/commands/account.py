@@ -13,7 +13,7 @@ from protocol.account import plan_type
 
 if TYPE_CHECKING:
     from appserver.auth.credentials import Credential
-    from appserver.services import Services
+    from appserver.server.services import Services
 
 _UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 

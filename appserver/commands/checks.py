@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from appserver.auth.credentials import ApiKey, ManagedTokens
-from appserver.auth.file_lock import FileLock
-from appserver.auth.private_file import OF_OTHERS, OccupiedError
+from appserver.auth.stores.atomic_file import OF_OTHERS, OccupiedError
+from appserver.auth.stores.file_lock import FileLock
 from appserver.commands.account import distance, kept, moment, whom
 from appserver.errors import ConfigError, LoginError, StoreError
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from appserver.auth.credentials import Credential
-    from appserver.services import Services
+    from appserver.server.services import Services
 
 LOCK_PATIENCE = 1.0
 """Seconds to wait for a lock: a change takes milliseconds, so one that is held longer is worth a line."""
@@ -153,7 +153,7 @@ def _check_certificates(services: Services) -> Check:
 
 def _check_ports(services: Services) -> Check:
     """Try as a browser login does, on one port at a time."""
-    from appserver.auth.login_browser import PORTS, BrowserLogin
+    from appserver.auth.login.browser import PORTS, BrowserLogin
 
     free = []
     for port in PORTS:

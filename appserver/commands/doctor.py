@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from collections.abc import Mapping, Sequence
 
-    from appserver.services import Services
+    from appserver.server.services import Services
     from appserver.settings import Settings
 
 

@@ -16,8 +16,8 @@ from anyio import create_task_group, sleep_forever
 
 from appserver.arguments import settings_of
 from appserver.auth.credentials import ApiKey, PersonalToken
-from appserver.auth.personal_token import PREFIX
-from appserver.auth.restrictions import check_credential, check_login_method, check_sendable
+from appserver.auth.oauth.personal_token import PREFIX
+from appserver.auth.policy import check_credential, check_login_method, check_sendable
 from appserver.commands.account import kept, whom
 from appserver.commands.output import FAILED, complain, say
 from appserver.commands.qr import show_qr
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from collections.abc import Mapping
 
-    from appserver.auth.login_browser import BrowserLogin
-    from appserver.services import Services
+    from appserver.auth.login.browser import BrowserLogin
+    from appserver.server.services import Services
     from protocol.base import Secret
 
 

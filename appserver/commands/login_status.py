@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from collections.abc import Mapping
 
-    from appserver.services import Services
+    from appserver.server.services import Services
     from protocol.base import Secret
 
 SHORTEST_SHOWN = 14

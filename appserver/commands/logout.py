@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from collections.abc import Mapping
 
-    from appserver.services import Services
+    from appserver.server.services import Services
 
 
 def add_options(parser: ArgumentParser) -> None:

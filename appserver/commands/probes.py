@@ -18,7 +18,7 @@ from appserver.http_failure import HttpFailure
 from appserver.settings import DEFAULT_API_BASE_URL
 
 if TYPE_CHECKING:
-    from appserver.services import Services
+    from appserver.server.services import Services
     from appserver.settings import Settings
 
 PROBE_SECONDS = 10.0

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from appserver.auth.credentials import Credential
-    from appserver.services import Services
+    from appserver.server.services import Services
     from protocol.account import AuthMode
 
 

@@ -12,7 +12,7 @@ from anyio import create_task_group, run
 from appserver.commands.output import FAILED, complain
 from appserver.errors import AppServerError, ParentError
 from appserver.log import set_up_logging
-from appserver.services import Services
+from appserver.server.services import Services
 from appserver.session import Session
 from appserver.tasks import Tasks
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from appserver.services import Services
+    from appserver.server.services import Services
 
 EMPTY_PAGE: Final[Mapping[str, object]] = {"data": [], "nextCursor": None}
 

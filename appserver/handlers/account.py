@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from appserver.auth.credentials import ApiKey, ExternalTokens, ManagedTokens, PersonalToken, external_tokens
-from appserver.auth.restrictions import check_external_workspace, check_login_method, check_sendable
+from appserver.auth.policy import check_external_workspace, check_login_method, check_sendable
 from appserver.errors import AuthError, InvalidParams
 from appserver.log import warn
 from appserver.rpc.router import Accepted, Reply
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from appserver.auth.credentials import Held
-    from appserver.auth.logins import Login
-    from appserver.services import Services
+    from appserver.auth.login.pending import Login
+    from appserver.server.services import Services
     from protocol.account import (
         Account,
         AccountReadParams,

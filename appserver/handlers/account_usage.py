@@ -15,7 +15,7 @@ from protocol.account import plan_type
 
 if TYPE_CHECKING:
     from appserver.auth.credentials import ChatgptTokens, PersonalToken
-    from appserver.services import Services
+    from appserver.server.services import Services
     from protocol.usage import RateLimitsReadParams, RateLimitsReadResult, UsageReadParams, UsageReadResult
 
 

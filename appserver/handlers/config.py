@@ -12,7 +12,7 @@ from appserver.settings.tables import lay_over
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from appserver.services import Services
+    from appserver.server.services import Services
     from appserver.settings.layers import Layer
     from protocol.config import ConfigLayer, ConfigLayerSource, ConfigReadParams, ConfigReadResult
 

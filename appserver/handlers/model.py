@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from appserver.services import Services
+    from appserver.server.services import Services
     from protocol.model import ModelListParams, ModelListResult
 
 
 def list_(services: Services, params: ModelListParams) -> ModelListResult:
     """List the models that a picker may offer."""
-    from appserver.turns.models import list_models
+    from appserver.llm.catalog import list_models
 
     return list_models(services.settings.options.model, params.get("limit"), params.get("cursor"))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from appserver.rpc.router import Handler
-    from appserver.services import Services
+    from appserver.server.services import Services
 
 THREADS = ("thread/", "turn/start")
 """What the methods begin with that may have to write threads."""

@@ -6,21 +6,22 @@ import os
 from typing import TYPE_CHECKING
 
 from appserver.handlers.thread_list import all_turns, turns_page
+from appserver.llm.catalog import tier_of
 from appserver.rpc.router import Reply
 from appserver.session import PROTOCOL_VERSION
 from appserver.settings import DEFAULT_MODEL
-from appserver.turns.in_force import chosen, chosen_options
-from appserver.turns.models import DEFAULT_TIER, tier_of
-from appserver.turns.pages import PageQuery
-from appserver.turns.state import ThreadRecord
+from appserver.settings.values import DEFAULT_TIER
+from appserver.threads.in_force import chosen, chosen_options
+from appserver.threads.paging import PageQuery
+from appserver.threads.record import ThreadRecord
 from appserver.turns.tool_definitions import checked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from appserver.services import Services
-    from appserver.turns.in_force import Values
-    from appserver.turns.turn_record import TurnRecord
+    from appserver.server.services import Services
+    from appserver.threads.in_force import Values
+    from appserver.threads.turn_record import TurnRecord
     from protocol.thread import (
         ThreadOptions,
         ThreadStartedNotification,

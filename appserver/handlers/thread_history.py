@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 from appserver.errors import InvalidParams, RequestError
 from appserver.handlers.thread_list import all_turns
 from appserver.rpc.router import Reply
-from appserver.turns.pages import ALL, PageQuery
-from appserver.turns.past import Cut
+from appserver.threads.paging import ALL, PageQuery
+from appserver.threads.transcript import Cut
 from appserver.turns.response_items import taken
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from appserver.services import Services
-    from appserver.turns.state import ThreadRecord
+    from appserver.server.services import Services
+    from appserver.threads.record import ThreadRecord
     from protocol.thread_life import (
         EmptyResult,
         ThreadInjectItemsParams,

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from appserver.errors import RequestError
 from appserver.rpc.router import Reply
-from appserver.turns.store import Changes
-from appserver.turns.turn_record import TurnRecord
+from appserver.threads.stores.base import Changes
+from appserver.threads.turn_record import TurnRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from appserver.services import Services
+    from appserver.server.services import Services
     from protocol.thread import ThreadStatusChangedNotification
     from protocol.thread_life import (
         EmptyResult,

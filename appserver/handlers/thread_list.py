@@ -6,14 +6,14 @@ import re
 from typing import TYPE_CHECKING
 
 from appserver.errors import InvalidParams, RequestError
-from appserver.turns.facts import SOURCE
-from appserver.turns.pages import ALL, Cursor, PageQuery, ThreadQuery, decode, encode, page_size
+from appserver.threads.metadata import SOURCE
+from appserver.threads.paging import ALL, Cursor, PageQuery, ThreadQuery, decode, encode, page_size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from appserver.services import Services
-    from appserver.turns.store import ThreadReader
+    from appserver.server.services import Services
+    from appserver.threads.stores.base import ThreadReader
     from protocol.thread_list import (
         InitialTurnsPageParams,
         ThreadItemsListParams,

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from appserver.rpc.router import Reply
-from appserver.turns.in_force import chosen
+from appserver.threads.in_force import chosen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from appserver.services import Services
-    from appserver.turns.state import ThreadRecord
+    from appserver.server.services import Services
+    from appserver.threads.record import ThreadRecord
     from protocol.settings import ThreadSettingsUpdatedNotification, ThreadSettingsUpdateParams
     from protocol.thread_life import EmptyResult
 

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 from appserver.errors import RequestError
 from appserver.handlers.thread_settings import settings_told
 from appserver.rpc.router import Accepted, Reply
-from appserver.turns.in_force import chosen
+from appserver.threads.in_force import chosen
+from appserver.threads.turn_record import TurnRecord
 from appserver.turns.inbox import UserMessage
 from appserver.turns.input import message_item, names_files, preview
-from appserver.turns.turn_record import TurnRecord
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from appserver.services import Services
+    from appserver.server.services import Services
     from protocol.turn import (
         TurnInterruptParams,
         TurnInterruptResult,

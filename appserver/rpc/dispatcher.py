@@ -2,8 +2,8 @@
 
 `receive` never waits, so one slow request delays nobody. It calls the handler: a value is the answer, in the order of
 arrival; an awaitable is awaited in a task of its own. Replies to our requests are told apart before dispatch, and like
-answers that need no waiting are never refused for load. Knows nothing of transports: the porch feeds it before there is
-an event loop, `wiring.serve` afterwards.
+answers that need no waiting are never refused for load. Knows nothing of transports: `server/startup.py` feeds it
+before there is an event loop, `server/connection.py` afterwards.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from protocol.envelope import Kind
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from appserver.rpc.client_calls import Parent
     from appserver.rpc.outbox import Outbox
-    from appserver.rpc.parent import Parent
     from appserver.rpc.router import Router
     from appserver.tasks import Tasks
     from appserver.transport.framing import Line

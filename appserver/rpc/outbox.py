@@ -113,7 +113,7 @@ class Outbox:
 
     async def filled(self) -> bool:
         """Wait until there is something to take. False: the queue has ended. For one waiter, the writer."""
-        from anyio import Event  # late: the porch uses this module before there is a loop
+        from anyio import Event  # late: `server/startup.py` uses this module before there is a loop
 
         self._note_written()
         if not self._size and not self._closed:

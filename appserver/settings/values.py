@@ -20,6 +20,9 @@ DEFAULT_ISSUER = "https://auth.openai.com"
 DEFAULT_CLIENT_ID = "app_EMoamEEZ73f0CkXaXp7hrann"
 DEFAULT_CHATGPT_BASE_URL = "https://chatgpt.com/backend-api"
 DEFAULT_API_BASE_URL = "https://api.openai.com/v1"
+DEFAULT_TIER = "default"
+"""The service tier of a request that names none."""
+
 DEFAULT_MODEL = "gpt-6.1-sol"
 BUILT_IN_PROVIDER = "openai"
 

@@ -2,7 +2,8 @@
 
 Works on the raw descriptors: readiness comes from the event loop, without a thread per line; where the platform or
 the kind of file has no readiness (Windows pipes, regular files), a worker thread reads or writes instead. Knows
-nothing of JSON. Importing it does not import an event loop: the porch uses the blocking half before there is one.
+nothing of JSON. Importing it does not import an event loop: `server/startup.py` uses the blocking half before there is
+one.
 """
 
 from __future__ import annotations
@@ -96,7 +97,7 @@ class Stdio:
         if sys.platform == "win32" or not self._poll_writes:
             await to_thread.run_sync(self.send_blocking, data, abandon_on_cancel=True)
             return
-        # Only now: the porch writes before, and wants to block.
+        # Only now: `server/startup.py` writes before, and wants to block.
         os.set_blocking(self._write_fd, False)
         view = memoryview(data)
         while view:

@@ -15,19 +15,19 @@ import anyio
 from appserver.errors import BackendError
 from appserver.llm.events import failure_in_stream, stream_cut, token_usage
 from appserver.llm.retry import Retries
-from appserver.turns.in_force import in_force
-from appserver.turns.notices import Notices
+from appserver.threads.in_force import in_force
+from appserver.threads.turn_record import new_id
+from appserver.turns.notifications import Notices
 from appserver.turns.requests import model_request
-from appserver.turns.turn_record import new_id
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from appserver.llm.client import EventStream
     from appserver.llm.events import Event
+    from appserver.threads.record import ThreadRecord
+    from appserver.threads.turn_record import TurnRecord
     from appserver.turns.runner import Backend
-    from appserver.turns.state import ThreadRecord
-    from appserver.turns.turn_record import TurnRecord
     from protocol.item import ContextCompactionItem
     from protocol.thread import TokenUsage
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from appserver.errors import Overloaded
-from appserver.turns.turn_record import new_id
+from appserver.threads.turn_record import new_id
 
 if TYPE_CHECKING:
     from anyio import CancelScope

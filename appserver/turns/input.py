@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from appserver.errors import InvalidParams
 from appserver.regular_file import read_regular
-from appserver.turns.model_items import image, input_part, text
+from appserver.threads.model_items import image, input_part, text
 
 if TYPE_CHECKING:
     from protocol.item import LocalImageInput, SkillInput, UserInput

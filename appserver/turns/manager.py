@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from anyio import Event
 
     from appserver.tasks import Tasks
+    from appserver.threads.record import ThreadRecord
+    from appserver.threads.turn_record import TurnRecord
     from appserver.turns.inbox import UserMessage
     from appserver.turns.runner import TurnRunner
-    from appserver.turns.state import ThreadRecord
-    from appserver.turns.turn_record import TurnRecord
     from protocol.turn import TurnError
 
 

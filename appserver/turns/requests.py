@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from appserver.llm.catalog import defaults_of, tier_of
 from appserver.llm.client import ModelRequest
-from appserver.turns.models import defaults_of, tier_of
 
 if TYPE_CHECKING:
-    from appserver.turns.in_force import InForce
+    from appserver.threads.in_force import InForce
 
 
 def model_request(

@@ -18,12 +18,12 @@ import anyio
 from appserver.errors import BackendError
 from appserver.llm.events import stream_cut
 from appserver.llm.retry import Retries
-from appserver.turns.answer import Answer
+from appserver.threads.in_force import in_force
 from appserver.turns.context import news
-from appserver.turns.in_force import in_force
 from appserver.turns.inbox import Injected
-from appserver.turns.notices import Notices
+from appserver.turns.notifications import Notices
 from appserver.turns.requests import model_request, preface
+from appserver.turns.response import Answer
 from appserver.turns.tool_definitions import definitions
 from appserver.turns.tools import ToolCalls, answered
 
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from appserver.llm.client import EventStream, ModelRequest
-    from appserver.turns.in_force import InForce
+    from appserver.threads.in_force import InForce
+    from appserver.threads.record import ThreadRecord
+    from appserver.threads.turn_record import TurnRecord
     from appserver.turns.inbox import Inbox, UserMessage
-    from appserver.turns.state import ThreadRecord
     from appserver.turns.tools import ToolDesk
-    from appserver.turns.turn_record import TurnRecord
 
 MAX_ROUNDS = 500
 """Answers in one turn. Long work takes a hundred; a model that goes round in circles would never end."""

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from appserver import json_text
 from appserver.errors import AppServerError
 from appserver.llm.events import for_history
-from appserver.turns.model_items import output_of, tool_output
+from appserver.threads.model_items import output_of, tool_output
 from appserver.turns.tool_definitions import names_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from appserver.turns.state import ThreadRecord
-    from appserver.turns.turn_record import TurnRecord
+    from appserver.threads.record import ThreadRecord
+    from appserver.threads.turn_record import TurnRecord
     from protocol.item import DynamicToolCallItem
     from protocol.tool import DynamicToolCallParams, ToolContent
 

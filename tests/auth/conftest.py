@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from appserver.auth import os_keyring
+from appserver.auth.stores import os_keyring
 
 PATIENCE_SECONDS = 10.0
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from appserver.auth.credentials import ExternalTokens, ManagedTokens, external_tokens, managed_tokens
+from appserver.auth.maintenance import Upkeep
 from appserver.auth.manager import AuthManager
-from appserver.auth.refresher import RefreshedTokens
-from appserver.auth.store import MemoryStore
-from appserver.auth.upkeep import Upkeep
+from appserver.auth.refresh.base import RefreshedTokens
+from appserver.auth.stores.base import MemoryStore
 from appserver.tasks import Tasks
 from appserver.testing import make_jwt
 from protocol.base import Secret
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from appserver.auth.credentials import Held
-    from appserver.auth.refresher import RefreshRequest
-    from appserver.auth.store import CredentialStore
+    from appserver.auth.refresh.base import RefreshRequest
+    from appserver.auth.stores.base import CredentialStore
     from appserver.settings import Settings
 
 WAIT_SECONDS = 10.0

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from appserver.auth.oauth_device import DeviceClient, DeviceCode
-from appserver.auth.oauth_http import IssuerHttp
-from appserver.auth.oauth_tokens import TokenClient
+from appserver.auth.oauth.device import DeviceClient, DeviceCode
+from appserver.auth.oauth.http import IssuerHttp
+from appserver.auth.oauth.tokens import TokenClient
 from appserver.http import Http
 from appserver.session import Session
 from appserver.settings import Settings

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
-from appserver.auth import document_store
 from appserver.auth.credentials import ApiKey, Credential, ManagedTokens, managed_tokens
+from appserver.auth.stores import document as document_store
 from appserver.errors import StoreChangedError, StoreError
 from appserver.testing import make_jwt
 from protocol.base import Secret
@@ -18,7 +18,7 @@ from protocol.base import Secret
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from appserver.auth.store import CredentialStore
+    from appserver.auth.stores.base import CredentialStore
 
     Reopen: TypeAlias = Callable[[], CredentialStore]
 

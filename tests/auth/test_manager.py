@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from appserver.auth.credentials import ApiKey, ExternalTokens, ManagedTokens
-from appserver.auth.file_store import FileStore
+from appserver.auth.stores.file import FileStore
 from appserver.errors import AuthError, RefreshError, StoreError
 from appserver.settings import Settings
 from protocol.base import Secret

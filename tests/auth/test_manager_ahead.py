@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from appserver.auth.credentials import ManagedTokens
-from appserver.auth.file_store import FileStore
+from appserver.auth.stores.file import FileStore
 from appserver.errors import NotSignedIn, RefreshError
 from appserver.settings import Settings
 from protocol.base import Secret

@@ -9,7 +9,7 @@ import pytest
 
 from appserver.auth import manager as manager_module
 from appserver.auth.credentials import ExternalTokens, ManagedTokens
-from appserver.auth.file_store import FileStore
+from appserver.auth.stores.file import FileStore
 from appserver.errors import NotSignedIn, RefreshError
 from appserver.settings import Settings
 from tests.auth.manager_rig import NOW, Rig, managed, new_tokens, running_manager

@@ -122,5 +122,12 @@ async def test_a_reader_that_has_gone_is_no_traceback(appserver: CommandLine, wo
 async def test_serving_imports_neither_the_other_commands_nor_what_help_needs(appserver: CommandLine) -> None:
     done = await appserver("-c", "model=a", "app-server", PYTHONPROFILEIMPORTTIME="1")
     imported = set(re.findall(r"\| +([\w.]+)$", done.err, re.MULTILINE))
-    assert "appserver.wiring" in imported
-    assert not imported & {"appserver.commands", "appserver.services", "argparse", "shutil", "getpass", "webbrowser"}
+    assert "appserver.server.connection" in imported
+    assert not imported & {
+        "appserver.commands",
+        "appserver.server.services",
+        "argparse",
+        "shutil",
+        "getpass",
+        "webbrowser",
+    }

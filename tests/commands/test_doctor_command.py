@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
-from appserver.auth.file_lock import FileLock
-from appserver.auth.login_browser import PORTS
+from appserver.auth.login.browser import PORTS
+from appserver.auth.stores.file_lock import FileLock
 from appserver.loopback import Request, Response, bind, serve
 from appserver.testing import make_jwt
 from tests.auth.disks import occupy

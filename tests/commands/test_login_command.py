@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from appserver.auth.login_browser import PORTS
+from appserver.auth.login.browser import PORTS
 from appserver.loopback import bind
 from appserver.testing import Decision, Profile
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from appserver import __version__
-from appserver.auth.dead_tokens import DeadTokens
-from appserver.auth.file_store import FileStore
+from appserver.auth.stores.file import FileStore
+from appserver.auth.stores.refused_tokens import DeadTokens
 from appserver.session import PROTOCOL_VERSION
 from protocol.base import Secret
 

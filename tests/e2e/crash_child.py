@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import anyio
 
-import appserver.auth.file_lock  # noqa: F401 - now: a child must not spend its short life importing
+import appserver.auth.stores.file_lock  # noqa: F401 - now: a child must not spend its short life importing
 from appserver.auth.credentials import ManagedTokens, managed_tokens
-from appserver.auth.file_store import FileStore
-from appserver.auth.journal import Journal
 from appserver.auth.manager import AuthManager
-from appserver.auth.refresher import RefreshedTokens
+from appserver.auth.refresh.base import RefreshedTokens
+from appserver.auth.stores.file import FileStore
+from appserver.auth.stores.write_ahead import Journal
 from appserver.errors import RefreshError
-from appserver.porch import AHEAD_OF_USE, import_ahead
+from appserver.server.startup import AHEAD_OF_USE, import_ahead
 from appserver.settings import Settings
 from appserver.tasks import Tasks
 from appserver.testing import make_jwt
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from _typeshed import TraceFunction
 
-    from appserver.auth.refresher import RefreshRequest
+    from appserver.auth.refresh.base import RefreshRequest
 
 TRACED = (f"{os.sep}appserver{os.sep}auth{os.sep}", f"{os.sep}filelock{os.sep}")
 """The code at whose lines a child may die: ours, and the locks'."""

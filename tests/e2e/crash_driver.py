@@ -23,7 +23,7 @@ from pathlib import Path
 
 import filelock
 
-from appserver.auth.file_store import FileStore
+from appserver.auth.stores.file import FileStore
 from tests.e2e.crash_child import be_child, login
 
 ROUND_SECONDS = 20.0

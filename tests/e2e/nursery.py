@@ -1,7 +1,7 @@
 """Forks server processes that have imported everything already, so that a test can afford to kill a hundred.
 
 Run as `python nursery.py SOCKET`: each connection to the socket gets a server of its own, which first says its process
-id on a line of its own. For the rest the server is the real one, from the porch to its exit.
+id on a line of its own. For the rest the server is the real one, from its first line to its exit.
 """
 
 from __future__ import annotations
@@ -11,20 +11,21 @@ import signal
 import socket
 import sys
 
-from appserver import cli, porch, wiring
+from appserver import cli
 from appserver.handlers import table
+from appserver.server import connection, startup
 from appserver.settings import load_settings
 
 HIGHEST = 250
 """A descriptor above all others. A dying process closes them in order, so the test sees the end of this one only when
 the lock of the process has gone, too."""
 
-__all__ = ["table", "wiring"]
+__all__ = ["connection", "table"]
 
 
 def main(path: str) -> None:
-    for module in porch.AHEAD_OF_USE:
-        porch.import_ahead(module)
+    for module in startup.AHEAD_OF_USE:
+        startup.import_ahead(module)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the children
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)

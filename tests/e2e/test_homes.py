@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
-from appserver.auth import upkeep
-from appserver.auth.file_store import FileStore
+from appserver.auth import maintenance as upkeep
+from appserver.auth.stores.file import FileStore
 from appserver.errors import StoreError
+from appserver.server.connection import SHUTDOWN_SECONDS
 from appserver.settings import Settings
 from appserver.testing.ledger import RefreshState
-from appserver.wiring import SHUTDOWN_SECONDS
 from tests.auth.manager_rig import WAIT_SECONDS, Rig, managed, new_tokens, running_manager
 from tests.handlers.accounts import store_login, stored
 

@@ -248,7 +248,7 @@ async def test_a_fault_in_the_middle_of_everything_is_logged_without_secrets(
     def break_down(*_: Any, **__: Any) -> None:  # noqa: ANN401 - takes the place of any method
         raise RuntimeError(f"a fault of a library that quotes {grant.access_token}")
 
-    monkeypatch.setattr("appserver.auth.oauth_tokens.TokenClient.refresh", break_down)
+    monkeypatch.setattr("appserver.auth.oauth.tokens.TokenClient.refresh", break_down)
     async with server() as peer:
         turn = await peer.turn(await peer.start_thread())
         assert turn["status"] == "failed"

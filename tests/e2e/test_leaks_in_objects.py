@@ -12,12 +12,12 @@ import pytest
 
 import appserver.auth
 from appserver.auth.credentials import ApiKey, ExternalTokens, Held, ManagedTokens, external_tokens
-from appserver.auth.dead_tokens import DeadTokens
-from appserver.auth.file_store import FileStore
-from appserver.auth.oauth_http import IssuerHttp
-from appserver.auth.oauth_tokens import TokenClient
-from appserver.auth.redemption import Redeemer
-from appserver.auth.refresher import RefreshedTokens, RefreshRequest, renewed
+from appserver.auth.oauth.http import IssuerHttp
+from appserver.auth.oauth.tokens import TokenClient
+from appserver.auth.refresh.base import RefreshedTokens, RefreshRequest, renewed
+from appserver.auth.refresh.redemption import Redeemer
+from appserver.auth.stores.file import FileStore
+from appserver.auth.stores.refused_tokens import DeadTokens
 from appserver.http import Http
 from appserver.lock_queue import LockQueue
 from appserver.session import Session

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
-from appserver.wiring import SHUTDOWN_SECONDS
+from appserver.server.connection import SHUTDOWN_SECONDS
 from tests.e2e.run import HELLO, WAIT_SECONDS, end_of_input, lines, read_until, request, send, started
 from tests.handlers.accounts import store_login
 
@@ -33,7 +33,7 @@ HUNG_SECONDS = 2 * SHUTDOWN_SECONDS
 
 HOLD = """
 import sqlite3, sys
-from appserver.auth.private_file import PrivateFile
+from appserver.auth.stores.atomic_file import PrivateFile
 
 home, what = sys.argv[1:]
 if what == "threads.db":

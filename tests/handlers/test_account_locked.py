@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from appserver.auth import manager, os_keyring
-from appserver.auth.file_lock import FileLock
+from appserver.auth import manager
+from appserver.auth.stores import os_keyring
+from appserver.auth.stores.file_lock import FileLock
 from tests.handlers.accounts import said, store_login, stored
 
 if TYPE_CHECKING:

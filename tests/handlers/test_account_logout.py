@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from appserver.auth.dead_tokens import fingerprint
-from appserver.auth.file_store import FileStore
+from appserver.auth.stores.file import FileStore
+from appserver.auth.stores.refused_tokens import fingerprint
 from appserver.testing.ledger import RefreshState
 from protocol.base import Secret
 from tests.auth.disks import names

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from appserver.testing import Gate, cut, failed, http_error, stalled, text
-from appserver.turns import subscriptions
+from appserver.threads import subscriptions
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from appserver.testing import Gate, stalled
-from tests.turns.records import locked
+from tests.threads.records import locked
 
 if TYPE_CHECKING:
     from pathlib import Path

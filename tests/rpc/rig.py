@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from appserver.rpc.client_calls import Parent
 from appserver.rpc.dispatcher import Dispatcher
 from appserver.rpc.outbox import Outbox
-from appserver.rpc.parent import Parent
 from appserver.rpc.router import Reply, Router
 from appserver.session import Session
 from appserver.tasks import Tasks

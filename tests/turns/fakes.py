@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from appserver.settings import Provider
+from appserver.threads.record import ThreadRecord
+from appserver.threads.turn_record import TurnRecord
 from appserver.turns.inbox import Inbox, UserMessage
 from appserver.turns.input import message_item
 from appserver.turns.runner import TurnRunner
-from appserver.turns.state import ThreadRecord
 from appserver.turns.tools import ToolDesk
-from appserver.turns.turn_record import TurnRecord
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping

@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from appserver.errors import InvalidParams, ParentError, ParentTimeout
-from appserver.turns.model_items import SILENT_FAILURE
+from appserver.threads.model_items import SILENT_FAILURE
 from appserver.turns.tool_definitions import definitions
 from appserver.turns.tools import answered
 from tests.turns.fakes import Client, Stage, Stream, answer, call, text_result, words

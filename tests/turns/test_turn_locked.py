@@ -8,16 +8,16 @@ import anyio
 import pytest
 
 from appserver.errors import RequestError, ThreadStoreBusy
-from appserver.turns import sqlite_journal
+from appserver.threads.stores.sqlite import recorder as sqlite_journal
+from tests.threads.records import locked, past_of
 from tests.turns.fakes import Stream, answer, call, message, said, words
-from tests.turns.records import locked, past_of
 from tests.turns.test_turn_manager import Desk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from appserver.turns.sqlite_store import SqliteThreads
+    from appserver.threads.stores.sqlite.store import SqliteThreads
 
 pytestmark = pytest.mark.anyio
 

@@ -9,11 +9,11 @@ import pytest
 
 from appserver.errors import AuthError, BackendError, ConfigError, Overloaded, RequestError, ThreadStoreError
 from appserver.tasks import Tasks
+from appserver.threads.record import ThreadRecord
+from appserver.threads.recorder import NoJournal
+from appserver.threads.turn_record import TurnRecord
 from appserver.turns import inbox, manager
-from appserver.turns.journal import NoJournal
 from appserver.turns.manager import TurnManager
-from appserver.turns.state import ThreadRecord
-from appserver.turns.turn_record import TurnRecord
 from tests.turns.fakes import Stage, Stream, Told, answer, call, delta, message, opened, said, thread, words
 
 if TYPE_CHECKING:

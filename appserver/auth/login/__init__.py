@@ -1,0 +1,1 @@
+"""The login flows, and the one login that may be pending."""

@@ -1,0 +1,112 @@
+"""The keyring where it works, else auth.json. Decided once, when first used, and said in the log.
+
+With a working keyring, a login that is already in auth.json stays there and is used until somebody signs in; so
+switching to "auto" signs nobody out. Signing out forgets both.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from appserver.auth.stores.file import FileStore
+from appserver.auth.stores.keyring import KeyringStore
+from appserver.errors import StoreError
+from appserver.log import warn
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+    from contextlib import AbstractAsyncContextManager
+
+    from appserver.auth.credentials import Credential
+    from appserver.auth.stores.base import RedemptionJournal
+    from appserver.auth.stores.document import DocumentStore
+    from appserver.auth.stores.os_keyring import HomeKey
+    from protocol.base import Secret
+
+
+class AutoStore:
+    """Keeps the credential in the keyring if there is one, else in auth.json."""
+
+    def __init__(self, home: str, key: HomeKey | None = None) -> None:
+        self._file = FileStore(home)
+        self._keyring = KeyringStore(home, key)
+
+    @property
+    def kind(self) -> str:
+        """Which of the two it is."""
+        return self._current.kind
+
+    @property
+    def where(self) -> str:
+        """Where the credential is kept, for a person to read, and why it is not the keyring."""
+        why = f" (the keyring is not used: {self._obstacle})" if self._obstacle else ""
+        return f"{self._current.where}{why}"
+
+    @property
+    def journal(self) -> RedemptionJournal:
+        """What was redeemed and is not stored yet."""
+        return self._current.journal
+
+    def version(self) -> Hashable:
+        """Return a value that changes when the stored credential may have changed."""
+        return None if self._obstacle else self._keyring.version(), self._file.version()
+
+    def load(self) -> Credential | None:
+        """Return the stored credential."""
+        return self._current.load()
+
+    def save(self, credential: Credential) -> None:
+        """Store a credential, whatever is there."""
+        if self._obstacle:
+            self._file.save(credential)
+            return
+        self._keyring.save(credential)
+        self._file.journal.remove()
+        if self._file.version() is not None:
+            warn(f"{self._file.where}: still holds an earlier login; it is not used any more, and can be removed")
+
+    def swap(self, old: Credential | None, new: Credential) -> None:
+        """Store `new` where `old` is. Raises StoreChangedError if something else is there by now."""
+        self._current.swap(old, new)
+
+    def delete(self, *, everywhere: bool = False) -> Credential | None:
+        """Forget the stored credential and return it.
+
+        An earlier one in auth.json goes as well, or it would come back.
+        """
+        kept = None if self._obstacle else self._keyring.delete(everywhere=everywhere)
+        earlier = self._file.delete(everywhere=everywhere)
+        return kept or earlier
+
+    def has_ended(self, refresh_token: Secret) -> bool:
+        """Whether `delete` has ended this token's login everywhere since `redeeming` was entered."""
+        return any(store.has_ended(refresh_token) for store in (self._keyring, self._file))
+
+    def prove_writable(self) -> None:
+        """Raise StoreError if a credential could not be stored now."""
+        self._current.prove_writable()
+
+    def redeeming(self) -> AbstractAsyncContextManager[None]:
+        """Hold the lock of a redemption. Raises StoreError if another process keeps it too long."""
+        return self._current.redeeming()
+
+    @property
+    def _current(self) -> DocumentStore:
+        """Where the login is that is in use, or where the next one goes."""
+        if self._obstacle or (self._keyring.version() is None and self._file.version() is not None):
+            return self._file
+        return self._keyring
+
+    @cached_property
+    def _obstacle(self) -> str | None:
+        """Why the keyring is not used, or None if it is. Raises StoreBusy: it is not known yet."""
+        import logging  # late: like the rest of this, only where "auto" was asked for
+
+        try:
+            self._keyring.check()
+        except StoreError as exc:
+            logging.getLogger("appserver").info("credentials are kept in a file: %s", exc.message)
+            return exc.message
+        logging.getLogger("appserver").info("credentials are kept with the keyring")
+        return None

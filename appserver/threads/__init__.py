@@ -1,0 +1,1 @@
+"""Threads: what is known and kept of a conversation, loaded or not."""

@@ -1,0 +1,1 @@
+"""Where threads are kept: memory, or threads.db."""

@@ -1,0 +1,124 @@
+"""Where threads are kept: the Protocol that `threads.py` works with, and what its implementations share.
+
+Two are there: `memory_store.py` for ephemeral threads and `sqlite_store.py` for the others. One kit of tests runs on
+both.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Sequence
+    from contextlib import AbstractContextManager
+
+    from appserver.threads.metadata import ThreadFacts
+    from appserver.threads.paging import Page, PageQuery, StoredItem, ThreadQuery
+    from appserver.threads.record import ThreadRecord
+    from appserver.threads.transcript import Cut, Entry, PastTurn
+    from appserver.threads.turn_record import TurnRecord
+    from protocol.thread import TokenUsage
+    from protocol.turn import ItemsView
+
+T = TypeVar("T")
+
+READ_ONLY = "threadStoreReadOnly"
+FULL = "threadStoreFull"
+UNAVAILABLE = "threadStoreUnavailable"
+"""Kinds of ThreadStoreError: nothing can be written here at all, or not before there is room, or not now."""
+
+
+class Kept(NamedTuple):
+    """What a store has of a thread, beside its transcript."""
+
+    facts: ThreadFacts
+    in_force: dict[str, Any]
+    usage: TokenUsage
+
+
+class Changes(NamedTuple):
+    """What to change of a thread's metadata. None: leave it; for the name, "" takes it away."""
+
+    name: str | None = None
+    archived: bool | None = None
+    git_info: dict[str, Any] | None = None
+
+
+class ThreadReader(Protocol):
+    """Reads one thread as it is at one moment, whatever is written meanwhile.
+
+    A turn whose process has died is seen as interrupted.
+    """
+
+    def kept(self) -> Kept:
+        """Return what there is of the thread beside its transcript."""
+
+    def past(self) -> list[PastTurn]:
+        """Return the whole transcript."""
+
+    def before(self) -> list[Entry]:
+        """Return what a client put into the history before the first turn."""
+
+    def turns(self, query: PageQuery, view: ItemsView = "notLoaded") -> Page[TurnRecord]:
+        """Return a page of turns, each with the items that a view shows at least. Raises InvalidParams."""
+
+    def items(self, query: PageQuery, turn_id: str | None = None) -> Page[StoredItem]:
+        """Return a page of items, of one turn or of all. Raises InvalidParams."""
+
+    def attach(self, thread: ThreadRecord) -> None:
+        """Give a record that was made of `kept` its history, and write down what happens in it from now on."""
+
+
+class ThreadStore(Protocol):
+    """Keeps threads. All methods raise ThreadStoreError, and RequestError for a thread that is not there.
+
+    Order of threads: by creation (time, then id) or by last touch. A touch is the start or end of a turn, or a change
+    of metadata; each has a number, so two threads never tie. Guarantee to who follows the cursors of `page`: a thread
+    that fits the query from the first page to the last is seen exactly once, no thread is seen twice. For that, paging
+    by last touch shows each thread at its place as of the first page; a cursor of a paging that began more than
+    pages.TOUCHES_KEPT touches ago is refused. Threads without a turn and without a name are not listed.
+    """
+
+    def add(self, thread: ThreadRecord, past: Sequence[PastTurn] = (), before: Sequence[Entry] = ()) -> None:
+        """Keep a new thread, with turns and what stands before them, and write down what happens in it."""
+
+    def fork(self, source_id: str, thread: ThreadRecord, cut: Cut) -> None:
+        """Keep a new thread with the turns of another, up to a cut, and write down what happens in it.
+
+        A turn that is running is kept as far as it has come, as an interrupted one.
+        """
+
+    def reading(self, thread_id: str) -> AbstractContextManager[ThreadReader]:
+        """Begin to read a thread. The reader is good for the length of the block, in which nothing is written."""
+
+    def page(self, query: ThreadQuery) -> Page[ThreadFacts]:
+        """Return a page of threads. Raises InvalidParams for a cursor that is not ours."""
+
+    def change(self, thread_id: str, changes: Changes) -> None:
+        """Change the metadata of a thread."""
+
+    def delete(self, thread_id: str) -> None:
+        """Forget a thread and its transcript."""
+
+    def attempt(self, use: Callable[[], T]) -> T | Coroutine[Any, Any, T]:
+        """Return what a use of this store returns, or a coroutine of it if it has to wait for another process.
+
+        No method here waits itself: where another process has the store locked, each raises ThreadStoreBusy and has
+        changed nothing. A use is made again from its beginning, after those that wait already. Raises what it raises.
+        """
+
+    def stop_waiting(self) -> None:
+        """Let nothing wait for another process any longer: what does fails as busy."""
+
+    def close(self) -> None:
+        """Let go of what is open."""
+
+
+def folded(text: str | None) -> str:
+    """Return a text as searches compare it. Half a surrogate pair, which JSON can bring, is spelled out."""
+    return plain((text or "").casefold())
+
+
+def plain(text: str) -> str:
+    """Return a text that a database takes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -1,0 +1,140 @@
+"""Reads one thread from threads.db within one read transaction (`store.ThreadReader`).
+
+Writes nothing, not even that a turn was cut off: whether the process of a running turn lives is asked once, when the
+reading begins.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import groupby
+from typing import TYPE_CHECKING, NamedTuple
+
+from appserver.errors import ThreadNotFound
+from appserver.threads.stores.base import Kept, plain
+from appserver.threads.stores.sqlite.queries import read_items, read_turns
+from appserver.threads.stores.sqlite.recorder import load_history
+from appserver.threads.stores.sqlite.rows import (
+    ENTRY_COLUMNS,
+    THREAD_COLUMNS,
+    TURN_COLUMNS,
+    entry_in,
+    facts_in,
+    loads,
+    turn_in,
+    usage_in,
+)
+from appserver.threads.transcript import PastTurn
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterator
+
+    from appserver.threads.paging import Page, PageQuery, StoredItem
+    from appserver.threads.record import ThreadRecord
+    from appserver.threads.stores.sqlite.leases import Owners
+    from appserver.threads.stores.sqlite.loaded import Loaded
+    from appserver.threads.transcript import Entry
+    from appserver.threads.turn_record import TurnRecord
+    from protocol.turn import ItemsView
+
+_FIND = (
+    "SELECT key, touched, (SELECT group_concat(owner) FROM turns WHERE thread = threads.key AND owner IS NOT NULL)"
+    " FROM threads WHERE id = ?"
+)
+
+
+class _Found(NamedTuple):
+    key: int
+    touched: int
+    dead: frozenset[str]
+    """Owners of its turns that do not live any more."""
+
+
+class SqliteReader:
+    """One thread, as of the beginning of a read transaction."""
+
+    def __init__(self, loaded: Loaded, connection: sqlite3.Connection, found: _Found) -> None:
+        self._loaded = loaded
+        self._connection = connection
+        self._found = found
+
+    def kept(self) -> Kept:
+        """Return what there is of the thread beside its transcript."""
+        usage, in_force, *facts = self._connection.execute(
+            f"SELECT usage, in_force, {THREAD_COLUMNS} FROM threads"
+            " JOIN thread_settings ON thread_settings.thread = key WHERE key = ?",
+            (self._found.key,),
+        ).fetchone()
+        return Kept(facts_in(tuple(facts)), loads(in_force), usage_in(usage))
+
+    def past(self) -> list[PastTurn]:
+        """Return the whole transcript."""
+        of_thread = (self._found.key,)
+        rows = self._connection.execute(
+            f"SELECT key, owner, {TURN_COLUMNS} FROM turns WHERE thread = ? ORDER BY key", of_thread
+        )
+        past = {key: PastTurn(self._turn(key, owner, tuple(row))) for key, owner, *row in rows.fetchall()}
+        entries = self._connection.execute(
+            f"SELECT turn, {ENTRY_COLUMNS} FROM items WHERE thread = ? AND turn > 0 ORDER BY turn, key", of_thread
+        )
+        for turn, group in groupby(entries, key=lambda row: row[0]):
+            past[turn].entries = [entry_in(row[1:]) for row in group]
+        for one in past.values():
+            one.turn.items = [entry.item for entry in one.entries if entry.item is not None]
+        return list(past.values())
+
+    def before(self) -> list[Entry]:
+        """Return what a client put into the history before the first turn."""
+        entries = f"SELECT {ENTRY_COLUMNS} FROM items WHERE thread = ? AND turn = 0 ORDER BY key"
+        return [entry_in(row) for row in self._connection.execute(entries, (self._found.key,))]
+
+    def turns(self, query: PageQuery, view: ItemsView = "notLoaded") -> Page[TurnRecord]:
+        """Return a page of turns, each with the items that a view shows at least. Raises InvalidParams."""
+        return read_turns(self._connection, self._found.key, query, view, self._turn)
+
+    def items(self, query: PageQuery, turn_id: str | None = None) -> Page[StoredItem]:
+        """Return a page of items, of one turn or of all. Raises InvalidParams."""
+        return read_items(self._connection, self._found.key, query, turn_id)
+
+    def attach(self, thread: ThreadRecord) -> None:
+        """Give a record that was made of `kept` its history, and write down what happens in it from now on."""
+        key, touched, _ = self._found
+        thread.history = load_history(self._connection, key)
+        self._loaded.attach(thread, key, touched)
+
+    def _turn(self, key: int, owner: str | None, row: tuple[object, ...]) -> TurnRecord:
+        """Read a turn; one that was cut off ended no later than its last item, as far as anybody was told."""
+        turn, owed = turn_in(row), self._loaded.database.owed.get(key)
+        if owed is not None:
+            return replace(owed.turn, items=[])
+        if owner in self._found.dead:
+            last = "SELECT max(completed_at) FROM items WHERE thread = ? AND turn = ?"
+            (at,) = self._connection.execute(last, (self._found.key, key)).fetchone()
+            turn.status, turn.completed_at = "interrupted", at or turn.started_at
+        return turn
+
+
+@contextmanager
+def reading(loaded: Loaded, thread_id: str) -> Iterator[SqliteReader]:
+    """Begin to read a thread. Raises RequestError if it is not there, ThreadStoreError."""
+    with loaded.database.reading() as connection:
+        found = _find(connection, loaded.owners, thread_id)
+        if not found.dead:
+            yield SqliteReader(loaded, connection, found)
+            return
+    # A process may have ended its turn after this transaction began, and itself before it was asked for. Of those that
+    # are dead by now, everything that they wrote is in the next one.
+    with loaded.database.reading() as connection:
+        yield SqliteReader(loaded, connection, _find(connection, loaded.owners, thread_id, found.dead))
+
+
+def _find(connection: sqlite3.Connection, owners: Owners, thread_id: str, dead: frozenset[str] | None = None) -> _Found:
+    row = connection.execute(_FIND, (plain(thread_id),)).fetchone()
+    if row is None:
+        raise ThreadNotFound(thread_id)
+    key, touched, running = row
+    if dead is None:
+        dead = frozenset(owner for owner in (running or "").split(",") if owner and not owners.alive(owner))
+    return _Found(key, touched, dead)

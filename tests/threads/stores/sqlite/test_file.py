@@ -1,0 +1,213 @@
+"""A threads.db that is deleted, replaced or damaged while it is in use: what is loaded goes on."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import sys
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from appserver.errors import ThreadNotFound, ThreadStoreError
+from appserver.threads.paging import ThreadQuery
+from appserver.threads.stores.sqlite.leases import DIRECTORY
+from tests.threads.records import (
+    added,
+    at_once,
+    begin,
+    end,
+    kept_of,
+    loaded,
+    message,
+    past_of,
+    remembered,
+    run,
+    say,
+    thread,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from appserver.threads.stores.sqlite.store import SqliteThreads
+    from protocol.item import Item
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="an open file cannot be deleted")
+
+
+def deleted(database: Path) -> None:
+    for path in database.parent.glob(f"{database.name}*"):
+        path.unlink()
+
+
+def said(store: SqliteThreads, thread_id: str) -> list[list[Item | None]]:
+    return [[entry.item for entry in one.entries] for one in past_of(store, thread_id)]
+
+
+def test_a_thread_goes_on_in_a_new_file_with_its_whole_transcript(
+    opened: Callable[..., SqliteThreads], database: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    here = added(opened(), "Hello", "one")
+    deleted(database)
+    run(here, "two")
+    run(here, "three")
+    other = opened()
+    assert said(other, here.id) == [[message("one")], [message("two")], [message("three")]]
+    assert loaded(other, here.id).history == here.history
+    assert [facts.id for facts in other.page(ThreadQuery()).rows] == [here.id]
+    assert caplog.text.count("was deleted or replaced") == 1
+    assert database.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("gone", ["the file", "the file without its log", "the directory"])
+def test_a_turn_goes_on_in_a_new_file(opened: Callable[..., SqliteThreads], database: Path, gone: str) -> None:
+    record = thread("Hello", developer_instructions="Rhyme.")
+    opened().add(record)
+    turn = begin(record)
+    say(record, turn, "one")
+    match gone:
+        case "the file":
+            deleted(database)
+        case "the file without its log":
+            database.unlink()
+        case _:
+            shutil.rmtree(database.parent)
+    say(record, turn, "two")
+    other = opened()
+    assert [one.turn.status for one in past_of(other, record.id)] == ["inProgress"], "its process lives"
+    end(record, turn)
+    assert said(other, record.id) == [[message("one"), message("two")]]
+    (found,) = past_of(other, record.id)
+    assert found.turn.viewed("full") == turn.viewed("full")
+    assert kept_of(other, record.id).in_force["developer_instructions"] == "Rhyme."
+
+
+def test_what_is_not_loaded_goes_with_the_file(opened: Callable[..., SqliteThreads], database: Path) -> None:
+    store, other = opened(), opened()
+    here, there = added(store, "Hello", "one"), added(other, "Bye", "one")
+    deleted(database)
+    run(here, "two")
+    with pytest.raises(ThreadNotFound):
+        past_of(store, there.id)
+
+
+def test_a_thread_that_was_deleted_before_the_file_stays_deleted(
+    opened: Callable[..., SqliteThreads], database: Path
+) -> None:
+    store = opened()
+    here, gone = added(store, "Hello", "one"), added(store, "Bye", "one")
+    opened().delete(gone.id)
+    deleted(database)
+    run(here, "two")
+    with pytest.raises(ThreadNotFound):
+        begin(gone)
+    assert [facts.id for facts in opened().page(ThreadQuery()).rows] == [here.id]
+
+
+def test_two_processes_that_have_a_thread_loaded_find_each_other_again(
+    opened: Callable[..., SqliteThreads], database: Path
+) -> None:
+    here = added(opened(), "Hello", "one")
+    there = loaded(opened(), here.id)
+    deleted(database)
+    run(here, "two")
+    run(there, "three")
+    run(here, "four")
+    assert here.history == [remembered(text) for text in ("one", "two", "three", "four")]
+    assert len(said(opened(), here.id)) == 4
+
+
+def test_a_turn_goes_on_in_an_earlier_copy_that_was_put_in_place(
+    opened: Callable[..., SqliteThreads], database: Path, tmp_path: Path
+) -> None:
+    here = added(opened(), "Hello", "one")
+    with closing(sqlite3.connect(database)) as connection, closing(sqlite3.connect(tmp_path / "copy")) as copy:
+        connection.backup(copy)
+    run(here, "two")
+    turn = begin(here)
+    say(here, turn, "three")
+    deleted(database)
+    (tmp_path / "copy").rename(database)
+    say(here, turn, "four")
+    end(here, turn)
+    run(here, "five")
+    texts = [["one"], ["two"], ["three", "four"], ["five"]]
+    assert said(opened(), here.id) == [[message(text) for text in turn] for turn in texts]
+    assert here.history == [remembered(text) for turn in texts for text in turn]
+
+
+def test_a_process_that_starts_after_the_file_alone_was_deleted_begins_anew_and_harms_nothing(
+    opened: Callable[..., SqliteThreads], database: Path
+) -> None:
+    here, idle = added(opened(), "Hello", "one"), added(opened(), "Bye", "one")
+    turn = begin(here)
+    say(here, turn, "two")
+    database.unlink()
+    late = added(opened(), "Late", "one")
+    say(here, turn, "three")
+    end(here, turn)
+    run(idle, "two")
+    run(late, "two")
+    other = opened()
+    assert said(other, here.id) == [[message("one")], [message("two"), message("three")]]
+    assert said(other, idle.id) == said(other, late.id) == [[message("one")], [message("two")]]
+    with closing(sqlite3.connect(database)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_a_lock_file_that_was_deleted_is_there_again_with_the_next_turn(
+    opened: Callable[..., SqliteThreads], database: Path
+) -> None:
+    here, other = added(opened()), opened()
+    shutil.rmtree(database.parent / DIRECTORY)
+    turn = begin(here)
+    assert past_of(other, here.id)[-1].turn.status == "inProgress"
+    end(here, turn)
+
+
+@pytest.mark.parametrize("how", ["replaced", "overwritten"])
+def test_a_damaged_file_is_named_and_once_it_is_moved_away_what_is_loaded_goes_on(
+    opened: Callable[..., SqliteThreads], database: Path, how: str
+) -> None:
+    here = added(opened(), "Hello", "one")
+    turn = begin(here)
+    say(here, turn, "two")
+    if how == "replaced":
+        deleted(database)
+        database.write_bytes(b"no database at all" * 1000)
+    else:
+        with closing(sqlite3.connect(database)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        with database.open("r+b") as file:
+            file.write(b"\xff" * database.stat().st_size)
+    with pytest.raises(ThreadStoreError, match=r"threads\.db: is damaged; move it away") as caught:
+        at_once(here.keep(turn, message("three"), remembered("three")))
+    assert caught.value.kind == "threadStoreCorrupt"
+    deleted(database)
+    say(here, turn, "four")
+    end(here, turn)
+    run(here, "five")
+    texts = ["one", "two", "four", "five"]
+    assert here.history == loaded(opened(), here.id).history == [remembered(text) for text in texts]
+    assert said(opened(), here.id)[-2:] == [[message("two"), message("four")], [message("five")]]
+
+
+def test_a_file_that_cannot_be_begun_anew_is_an_error_until_it_can(
+    opened: Callable[..., SqliteThreads], database: Path
+) -> None:
+    here = added(opened(), "Hello", "one")
+    turn = begin(here)
+    deleted(database)
+    database.mkdir()
+    with pytest.raises(ThreadStoreError, match="cannot be opened") as caught:
+        at_once(here.keep(turn, message("two"), remembered("two")))
+    assert caught.value.kind == "threadStoreUnavailable"
+    end(here, turn, "failed")
+    database.rmdir()
+    run(here, "three")
+    (_, failed, _) = past_of(opened(), here.id)
+    assert (failed.turn.status, failed.entries) == ("failed", [])
+    assert said(opened(), here.id) == [[message("one")], [], [message("three")]]

@@ -1,0 +1,153 @@
+"""Rows that a newer version of this program has written: read as far as known, and written back as they were."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from appserver.errors import ThreadStoreError
+from appserver.threads.paging import PageQuery, ThreadQuery
+from appserver.threads.stores.sqlite.schema import VERSION
+from appserver.threads.transcript import Cut
+from tests.threads.records import added, items_of, kept_of, loaded, message, past_of, remembered, run, thread, turns_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from appserver.threads.stores.sqlite.store import SqliteThreads
+
+USAGE: Any = {
+    "totalTokens": 3,
+    "inputTokens": 1,
+    "cachedInputTokens": 0,
+    "cacheWriteInputTokens": 0,
+    "outputTokens": 2,
+    "reasoningOutputTokens": 0,
+}
+
+
+def changed(database: Path, column: str, table: str, **members: object) -> None:
+    """Add members to a column of JSON, as a newer version would."""
+    with closing(sqlite3.connect(database)) as connection, connection:
+        (text,) = connection.execute(f"SELECT {column} FROM {table}").fetchone()  # noqa: S608 - names of this test
+        changed = json.dumps({**json.loads(text), **members})
+        connection.execute(f"UPDATE {table} SET {column} = ?", (changed,))  # noqa: S608
+
+
+def read(database: Path, column: str, table: str) -> list[Any]:
+    with closing(sqlite3.connect(database)) as connection:
+        rows = connection.execute(f"SELECT {column} FROM {table}").fetchall()  # noqa: S608 - names of this test
+    return [json.loads(text) for (text,) in rows]
+
+
+def test_members_that_only_a_newer_version_knows_are_written_back(
+    opened: Callable[..., SqliteThreads], database: Path
+) -> None:
+    record = added(opened(), "Hello", "one", effort="high")
+    changed(database, "facts", "threads", colour="blue")
+    changed(database, "in_force", "thread_settings", tone={"warm": True})
+    changed(database, "usage", "threads", thoughtTokens=5)
+    found = loaded(opened(), record.id)
+    assert (found.facts().preview, found.effort, found.instructions) == ("Hello", "high", "Be brief.")
+    assert [facts.id for facts in opened().page(ThreadQuery()).rows] == [record.id]
+    found.add_usage(USAGE)
+    found.model = "other-model"
+    run(found, "two")
+    opened().fork(record.id, replace(loaded(opened(), record.id), id="fork"), Cut())
+    for facts in read(database, "facts", "threads"):
+        assert (facts["colour"], facts["model"]) == ("blue", "other-model")
+    for in_force in read(database, "in_force", "thread_settings"):
+        assert (in_force["tone"], in_force["instructions"]) == ({"warm": True}, "Be brief.")
+    assert read(database, "usage", "threads")[0] == {**USAGE, "thoughtTokens": 5}
+
+
+def test_what_a_newer_process_writes_while_a_thread_is_loaded_is_written_back(
+    opened: Callable[..., SqliteThreads], database: Path
+) -> None:
+    here = added(opened(), "Hello", "one")
+    run(loaded(opened(), here.id), "two")
+    changed(database, "facts", "threads", colour="blue")
+    changed(database, "in_force", "thread_settings", tone="warm")
+    run(here, "three")
+    here.model = "other-model"
+    run(here, "four")
+    assert read(database, "facts", "threads")[0]["colour"] == "blue"
+    assert read(database, "in_force", "thread_settings")[0]["tone"] == "warm"
+
+
+NEWER: Any = {"type": "holograph", "id": "h1", "beam": [1, 2]}
+
+
+@pytest.mark.parametrize(
+    "remembered_as",
+    ["true", '"text"', '{"type":"message","role":"assistant","content":[{"type":"output_text","text":"h"}]}'],
+)
+@pytest.mark.parametrize("item", [NEWER, {"type": "agentMessage", "id": "m", "words": ["no", "text"]}, {"id": "m"}])
+def test_an_item_of_a_kind_that_only_a_newer_version_knows_is_shown_and_kept(
+    opened: Callable[..., SqliteThreads], database: Path, item: dict[str, Any], remembered_as: str
+) -> None:
+    store = opened()
+    record = added(store, "Hello", "one")
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute(
+            "INSERT INTO items (thread, turn, completed_at, forgets, item, remembered) SELECT thread, key, 1, 0, ?, ?"
+            " FROM turns",
+            (json.dumps(item), remembered_as),
+        )
+    sent = [json.loads(remembered_as)] if remembered_as.startswith("{") else []
+    found = loaded(opened(), record.id)
+    assert found.history == [remembered("one"), *sent], "what is not known is not sent to the model"
+    assert [one.item for one in items_of(store, record.id, PageQuery()).rows] == [item, message("one")]
+    (turn,) = turns_of(store, record.id, PageQuery(), "full").rows
+    assert turn.viewed("full")["items"] == [message("one"), item]
+    assert len(turns_of(store, record.id, PageQuery(), "summary").rows[0].viewed("summary")["items"]) == 1
+    fork = thread(forked_from=record.id)
+    store.fork(record.id, fork, Cut())
+    assert past_of(store, fork.id)[0].entries == past_of(store, record.id)[0].entries
+
+
+def test_a_turn_whose_status_only_a_newer_version_knows_is_shown(
+    opened: Callable[..., SqliteThreads], database: Path
+) -> None:
+    record = added(opened(), "Hello", "one")
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute('UPDATE turns SET status = \'postponed\', error = \'{"message": "later", "until": 5}\'')
+    (turn,) = turns_of(opened(), record.id, PageQuery()).rows
+    shown: Any = turn.viewed("notLoaded")
+    assert (shown["status"], shown["error"]) == ("postponed", {"message": "later", "until": 5})
+    run(loaded(opened(), record.id), "two")
+
+
+def test_columns_that_only_a_newer_version_knows_are_left_alone(
+    opened: Callable[..., SqliteThreads], database: Path
+) -> None:
+    record = added(opened(), "Hello", "one")
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("ALTER TABLE threads ADD COLUMN colour TEXT")
+        connection.execute("UPDATE threads SET colour = 'blue'")
+    run(loaded(opened(), record.id), "two")
+    assert kept_of(opened(), record.id).facts.preview == "Hello"
+    with closing(sqlite3.connect(database)) as connection:
+        assert connection.execute("SELECT colour FROM threads").fetchall() == [("blue",)]
+
+
+def test_a_schema_of_a_newer_version_is_named_and_left_alone(
+    opened: Callable[..., SqliteThreads], database: Path
+) -> None:
+    added(opened(), "Hello", "one")
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute(f"PRAGMA user_version = {VERSION + 2}")
+        before = list(connection.iterdump())
+    with pytest.raises(ThreadStoreError, match=f"newer version .schema {VERSION + 2}; ") as caught:
+        opened().page(ThreadQuery())
+    assert caught.value.kind == "threadStoreTooNew"
+    with pytest.raises(ThreadStoreError, match="newer version"):
+        opened().add(thread())
+    with closing(sqlite3.connect(database)) as connection:
+        assert list(connection.iterdump()) == before
