@@ -1,7 +1,7 @@
 """argv and environment to settings to a running server. The only place that reads either, and that exits.
 
 Called as existing clients call the reference: `appserver [-c key=value]... [app-server] [--listen stdio://]`. Each
-command has a parser of its own, built when it is asked for; a parent waits while that of `app-server` is.
+command has a parser of its own, built when it is asked for; a client waits while that of `app-server` is.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ EXIT_INTERRUPTED = 130
 DESCRIPTION = """A JSON-RPC app-server over stdio, and the same services for a person at a terminal.
 
 commands:
-  app-server            serve a parent on stdin and stdout (the default)
+  app-server            serve a client on stdin and stdout (the default)
   login                 sign in with a browser, a device code or an API key
   logout                sign out
   status                tell who is signed in
@@ -87,7 +87,7 @@ def run(arguments: list[str]) -> int:
 
 
 def _complain(command: str, problem: str) -> None:
-    """Tell on stderr what ends the command: as a log line where a parent reads it, else as people read it."""
+    """Tell on stderr what ends the command: as a log line where a client reads it, else as people read it."""
     if command == "app-server":
         from appserver.log import log_error
 
@@ -135,7 +135,7 @@ def _tell_version() -> int:
 
 
 def serve_stdio(settings: Settings, ignored: Sequence[str] = (), *, lenient: bool = True) -> int:
-    """Serve the parent on stdin and stdout and return the exit code.
+    """Serve the client on stdin and stdout and return the exit code.
 
     `ignored`: options that have no meaning here. `lenient`: start whatever is wrong with the configuration.
     """

@@ -74,12 +74,12 @@ class Busy(AppServerError):
     retryable = True
 
 
-class ParentError(AppServerError):
-    """The parent application answered a request of ours with an error, or not in time."""
+class ClientError(AppServerError):
+    """The client answered a request of ours with an error, or not in time."""
 
 
-class ParentTimeout(ParentError):
-    """The parent application did not answer in time."""
+class ClientTimeout(ClientError):
+    """The client did not answer in time."""
 
     retryable = True
 

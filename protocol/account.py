@@ -1,4 +1,4 @@
-"""Signing in and out, what the account is, and the refresh request to the parent."""
+"""Signing in and out, what the account is, and the refresh request to the client."""
 
 from typing import Annotated, Literal, NotRequired
 
@@ -58,7 +58,7 @@ class DeviceCodeLogin(TypedDict):
 
 
 class AuthTokensLogin(TypedDict):
-    """Sign in with tokens that the parent owns. What is missing is read from the claims of the tokens."""
+    """Sign in with tokens that the client owns. What is missing is read from the claims of the tokens."""
 
     type: Literal["chatgptAuthTokens"]
     accessToken: Secret
@@ -94,7 +94,7 @@ class DeviceCodeLoginResult(TypedDict):
 
 
 class AuthTokensLoginResult(TypedDict):
-    """The parent's tokens are in use."""
+    """The client's tokens are in use."""
 
     type: Literal["chatgptAuthTokens"]
 
@@ -144,7 +144,7 @@ class ApiKeyAccount(TypedDict):
 
 
 class ChatgptAccount(TypedDict):
-    """Signed in with ChatGPT, by the server or by the parent's tokens."""
+    """Signed in with ChatGPT, by the server or by the client's tokens."""
 
     type: Literal["chatgpt"]
     email: str | None
@@ -194,14 +194,14 @@ class GetAuthStatusResult(TypedDict):
 
 
 class AuthTokensRefreshParams(TypedDict):
-    """What the parent is told when its tokens are no longer accepted."""
+    """What the client is told when its tokens are no longer accepted."""
 
     reason: Literal["unauthorized"]
     previousAccountId: str | None
 
 
 class AuthTokensRefreshResult(TypedDict):
-    """New tokens from the parent, in the same two shapes as at login."""
+    """New tokens from the client, in the same two shapes as at login."""
 
     accessToken: Secret
     idToken: NotRequired[Secret | None]

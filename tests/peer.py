@@ -1,4 +1,4 @@
-"""The parent's side of a connection, for tests: sends, waits with a bound, and remembers everything it was told."""
+"""The client's side of a connection, for tests: sends, waits with a bound, and remembers everything it was told."""
 
 from __future__ import annotations
 

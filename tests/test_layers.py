@@ -59,7 +59,7 @@ ORDER = (
     ("appserver.server",),  # the package itself
     ("appserver.server.backend",),
     ("appserver.server.services",),
-    ("appserver.handlers", "appserver.commands"),  # for a parent, and for a person at a terminal
+    ("appserver.handlers", "appserver.commands"),  # for a client, and for a person at a terminal
     ("appserver.server.connection",),
     ("appserver.server.startup",),
     ("appserver.client",),

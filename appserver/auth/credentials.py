@@ -47,7 +47,7 @@ class ManagedTokens(NamedTuple):
 
 
 class ExternalTokens(NamedTuple):
-    """ChatGPT tokens that the parent owns. They live in memory only."""
+    """ChatGPT tokens that the client owns. They live in memory only."""
 
     access_token: Secret
     claims: Claims

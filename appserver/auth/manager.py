@@ -38,7 +38,7 @@ T = TypeVar("T")
 EXTERNAL_IS_ACTIVE = (
     "External auth is active. Use account/login/start (chatgptAuthTokens) to update it or account/logout to clear it."
 )
-"""The reference's words: only the parent that owns the tokens in use may end their use."""
+"""The reference's words: only the client that owns the tokens in use may end their use."""
 
 CHANGE_SECONDS = 6.0
 """What a look at the account or a change of it waits for another process that changes it too, which takes milliseconds,
@@ -125,11 +125,11 @@ class AuthManager:
 
     @property
     def external(self) -> bool:
-        """Whether the parent's own tokens are in use."""
+        """Whether the client's own tokens are in use."""
         return self._held is not None and isinstance(self._held.credential, ExternalTokens)
 
     def check_not_external(self) -> None:
-        """Raise AuthError if the parent's own tokens are in use, which no other login may replace."""
+        """Raise AuthError if the client's own tokens are in use, which no other login may replace."""
         if self.external:
             raise AuthError(EXTERNAL_IS_ACTIVE)
 
@@ -152,9 +152,9 @@ class AuthManager:
         return self._dead.reason(token)
 
     def sign_in(self, credential: Credential) -> None:
-        """Use a credential from now on, and store it unless it is the parent's.
+        """Use a credential from now on, and store it unless it is the client's.
 
-        Raises StoreError, StoreBusy, and AuthError where the parent's tokens are in use and this is no other such
+        Raises StoreError, StoreBusy, and AuthError where the client's tokens are in use and this is no other such
         token; then nothing has changed.
         """
         self.check_turn()
@@ -168,7 +168,7 @@ class AuthManager:
         """Forget the credential in use and the stored one, and return them. A refresh under way brings neither back.
 
         `everywhere`: what the caller gets is to be revoked; what a refresh under way brings, `on_orphan` gets. The
-        parent's tokens may hide a login that is stored: it goes, too, or a restart would sign the user in again. Raises
+        client's tokens may hide a login that is stored: it goes, too, or a restart would sign the user in again. Raises
         StoreError, StoreBusy; then nothing has changed.
         """
         held, successor = self.known(), self._redeemer.unfinished()
@@ -292,7 +292,7 @@ class AuthManager:
         raise RefreshError(f"The refresher did not answer within {patience:g}s")
 
     def _take(self, held: Held, tokens: RefreshedTokens) -> None:
-        """Put the parent's renewed tokens in place of the ones they are for. Raises AuthError if they are no good."""
+        """Put the client's renewed tokens in place of the ones they are for. Raises AuthError if they are no good."""
         old = held.credential
         assert isinstance(old, ExternalTokens)  # noqa: S101 - the other kind goes through the redeemer
         self._replace(held, renewed(self._settings, old, tokens, refreshed_at=""))

@@ -33,7 +33,7 @@ def check_login_method(settings: Settings, login_type: str) -> None:
 
 
 def check_external_workspace(settings: Settings, account_id: str | None) -> None:
-    """Raise RequestError if the parent's tokens belong to a workspace that is not allowed."""
+    """Raise RequestError if the client's tokens belong to a workspace that is not allowed."""
     allowed = settings.forced_workspaces
     if allowed and account_id not in allowed:
         raise RequestError(

@@ -1,4 +1,4 @@
-"""The parent's side of the protocol, in Python: embed the daemon in an application. Public API.
+"""The client's side of the protocol, in Python: embed the daemon in an application. Public API.
 
     async with AppServer.spawn(client_info={"name": "my-app", "version": "1"}) as server:
         server.on_request("account/chatgptAuthTokens/refresh", fresh_tokens)

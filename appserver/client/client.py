@@ -1,4 +1,4 @@
-"""The parent's side, for applications that embed the daemon: start it, ask it, listen to it, end it.
+"""The client's side, for applications that embed the daemon: start it, ask it, listen to it, end it.
 
 Owns the daemon's process as long as its `async with` block lasts. Knows the handshake and how a turn ends; for all
 other methods it carries params and results as they are (schema/ describes them).

@@ -1,4 +1,4 @@
-"""JSON-RPC as the parent speaks it, over two byte streams: requests out, replies, notifications and requests in.
+"""JSON-RPC as the client speaks it, over two byte streams: requests out, replies, notifications and requests in.
 
 The reader awaits nothing but bytes: a reply wakes who waits for it, a notification goes into buffers, a request of
 the server is answered in a task of its own. Knows neither processes nor what any method means.

@@ -1,4 +1,4 @@
-"""What can go wrong on the parent's side, in the one tree of errors.
+"""What can go wrong on the client's side, in the one tree of errors.
 
 A wait that ran out is the built-in TimeoutError; everything else that the client raises stands here.
 """

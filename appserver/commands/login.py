@@ -1,7 +1,7 @@
 """`appserver login`: sign in with a browser, a device code, or an API key from stdin.
 
 Shows what the person has to do, and takes the address that they may paste. The flows, what is allowed, and where the
-credential goes are the services', as they are for a parent application.
+credential goes are the services', as they are for a client.
 """
 
 from __future__ import annotations

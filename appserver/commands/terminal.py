@@ -1,4 +1,4 @@
-"""The services of the daemon with a person at a terminal where the parent application would be.
+"""The services of the daemon with a person at a terminal where the client would be.
 
 Owns the event loop of a command. That person is told by the command itself, and cannot renew anybody's tokens.
 """
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from anyio import create_task_group, run
 
 from appserver.commands.output import FAILED, complain
-from appserver.errors import AppServerError, ParentError
+from appserver.errors import AppServerError, ClientError
 from appserver.log import set_up_logging
 from appserver.server.services import Services
 from appserver.session import Session
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class _Person:
-    """Stands in for the parent (`services.ParentSide`)."""
+    """Stands in for the client (`services.ClientSide`)."""
 
     def notify(self, method: str, params: object) -> None:
         """Do nothing: the command says what there is to say."""
@@ -37,7 +37,7 @@ class _Person:
         late: Callable[[dict[str, Any]], None] | None = None,
     ) -> NoReturn:
         """Refuse."""
-        raise ParentError(f"{method}: there is no parent application to ask")
+        raise ClientError(f"{method}: there is no client to ask")
 
 
 def with_services(settings: Settings, work: Callable[[Services], Awaitable[int]]) -> int:

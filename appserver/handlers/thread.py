@@ -70,7 +70,7 @@ def resume(services: Services, params: ThreadResumeParams) -> Reply:
         thread = threads.resume(found, values)
     services.subscriptions.subscribe(thread_id)
     if not was_loaded:
-        services.parent.notify("thread/status/changed", {"threadId": thread_id, "status": thread.status_on_wire()})
+        services.client.notify("thread/status/changed", {"threadId": thread_id, "status": thread.status_on_wire()})
     result: ThreadResumeResult = {
         **_result(thread, turns),
         "collaborationMode": thread.settings_on_wire()["collaborationMode"],
@@ -114,7 +114,7 @@ def _telling_of_start(services: Services, thread: ThreadRecord) -> Callable[[], 
     started: ThreadStartedNotification = {"thread": thread.on_wire()}
 
     def tell() -> None:
-        services.parent.notify("thread/started", started)
+        services.client.notify("thread/started", started)
         tier = thread.service_tier
         if tier not in (None, DEFAULT_TIER, tier_of(thread.model, tier)):
             words = f"Configured service tier `{tier}` is not advertised as supported for model `{thread.model}`"
@@ -122,7 +122,7 @@ def _telling_of_start(services: Services, thread: ThreadRecord) -> Callable[[], 
                 "threadId": thread.id,
                 "message": f"{words} and will be omitted from requests.",  # the reference's words
             }
-            services.parent.notify("warning", warning)
+            services.client.notify("warning", warning)
 
     return tell
 
@@ -134,7 +134,7 @@ def _telling_of_usage(services: Services, thread: ThreadRecord, last: list[TurnR
         if last and thread.usage["totalTokens"]:
             usage = {"total": thread.usage, "last": thread.usage, "modelContextWindow": None}
             told = {"threadId": thread.id, "turnId": last[0].id, "tokenUsage": usage}
-            services.parent.notify("thread/tokenUsage/updated", told)
+            services.client.notify("thread/tokenUsage/updated", told)
 
     return tell
 

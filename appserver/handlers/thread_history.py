@@ -100,7 +100,7 @@ def _telling(services: Services, thread: ThreadRecord) -> Callable[[], None]:
 
     def tell() -> None:
         if (now := thread.status_on_wire()) != before:
-            services.parent.notify("thread/status/changed", {"threadId": thread.id, "status": now})
-        services.parent.notify("thread/reverted", {"threadId": thread.id})
+            services.client.notify("thread/status/changed", {"threadId": thread.id, "status": now})
+        services.client.notify("thread/reverted", {"threadId": thread.id})
 
     return tell

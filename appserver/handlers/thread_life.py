@@ -31,7 +31,7 @@ def name_set(services: Services, params: ThreadNameSetParams) -> EmptyResult:
     thread_id, name = params["threadId"], params["name"].strip()
     services.threads.change(thread_id, Changes(name=name))
     updated: ThreadNameUpdatedNotification = {"threadId": thread_id, "threadName": name or None}
-    services.parent.notify("thread/name/updated", updated)
+    services.client.notify("thread/name/updated", updated)
     return {}
 
 
@@ -55,7 +55,7 @@ def archive(services: Services, params: ThreadIdParams) -> Reply:
     interrupt()
     _let_go(services, thread_id)
     result: EmptyResult = {}
-    return Reply(result, then=partial(services.parent.notify, "thread/archived", {"threadId": thread_id}))
+    return Reply(result, then=partial(services.client.notify, "thread/archived", {"threadId": thread_id}))
 
 
 def unarchive(services: Services, params: ThreadIdParams) -> ThreadResult:
@@ -63,7 +63,7 @@ def unarchive(services: Services, params: ThreadIdParams) -> ThreadResult:
     thread_id = params["threadId"]
     services.threads.change(thread_id, Changes(archived=False))
     result = _thread(services, thread_id)
-    services.parent.notify("thread/unarchived", {"threadId": thread_id})
+    services.client.notify("thread/unarchived", {"threadId": thread_id})
     return result
 
 
@@ -75,7 +75,7 @@ def delete(services: Services, params: ThreadIdParams) -> Reply:
     interrupt()
     services.subscriptions.subscribe(thread_id)
     result: EmptyResult = {}
-    return Reply(result, then=partial(services.parent.notify, "thread/deleted", {"threadId": thread_id}))
+    return Reply(result, then=partial(services.client.notify, "thread/deleted", {"threadId": thread_id}))
 
 
 def unsubscribe(services: Services, params: ThreadIdParams) -> ThreadUnsubscribeResult:
@@ -118,6 +118,6 @@ def _let_go(services: Services, thread_id: str, *, closed: bool = False) -> None
     services.threads.unload(thread_id)
     services.subscriptions.subscribe(thread_id)
     changed: ThreadStatusChangedNotification = {"threadId": thread_id, "status": {"type": "notLoaded"}}
-    services.parent.notify("thread/status/changed", changed)
+    services.client.notify("thread/status/changed", changed)
     if closed:
-        services.parent.notify("thread/closed", {"threadId": thread_id})
+        services.client.notify("thread/closed", {"threadId": thread_id})

@@ -32,6 +32,6 @@ def settings_told(services: Services, thread: ThreadRecord) -> Callable[[], None
     def tell() -> None:
         if (now := thread.settings_on_wire()) != before:
             updated: ThreadSettingsUpdatedNotification = {"threadId": thread.id, "threadSettings": now}
-            services.parent.notify("thread/settings/updated", updated)
+            services.client.notify("thread/settings/updated", updated)
 
     return tell

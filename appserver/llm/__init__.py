@@ -1,1 +1,1 @@
-"""Talking to the model backend. Knows neither who signed in, nor threads, nor the parent."""
+"""Talking to the model backend. Knows neither who signed in, nor threads, nor the client."""

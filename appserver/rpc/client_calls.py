@@ -1,4 +1,4 @@
-"""Our side of talking to the parent application: notifications to it, and requests of ours that it answers.
+"""Our side of talking to the client: notifications to it, and requests of ours that it answers.
 
 Knows ids and waiting, not what a method means. A reply that comes after its wait has ended can still be of use: the
 caller may leave a receiver for it.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any
 
-from appserver.errors import ParentError, ParentTimeout
+from appserver.errors import ClientError, ClientTimeout
 from appserver.log import redacted
 from protocol import envelope
 
@@ -36,7 +36,7 @@ class _Pending:
         self.reply: Message | None = None
 
 
-class Parent:
+class ClientCalls:
     """The application on the other end."""
 
     def __init__(self, outbox: Outbox, session: Session) -> None:
@@ -47,7 +47,7 @@ class Parent:
         self._overdue: dict[RequestId, _Pending] = {}
 
     def notify(self, method: str, params: object) -> None:
-        """Send a notification, unless the parent has opted out of it."""
+        """Send a notification, unless the client has opted out of it."""
         if method not in self._session.opted_out:
             self._outbox.send(envelope.notification(method, params))
 
@@ -61,8 +61,8 @@ class Parent:
     ) -> dict[str, Any]:
         """Send a request and return its validated result; `timeout` in seconds.
 
-        A result that comes after the timeout goes to `late`. Raises ParentError with the parent's own words,
-        ParentTimeout, or InvalidParams where the result does not fit.
+        A result that comes after the timeout goes to `late`. Raises ClientError with the client's own words,
+        ClientTimeout, or InvalidParams where the result does not fit.
         """
         from anyio import Event, move_on_after
 
@@ -77,7 +77,7 @@ class Parent:
             if pending.reply is None and late is not None:
                 self._await_late(request_id, pending)
         if pending.reply is None:
-            raise ParentTimeout(f"{method} timed out after {timeout:g}s")
+            raise ClientTimeout(f"{method} timed out after {timeout:g}s")
         return _result(method, pending.reply)
 
     def settle(self, reply: Message) -> bool:
@@ -109,14 +109,14 @@ def _failed(reply: Message) -> bool:
 
 def _result(method: str, reply: Message) -> dict[str, Any]:
     if _failed(reply):
-        raise ParentError(f"{method} failed: {_told(reply['error'])}")
+        raise ClientError(f"{method} failed: {_told(reply['error'])}")
     from appserver.rpc.params import validated_result  # late: imports the method table
 
     return validated_result(method, reply.get("result"))
 
 
 def _told(error: object) -> str:
-    """What the parent says of its error, however it is shaped."""
+    """What the client says of its error, however it is shaped."""
     if not isinstance(error, dict):
         return redacted(str(error))
     code, message = error.get("code"), error.get("message")

@@ -24,7 +24,7 @@ from protocol.envelope import Kind
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from appserver.rpc.client_calls import Parent
+    from appserver.rpc.client_calls import ClientCalls
     from appserver.rpc.outbox import Outbox
     from appserver.rpc.router import Router
     from appserver.tasks import Tasks
@@ -33,13 +33,13 @@ if TYPE_CHECKING:
 
 
 class Dispatcher:
-    """Decodes, classifies and routes what the parent sends."""
+    """Decodes, classifies and routes what the client sends."""
 
     def __init__(
-        self, router: Router, parent: Parent, outbox: Outbox, tasks: Tasks, warn: Callable[[str], None]
+        self, router: Router, client: ClientCalls, outbox: Outbox, tasks: Tasks, warn: Callable[[str], None]
     ) -> None:
         self._router = router
-        self._parent = parent
+        self._client = client
         self._outbox = outbox
         self._tasks = tasks
         self._warn = warn
@@ -132,7 +132,7 @@ class Dispatcher:
 
     def _reply(self, message: Message) -> None:
         try:
-            known = self._parent.settle(message)
+            known = self._client.settle(message)
         except Exception as exc:  # noqa: BLE001 - a late reply that does not fit; wire_error() logs what it does not know
             self._warn(f"a late reply was not used: {wire_error(exc).message}")
         else:

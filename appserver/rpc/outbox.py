@@ -1,7 +1,7 @@
-"""Messages on their way to the parent: encoded at once, sent in order, bounded by back-pressure.
+"""Messages on their way to the client: encoded at once, sent in order, bounded by back-pressure.
 
 `send` never waits, so that a plain function can answer. Whoever produces much awaits `room` between its bursts: a
-streaming turn, and the read loop for the sake of the answers it causes. A parent that falls behind gets the deltas of
+streaming turn, and the read loop for the sake of the answers it causes. A client that falls behind gets the deltas of
 one item joined to longer ones, of any number of items side by side. Nothing is left out. A delta is joined to an
 earlier one only across what cannot matter to its item: messages that name another thread, and deltas of other items.
 """
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from protocol.envelope import Message
 
 HIGH_WATER_BYTES = 1024 * 1024
-"""Above this much unsent output, a streaming turn waits. One that streams faster than the parent reads, but no faster
+"""Above this much unsent output, a streaming turn waits. One that streams faster than the client reads, but no faster
 than that, keeps its deltas apart."""
 
 JOIN_BYTES = 64 * 1024
 """Below this much unsent output, nothing is joined: it is not worth the trouble."""
 
 STALL_SECONDS = 0.5
-"""A parent that has let output lie for so long is not reading. Text that is joined then lets the model write on for
+"""A client that has let output lie for so long is not reading. Text that is joined then lets the model write on for
 hours where single deltas would have filled the queue, and stopped the model, within a minute."""
 
 FLOOD_BYTES = 2 * HIGH_WATER_BYTES
@@ -37,7 +37,7 @@ FLOOD_BYTES = 2 * HIGH_WATER_BYTES
 
 BRIM_BYTES = 32 * 1024 * 1024
 """Above this much unsent output, no request is read either: its answer would come on top. Far above the high water,
-because a parent that writes all its requests before it reads an answer is slow, not broken."""
+because a client that writes all its requests before it reads an answer is slow, not broken."""
 
 WRITE_BYTES = 256 * 1024
 """What one write takes, or one line if that is longer: joining all that waits would double it for the time of the
@@ -53,9 +53,9 @@ class Outbox:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._since = 0.0
-        """When the parent last took something, or something first waited for it."""
+        """When the client last took something, or something first waited for it."""
         self.with_version = False
-        """Whether messages carry `jsonrpc: "2.0"`: as the parent's first message does."""
+        """Whether messages carry `jsonrpc: "2.0"`: as the client's first message does."""
         self._lines: deque[bytes | _Growing] = deque()
         self._growing: dict[object, dict[object, _Growing]] = {}
         """Thread -> item -> the line in the queue that the item's next delta may be joined to."""

@@ -1,4 +1,4 @@
-"""What arrives, held against the method table: params of requests, and results of the parent's replies.
+"""What arrives, held against the method table: params of requests, and results of the client's replies.
 
 The validators are pydantic's, built per type when one is first needed: importing pydantic costs more than answering
 the handshake. Error texts name the place and the problem, never the value: it may be a credential.
@@ -28,7 +28,7 @@ def validated_params(method: str, params: object) -> dict[str, Any]:
 
 
 def validated_result(method: str, result: object) -> dict[str, Any]:
-    """Return the result of the parent's reply to a request of ours. Raises InvalidParams."""
+    """Return the result of the client's reply to a request of ours. Raises InvalidParams."""
     return _validated(SERVER_REQUESTS[method].result, result, f"Invalid result of {method}")
 
 

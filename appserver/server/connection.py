@@ -1,6 +1,6 @@
 """The composition root of a connection, and its life: read, answer, shut down.
 
-Builds everything and opens the one task group. On every way out (end of input, a signal, a parent that has gone)
+Builds everything and opens the one task group. On every way out (end of input, a signal, a client that has gone)
 running turns get their last notification, what is queued is written, and the process ends within SHUTDOWN_SECONDS.
 Only a redemption that has begun is waited for until the issuer has answered (`auth/refresh/redemption.py`).
 """
@@ -16,7 +16,7 @@ from appserver.handlers.handshake import initialize
 from appserver.heap import collect_as_usual
 from appserver.log import log_error, warn
 from appserver.parent_process import ParentProcess
-from appserver.rpc.client_calls import Parent
+from appserver.rpc.client_calls import ClientCalls
 from appserver.rpc.dispatcher import Dispatcher
 from appserver.rpc.outbox import BRIM_BYTES, Outbox
 from appserver.rpc.router import Reply, Router
@@ -45,12 +45,12 @@ SETTLE_SECONDS = 1.5
 """What a refresh or a revocation under way gets, and a last try to store what is not stored yet."""
 
 FLUSH_SECONDS = 1.0
-"""What the parent gets to read the last lines, and connections to be closed."""
+"""What the client gets to read the last lines, and connections to be closed."""
 
 SHUTDOWN_SECONDS = DRAIN_SECONDS + SETTLE_SECONDS + FLUSH_SECONDS
 
 WATCH_SECONDS = 1.0
-"""How often to look whether the parent is still there."""
+"""How often to look whether the client is still there."""
 
 
 class Transport(Protocol):
@@ -67,7 +67,7 @@ class Transport(Protocol):
 
 
 class Connection:
-    """One parent, and everything that serves it."""
+    """One client, and everything that serves it."""
 
     def __init__(self, settings: Settings) -> None:
         self.outbox = Outbox()
@@ -75,9 +75,9 @@ class Connection:
         self._settings = settings
         self._parent_process = ParentProcess()  # now: it may end while the event loop is being imported
         self._session = Session()
-        self._parent = Parent(self.outbox, self._session)
+        self._client = ClientCalls(self.outbox, self._session)
         router = Router(self._initialize, self._routes, self._session)
-        self.dispatcher = Dispatcher(router, self._parent, self.outbox, self.tasks, warn)
+        self.dispatcher = Dispatcher(router, self._client, self.outbox, self.tasks, warn)
 
     def _initialize(self, params: object) -> Reply:
         return Reply(initialize(self._session, self._settings, params), then=self._warn_of_configuration)
@@ -90,16 +90,16 @@ class Connection:
 
         for problem in self._settings.problems:
             log_error(f"Invalid configuration; using defaults. {problem.message}")
-            self._parent.notify("configWarning", unusable(problem))
+            self._client.notify("configWarning", unusable(problem))
         if warning := not_run(self._settings.values):
-            self._parent.notify("configWarning", warning)
+            self._client.notify("configWarning", warning)
 
     @cached_property
     def services(self) -> Services:
         """What the handlers work with. Made after the handshake, because it imports them."""
         from appserver.server.services import Services
 
-        return Services(self._settings, self._session, self.tasks, self._parent, self.outbox.room)
+        return Services(self._settings, self._session, self.tasks, self._client, self.outbox.room)
 
     def check_configuration(self, *, lenient: bool) -> None:
         """Load now what a mistake in the configuration would break later. Raises ConfigError, unless lenient."""
@@ -118,7 +118,7 @@ class Connection:
         return routes(self.services)
 
     async def serve(self, transport: Transport, *, owns_process: bool = False) -> int:
-        """Serve until the parent is done with us, and return the exit code: 0, or 128 plus a signal's number.
+        """Serve until the client is done with us, and return the exit code: 0, or 128 plus a signal's number.
 
         `owns_process`: also end on SIGTERM, SIGINT and SIGHUP, and when the parent process has gone.
         """
@@ -156,7 +156,7 @@ class Connection:
         self.dispatcher.close()
 
     async def _read(self, transport: Transport) -> None:
-        """Await nothing but the next lines, and room for the answers of a parent that sends and does not read."""
+        """Await nothing but the next lines, and room for the answers of a client that sends and does not read."""
         while (lines := await transport.receive()) is not None:
             for line in lines:
                 self.dispatcher.receive(line)
@@ -201,7 +201,7 @@ class _Process:
         self._parent = parent
 
     async def parent(self, transport: Transport) -> None:
-        """Notice that the parent has gone without closing our input: somebody else may hold its end."""
+        """Notice that the client has gone without closing our input: somebody else may hold its end."""
         from anyio import sleep
 
         while not (self._parent.has_gone() or transport.peer_closed()):  # noqa: ASYNC110 - nobody sets an event for it

@@ -1,4 +1,4 @@
-"""What the handlers work with: accounts, logins, threads and turns, joined to each other and to the parent.
+"""What the handlers work with: accounts, logins, threads and turns, joined to each other and to the client.
 
 The heavy ones (HTTP, the model client, the login flows) are made when first asked for, so that answering the
 handshake does not import them.
@@ -14,7 +14,7 @@ from appserver.auth.login.pending import Logins
 from appserver.auth.manager import AuthManager
 from appserver.auth.policy import check_credential
 from appserver.auth.refresh.base import load_refresher
-from appserver.auth.refresh.client import ParentCalls
+from appserver.auth.refresh.client import ClientRequests
 from appserver.auth.stores.factory import open_store
 from appserver.errors import ConfigError, LoginError, RequestError
 from appserver.settings import provider_named, thread_options
@@ -56,8 +56,8 @@ class LoginFlow(Protocol):
         """Wait for the user. Raises LoginError."""
 
 
-class ParentSide(ParentCalls, Protocol):
-    """The parent application, or what stands in for it where a person is at a terminal."""
+class ClientSide(ClientRequests, Protocol):
+    """The client, or what stands in for it where a person is at a terminal."""
 
     def notify(self, method: str, params: object) -> None:
         """Send a notification."""
@@ -71,12 +71,12 @@ class Services:
         settings: Settings,
         session: Session,
         tasks: Tasks,
-        parent: ParentSide,
+        client: ClientSide,
         room: Callable[[], Awaitable[None]],
     ) -> None:
         self.settings = settings
         self.session = session
-        self.parent = parent
+        self.client = client
         self._tasks = tasks
         self._room = room
         self._configured = (
@@ -140,31 +140,31 @@ class Services:
         return await identified(self._issuer_http(), self.settings.accounts_url, token)
 
     def tell_login(self, login_id: str | None, error: str | None) -> None:
-        """Tell the parent how a login ended, and who is signed in now if that changed."""
+        """Tell the client how a login ended, and who is signed in now if that changed."""
         completed: LoginCompletedNotification = {
             "loginId": login_id,
             "success": error is None,
             "error": error,
         }
-        self.parent.notify("account/login/completed", completed)
+        self.client.notify("account/login/completed", completed)
         if error is None:
             self.tell_account()
 
     def tell_account(self) -> None:
-        """Tell the parent who is signed in."""
+        """Tell the client who is signed in."""
         held = self.auth.current()
         plan = None if held is None or isinstance(held.credential, ApiKey) else held.credential.claims.plan
         updated: AccountUpdatedNotification = {
             "authMode": held.credential.mode if held else None,
             "planType": plan_type(plan),
         }
-        self.parent.notify("account/updated", updated)
+        self.client.notify("account/updated", updated)
 
     def _tell_not_run(self, config: Mapping[str, Any]) -> None:
         """Warn the client, once, that what it passes with a thread is not run here."""
         if warning := not_run(request_layer(config).values):
             self._told_not_run = True
-            self.parent.notify("configWarning", warning)
+            self.client.notify("configWarning", warning)
 
     # Threads and turns
 
@@ -202,7 +202,7 @@ class Services:
         """Which threads the client listens to."""
         from appserver.threads.subscriptions import Subscriptions
 
-        return Subscriptions(self.parent.notify, self._tasks)
+        return Subscriptions(self.client.notify, self._tasks)
 
     @cached_property
     def turns(self) -> TurnManager:
@@ -212,7 +212,7 @@ class Services:
         from appserver.turns.tools import ToolDesk
 
         emit = self.subscriptions.emit
-        desk = ToolDesk(self.parent, self.settings.tool_timeout)
+        desk = ToolDesk(self.client, self.settings.tool_timeout)
         return TurnManager(TurnRunner(self.backend, emit, self._room, desk), self._tasks, emit)
 
     @cached_property
@@ -305,16 +305,16 @@ class Services:
         return IssuerHttp(self.http, self.session)
 
     def _refresher_for(self, credential: ChatgptTokens) -> Refresher:
-        """Choose the refresher: the issuer for managed logins, else the configured one, else the parent."""
+        """Choose the refresher: the issuer for managed logins, else the configured one, else the client."""
         if isinstance(credential, ManagedTokens):
             from appserver.auth.refresh.issuer import OAuthRefresher
 
             return OAuthRefresher(self.token_client)
         if self._configured is not None:
             return self._configured
-        from appserver.auth.refresh.client import ParentRefresher
+        from appserver.auth.refresh.client import ClientRefresher
 
-        return ParentRefresher(self.parent, self.settings.refresh_timeout)
+        return ClientRefresher(self.client, self.settings.refresh_timeout)
 
     async def _revoke(self, credential: ManagedTokens) -> None:
         from anyio import CancelScope

@@ -1,6 +1,6 @@
 """Where the first lines are answered: before asyncio, pydantic and an HTTP stack have been imported.
 
-Importing those takes longer than many a parent waits for `initialize`. So the descriptor is read directly; what a
+Importing those takes longer than many a client waits for `initialize`. So the descriptor is read directly; what a
 plain function can answer is answered; and while nothing waits, one module after another is imported ahead of its use.
 As soon as something needs the event loop, or everything is imported, the event loop takes over.
 """
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from appserver.transport.framing import Line
 
 PATIENCE = 0.02
-"""Seconds to wait for the next line before importing ahead: a parent that was just answered mostly asks on."""
+"""Seconds to wait for the next line before importing ahead: a client that was just answered mostly asks on."""
 
 AHEAD_OF_USE = (
-    # In the order in which a parent's first requests need them.
+    # In the order in which a client's first requests need them.
     "protocol.methods",
     "appserver.threads.stores.sqlite.store",
     "appserver.threads.registry",
@@ -53,7 +53,7 @@ class Descriptors(Protocol):
 
 
 def answer_first_lines(connection: Connection, stdio: Descriptors) -> bool:
-    """Answer what needs no event loop. Returns False if the parent is done and there is nothing else to do.
+    """Answer what needs no event loop. Returns False if the client is done and there is nothing else to do.
 
     Raises TransportClosed.
     """

@@ -69,7 +69,7 @@ class Show:
 
 
 async def external_tokens(show: Show) -> None:
-    """The parent signs in with tokens of its own."""
+    """The client signs in with tokens of its own."""
     stage = show.stage
     show.external_token = show.backend.grant().access_token
     await stage.call("account/login/start", {"type": "chatgptAuthTokens", "accessToken": show.external_token})
@@ -77,11 +77,11 @@ async def external_tokens(show: Show) -> None:
     await stage.expect("account/updated", authMode="chatgptAuthTokens", planType="pro")
     account = (await stage.call("account/read"))["account"]
     stage.check("The account comes from the token's claims", account["email"], "user@example.com")
-    stage.check("The parent's tokens are not written to disk", show.stored(), None)
+    stage.check("The client's tokens are not written to disk", show.stored(), None)
 
 
 async def streaming_turn(show: Show) -> None:
-    """A turn streams: the parent has the first words before the model has said the last."""
+    """A turn streams: the client has the first words before the model has said the last."""
     stage, gate = show.stage, Gate()
     thread = (await stage.call("thread/start", {"model": "fake-model"}))["thread"]
     show.thread_id = thread["id"]
@@ -92,11 +92,11 @@ async def streaming_turn(show: Show) -> None:
     stage.check("All words were here while the model was still holding the end back", gate.reached.is_set)
     gate.release()
     await _end_turn(show)
-    stage.check("The backend saw the parent's token", show.bearers(), [show.external_token])
+    stage.check("The backend saw the client's token", show.bearers(), [show.external_token])
 
 
 async def expired_token(show: Show) -> None:
-    """The token expires: the server asks the parent for a new one and sends the request again."""
+    """The token expires: the server asks the client for a new one and sends the request again."""
     stage, gate = show.stage, Gate()
     gate.release()
     stage.take_requests(REFRESH)
@@ -225,7 +225,7 @@ def _check_stored(show: Show) -> None:
 
 
 SCENES: Final = (
-    ("Sign in with the parent's own tokens", external_tokens),
+    ("Sign in with the client's own tokens", external_tokens),
     ("A turn, streamed token by token", streaming_turn),
     ("The token expires: refresh and retry", expired_token),
     ("Sign in with a device code", device_code),

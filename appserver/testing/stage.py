@@ -98,7 +98,7 @@ class Stage:
         return note.params
 
     def take_requests(self, method: str) -> None:
-        """Let `asked` and `answer` speak for the parent when the server sends a request of this method."""
+        """Let `asked` and `answer` speak for the client when the server sends a request of this method."""
 
         async def hand_over(params: dict[str, Any]) -> object:
             await self._questions_in.send(params)
@@ -107,7 +107,7 @@ class Stage:
         self._server.on_request(method, hand_over)
 
     async def asked(self, method: str) -> dict[str, Any]:
-        """Wait until the server asks the parent, and return the params."""
+        """Wait until the server asks the client, and return the params."""
         try:
             with anyio.fail_after(WAIT_SECONDS):
                 params: dict[str, Any] = await self._questions.receive()

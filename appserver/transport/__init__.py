@@ -1,1 +1,1 @@
-"""How bytes come in and go out: stdio for a real parent, memory for tests and for embedding in one process."""
+"""How bytes come in and go out: stdio for a real client, memory for tests and for embedding in one process."""

@@ -137,7 +137,7 @@ class Stdio:
 
 
 def _fill(fd: int) -> None:
-    """Open the null device where a parent has started us without this descriptor: another file would take its number.
+    """Open the null device where a client has started us without this descriptor: another file would take its number.
 
     To be called in ascending order, because it is the lowest free number that is taken.
     """

@@ -1,1 +1,1 @@
-"""The life of threads and turns. Knows the model backend and the parent only as Protocols and callables."""
+"""The life of threads and turns. Knows the model backend and the client only as Protocols and callables."""

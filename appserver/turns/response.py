@@ -1,4 +1,4 @@
-"""One answer of the model, from its events to items: what is told to the parent, and what goes into the history.
+"""One answer of the model, from its events to items: what is told to the client, and what goes into the history.
 
 Knows the events' meaning, not where they come from. The hot path of the server is `_text_delta`: one call per token.
 """

@@ -55,7 +55,7 @@ class TurnRunner:
     backend: Backend
     emit: Callable[[str, object], None]
     room: Callable[[], Awaitable[None]]
-    """Waits while the parent is slow to read."""
+    """Waits while the client is slow to read."""
     tools: ToolDesk
     sleep: Callable[[float], Awaitable[None]] = anyio.sleep
     dice: Callable[[], float] = random.random

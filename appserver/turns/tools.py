@@ -1,6 +1,6 @@
 """Calls of the client's tools that one answer of the model makes.
 
-Sees the parent through a Protocol of one method. A call always ends with an output for the model, whatever the parent
+Sees the client through a Protocol of one method. A call always ends with an output for the model, whatever the client
 does: the backend refuses a conversation in which one is missing.
 """
 

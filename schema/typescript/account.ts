@@ -18,7 +18,7 @@ export type DeviceCodeLogin = {
   type: "chatgptDeviceCode";
 };
 
-/** Sign in with tokens that the parent owns. What is missing is read from the claims of the tokens. */
+/** Sign in with tokens that the client owns. What is missing is read from the claims of the tokens. */
 export type AuthTokensLogin = {
   type: "chatgptAuthTokens";
   accessToken: string;
@@ -49,7 +49,7 @@ export type DeviceCodeLoginResult = {
   userCode: string;
 };
 
-/** The parent's tokens are in use. */
+/** The client's tokens are in use. */
 export type AuthTokensLoginResult = {
   type: "chatgptAuthTokens";
 };
@@ -89,7 +89,7 @@ export type ApiKeyAccount = {
   type: "apiKey";
 };
 
-/** Signed in with ChatGPT, by the server or by the parent's tokens. */
+/** Signed in with ChatGPT, by the server or by the client's tokens. */
 export type ChatgptAccount = {
   type: "chatgpt";
   email: string | null;
@@ -131,13 +131,13 @@ export type GetAuthStatusResult = {
   requiresOpenaiAuth: boolean | null;
 };
 
-/** What the parent is told when its tokens are no longer accepted. */
+/** What the client is told when its tokens are no longer accepted. */
 export type AuthTokensRefreshParams = {
   reason: "unauthorized";
   previousAccountId: string | null;
 };
 
-/** New tokens from the parent, in the same two shapes as at login. */
+/** New tokens from the client, in the same two shapes as at login. */
 export type AuthTokensRefreshResult = {
   accessToken: string;
   idToken?: string | null;

@@ -48,7 +48,7 @@ def managed(
 
 
 def external(expires_at: float | None = NOW + 3600, **claims: Any) -> ExternalTokens:  # noqa: ANN401 - as above
-    """Make tokens of the parent."""
+    """Make tokens of the client."""
     return external_tokens(jwt(expires_at, **claims), None, None, None)
 
 
@@ -123,7 +123,7 @@ class Rig:
         return self.held
 
     def sign_in_external(self, *args: Any, **claims: Any) -> Held:  # noqa: ANN401 - of external()
-        """Sign in with the parent's tokens and return them."""
+        """Sign in with the client's tokens and return them."""
         self.manager.sign_in(external(*args, **claims))
         return self.held
 

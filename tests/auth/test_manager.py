@@ -94,7 +94,7 @@ async def test_signing_out_of_external_tokens_forgets_the_login_behind_them(rig:
     rig.sign_in_managed()
     external = rig.sign_in_external().credential
     stored = managed(account="org-9")
-    elsewhere.save(stored)  # not looked at while the parent's tokens are in use
+    elsewhere.save(stored)  # not looked at while the client's tokens are in use
     assert rig.manager.sign_out() == [external, stored]
     assert rig.manager.current() is None
     assert elsewhere.load() is None
@@ -109,7 +109,7 @@ async def test_a_login_that_cannot_be_deleted_keeps_no_external_tokens_here(
 
     rig.sign_in_managed()
     external = rig.sign_in_external().credential
-    elsewhere.save(managed("rt-sibling"))  # not looked at while the parent's tokens are in use
+    elsewhere.save(managed("rt-sibling"))  # not looked at while the client's tokens are in use
     monkeypatch.setattr(rig.store, "delete", refuse)
     assert rig.manager.sign_out() == [external]
     assert rig.manager.current() is None

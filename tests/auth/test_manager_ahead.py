@@ -58,13 +58,13 @@ async def test_a_token_that_does_not_say_when_it_expires_is_used_until_it_is_ref
 
 async def test_an_early_refresh_that_fails_leaves_the_old_token_while_it_is_valid(rig: Rig) -> None:
     held = rig.sign_in_external(expires_at=NOW + 60)
-    rig.refresher.answers = [RefreshError("the parent is busy")]
+    rig.refresher.answers = [RefreshError("the client is busy")]
     assert await rig.manager.fresh() is held
 
 
 async def test_an_early_refresh_is_tried_once_per_credential(rig: Rig) -> None:
     held = rig.sign_in_external(expires_at=NOW + 60)
-    rig.refresher.answers = [RefreshError("the parent is busy")]
+    rig.refresher.answers = [RefreshError("the client is busy")]
     for _ in range(5):
         assert await rig.manager.fresh() is held
     assert rig.refreshes == 1
@@ -74,7 +74,7 @@ async def test_an_early_refresh_is_tried_once_per_credential(rig: Rig) -> None:
 
 async def test_an_expired_token_is_not_fallen_back_to(rig: Rig) -> None:
     rig.sign_in_external(expires_at=NOW + 60)
-    rig.refresher.answers = [RefreshError("the parent is busy"), RefreshError("the parent is still busy")]
+    rig.refresher.answers = [RefreshError("the client is busy"), RefreshError("the client is still busy")]
     await rig.manager.fresh()
     rig.clock.now += 60
     with pytest.raises(RefreshError, match="still busy"):

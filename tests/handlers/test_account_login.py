@@ -1,4 +1,4 @@
-"""Signing in with an API key or with the parent's tokens: answers, order, what is refused, and in which words."""
+"""Signing in with an API key or with the client's tokens: answers, order, what is refused, and in which words."""
 
 from __future__ import annotations
 

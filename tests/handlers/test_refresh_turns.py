@@ -1,4 +1,4 @@
-"""Turns whose token is refused: one refresh, one retry, and what the parent's answer, error or silence makes of it."""
+"""Turns whose token is refused: one refresh, one retry, and what the client's answer, error or silence makes of it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TURNS = 64
 
 
 class Expired:
-    """A parent whose first token is refused, and which has a better one."""
+    """A client whose first token is refused, and which has a better one."""
 
     def __init__(self, backend: FakeBackend) -> None:
         self.old = backend.grant().access_token

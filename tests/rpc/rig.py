@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from appserver.rpc.client_calls import Parent
+from appserver.rpc.client_calls import ClientCalls
 from appserver.rpc.dispatcher import Dispatcher
 from appserver.rpc.outbox import Outbox
 from appserver.rpc.router import Reply, Router
@@ -46,7 +46,7 @@ class Rig:
         self.session = Session()
         if initialized:
             self.session.begin("tests", "1", frozenset())
-        self.parent = Parent(self.outbox, self.session)
+        self.parent = ClientCalls(self.outbox, self.session)
         self.routes: dict[str, Handler] = {
             INLINE: lambda params: {"read": params},
             WAITING: self._wait,

@@ -5,7 +5,7 @@ from typing import Any
 import anyio
 import pytest
 
-from appserver.errors import InvalidParams, ParentError, ParentTimeout
+from appserver.errors import ClientError, ClientTimeout, InvalidParams
 from appserver.rpc.client_calls import MAX_LATE_REPLIES
 from protocol.base import Secret
 from tests.rpc.rig import BOUND, Message, Rig
@@ -28,7 +28,7 @@ class Outcome:
 async def ask(rig: Rig, outcome: Outcome, timeout: float = BOUND) -> None:
     try:
         outcome.value = await rig.parent.request(METHOD, PARAMS, timeout=timeout)
-    except (ParentError, InvalidParams) as exc:
+    except (ClientError, InvalidParams) as exc:
         outcome.value = exc
     outcome.ended.set()
 
@@ -82,7 +82,7 @@ async def test_requests_have_ids_of_their_own_and_replies_may_come_in_any_order(
 )
 async def test_an_error_reaches_who_waits_at_once_however_it_is_shaped(error: object, told: str) -> None:
     exc = await answered(Rig(), {"error": error})
-    assert isinstance(exc, ParentError)
+    assert isinstance(exc, ClientError)
     assert exc.message == f"{METHOD} failed: {told}"
 
 
@@ -93,7 +93,7 @@ async def test_a_credential_in_the_parents_error_is_not_passed_on() -> None:
 
 async def test_a_reply_with_both_members_is_read_as_json_rpc_1_0_has_it() -> None:
     assert isinstance(await answered(Rig(), {"result": TOKENS, "error": None}), dict)
-    assert isinstance(await answered(Rig(), {"result": None, "error": "oops"}), ParentError)
+    assert isinstance(await answered(Rig(), {"result": None, "error": "oops"}), ClientError)
 
 
 @pytest.mark.parametrize("result", [None, {}, {"accessToken": 5}, "text", []])
@@ -124,13 +124,13 @@ async def test_an_id_of_another_type_is_another_id() -> None:
 
 
 async def overdue(rig: Rig, late: list[dict[str, Any]]) -> None:
-    with pytest.raises(ParentTimeout, match="timed out after 0s"):
+    with pytest.raises(ClientTimeout, match="timed out after 0s"):
         await rig.parent.request(METHOD, PARAMS, timeout=0, late=late.append)
 
 
 async def test_who_waits_too_long_is_told_so_and_may_try_again() -> None:
     rig = Rig()
-    with pytest.raises(ParentTimeout) as caught:
+    with pytest.raises(ClientTimeout) as caught:
         await rig.parent.request(METHOD, PARAMS, timeout=0)
     assert caught.value.retryable
     rig.feed({"id": 0, "result": TOKENS})
@@ -159,7 +159,7 @@ async def test_a_fault_in_taking_a_late_reply_ends_nothing(caplog: pytest.LogCap
         raise LookupError("what went wrong")
 
     rig = Rig()
-    with pytest.raises(ParentTimeout):
+    with pytest.raises(ClientTimeout):
         await rig.parent.request(METHOD, PARAMS, timeout=0, late=fail)
     rig.feed({"id": 0, "result": TOKENS}, {"id": 1, "method": "account/read"})
     assert rig.taken()[-1]["result"] == {"read": {}}

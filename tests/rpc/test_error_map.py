@@ -18,7 +18,7 @@ from appserver.rpc.error_map import wire_error
         (errors.RefreshError("no refresh", permanent=True), -32600, "no refresh"),
         (errors.StoreError("disk full"), -32603, "disk full"),
         (errors.BackendError("backend down"), -32603, "backend down"),
-        (errors.ParentTimeout("late"), -32603, "late"),
+        (errors.ClientTimeout("late"), -32603, "late"),
         (errors.ConfigError("bad file"), -32603, "bad file"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",

@@ -1,4 +1,4 @@
-"""A live connection, memory in place of pipes: nothing that a parent sends can end it."""
+"""A live connection, memory in place of pipes: nothing that a client sends can end it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The queue to a parent that does not keep up: joined deltas, bounded writes, and back-pressure."""
+"""The queue to a client that does not keep up: joined deltas, bounded writes, and back-pressure."""
 
 from __future__ import annotations
 

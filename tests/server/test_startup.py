@@ -66,7 +66,7 @@ class Pipes:
 def test_what_needs_no_waiting_is_answered_before_there_is_an_event_loop(tmp_path: Path) -> None:
     connection = Connection(Settings(str(tmp_path)))
     stdio = Pipes(HANDSHAKE, {"id": 2, "method": "account/read", "params": {"refreshToken": False}})
-    assert not answer_first_lines(connection, stdio)  # the parent is done
+    assert not answer_first_lines(connection, stdio)  # the client is done
     assert [one["id"] for one in stdio.sent] == [1, 2]
     assert stdio.sent[1]["result"] == {"account": None, "requiresOpenaiAuth": True}
 

@@ -7,7 +7,7 @@ from typing import Any
 import anyio
 import pytest
 
-from appserver.errors import InvalidParams, ParentError, ParentTimeout
+from appserver.errors import ClientError, ClientTimeout, InvalidParams
 from appserver.threads.model_items import SILENT_FAILURE
 from appserver.turns.tool_definitions import definitions
 from appserver.turns.tools import answered
@@ -82,12 +82,12 @@ async def test_a_call_runs_while_the_model_goes_on_writing() -> None:
 @pytest.mark.parametrize(
     "failure",
     [
-        ParentError("item/tool/call failed: no such ticket (code=1)"),
-        ParentTimeout("item/tool/call timed out after 7s"),
+        ClientError("item/tool/call failed: no such ticket (code=1)"),
+        ClientTimeout("item/tool/call timed out after 7s"),
         InvalidParams("Invalid result of item/tool/call: success: Field required"),
     ],
 )
-async def test_a_client_that_cannot_answer_gets_a_failed_call(failure: ParentError) -> None:
+async def test_a_client_that_cannot_answer_gets_a_failed_call(failure: ClientError) -> None:
     async def fail(_: object) -> None:
         raise failure
 

@@ -1,7 +1,7 @@
 """The login that is under way: at most one, each with an id, and exactly one end.
 
 Owns waiting and cancelling. How a flow gets its tokens is the flow's work, whether they may be used the manager's,
-and what the parent is told is behind a callable. A login counts from when it is asked for, so another login or a logout
+and what the client is told is behind a callable. A login counts from when it is asked for, so another login or a logout
 supersedes it also while its flow is still being started.
 """
 
@@ -81,7 +81,7 @@ class Logins:
 
     @contextmanager
     def starting(self, login: Login) -> Iterator[None]:
-        """End a login without a word if its flow cannot be started: the parent does not know its id yet."""
+        """End a login without a word if its flow cannot be started: the client does not know its id yet."""
         try:
             yield
         except BaseException:

@@ -1,6 +1,6 @@
-"""The refresher of external tokens: asks the parent application, which owns them, and waits a bounded time.
+"""The refresher of external tokens: asks the client, which owns them, and waits a bounded time.
 
-Knows the request's name and shape; how it gets to the parent is behind a Protocol that `server/services.py` joins.
+Knows the request's name and shape; how it gets to the client is behind a Protocol that `server/services.py` joins.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from appserver.auth.refresh.base import RefreshedTokens
-from appserver.errors import InvalidParams, ParentError, ParentTimeout, RefreshError
+from appserver.errors import ClientError, ClientTimeout, InvalidParams, RefreshError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 METHOD = "account/chatgptAuthTokens/refresh"
 
 
-class ParentCalls(Protocol):
-    """What is needed of the parent."""
+class ClientRequests(Protocol):
+    """What is needed of the client."""
 
     async def request(
         self,
@@ -30,29 +30,29 @@ class ParentCalls(Protocol):
         timeout: float,
         late: Callable[[dict[str, Any]], None] | None = None,
     ) -> dict[str, Any]:
-        """Send a request and return its result. Raises ParentError, ParentTimeout or InvalidParams."""
+        """Send a request and return its result. Raises ClientError, ClientTimeout or InvalidParams."""
 
 
-class ParentRefresher:
-    """Asks the parent."""
+class ClientRefresher:
+    """Asks the client."""
 
-    def __init__(self, parent: ParentCalls, timeout: float) -> None:
-        self._parent = parent
+    def __init__(self, client: ClientRequests, timeout: float) -> None:
+        self._client = client
         self._timeout = timeout
 
     async def refresh(self, request: RefreshRequest) -> RefreshedTokens:
-        """Return new tokens. Raises RefreshError, with the parent's own words if it gave any."""
+        """Return new tokens. Raises RefreshError, with the client's own words if it gave any."""
         params: AuthTokensRefreshParams = {
             "reason": "unauthorized",
             "previousAccountId": request.credential.account_id,
         }
         try:
-            result = await self._parent.request(
+            result = await self._client.request(
                 METHOD, params, timeout=self._timeout, late=lambda result: request.late(_tokens(result))
             )
-        except ParentTimeout:
+        except ClientTimeout:
             raise RefreshError(f"auth refresh request timed out after {self._timeout:g}s") from None
-        except (ParentError, InvalidParams) as exc:
+        except (ClientError, InvalidParams) as exc:
             raise RefreshError(
                 f"auth refresh request failed: {exc.message.removeprefix(f'{METHOD} failed: ')}"
             ) from None

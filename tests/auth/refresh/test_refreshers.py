@@ -13,10 +13,10 @@ from appserver.auth.credentials import ExternalTokens
 from appserver.auth.oauth.http import IssuerHttp
 from appserver.auth.oauth.tokens import TokenClient
 from appserver.auth.refresh.base import RefreshedTokens, RefreshRequest, checked, load_refresher, renewed
-from appserver.auth.refresh.client import METHOD, ParentRefresher
+from appserver.auth.refresh.client import METHOD, ClientRefresher
 from appserver.auth.refresh.command import CommandRefresher, create
 from appserver.auth.refresh.issuer import OAuthRefresher
-from appserver.errors import ConfigError, InvalidParams, ParentError, ParentTimeout, RefreshError
+from appserver.errors import ClientError, ClientTimeout, ConfigError, InvalidParams, RefreshError
 from appserver.http import Http
 from appserver.session import Session
 from appserver.settings import Settings
@@ -60,26 +60,26 @@ class FakeParent:
 
 async def test_the_parent_is_asked_in_the_references_words() -> None:
     parent = FakeParent({"accessToken": jwt()})
-    await ParentRefresher(parent, 10.0).refresh(request(external(account="org-7")))
+    await ClientRefresher(parent, 10.0).refresh(request(external(account="org-7")))
     assert parent.asked == [(METHOD, {"reason": "unauthorized", "previousAccountId": "org-7"}, 10.0)]
 
 
 async def test_the_parents_answer_is_taken_in_both_shapes() -> None:
     access, identity = jwt(), jwt()
-    new = await ParentRefresher(FakeParent({"accessToken": access, "chatgptAccountId": "org-1"}), 10.0).refresh(
+    new = await ClientRefresher(FakeParent({"accessToken": access, "chatgptAccountId": "org-1"}), 10.0).refresh(
         request()
     )
     assert new == RefreshedTokens(access_token=access, account_id="org-1")
-    new = await ParentRefresher(FakeParent({"accessToken": access, "idToken": identity}), 10.0).refresh(request())
+    new = await ClientRefresher(FakeParent({"accessToken": access, "idToken": identity}), 10.0).refresh(request())
     assert new == RefreshedTokens(access_token=access, id_token=identity)
 
 
 @pytest.mark.parametrize(
     ("raised", "words"),
     [
-        (ParentTimeout("timed out"), "auth refresh request timed out after 0.25s"),
+        (ClientTimeout("timed out"), "auth refresh request timed out after 0.25s"),
         (
-            ParentError(f"{METHOD} failed: user signed out (code=-32000)"),
+            ClientError(f"{METHOD} failed: user signed out (code=-32000)"),
             "auth refresh request failed: user signed out",
         ),
         (InvalidParams(f"Invalid result of {METHOD}: accessToken: missing"), "accessToken: missing"),
@@ -87,15 +87,15 @@ async def test_the_parents_answer_is_taken_in_both_shapes() -> None:
 )
 async def test_what_goes_wrong_at_the_parent_is_told_in_its_words(raised: Exception, words: str) -> None:
     with pytest.raises(RefreshError) as caught:
-        await ParentRefresher(FakeParent(raised), 0.25).refresh(request())
+        await ClientRefresher(FakeParent(raised), 0.25).refresh(request())
     assert words in caught.value.message
     assert not caught.value.permanent
 
 
 async def test_a_late_answer_of_the_parent_is_passed_on() -> None:
-    parent, late = FakeParent(ParentTimeout("timed out")), list[RefreshedTokens]()
+    parent, late = FakeParent(ClientTimeout("timed out")), list[RefreshedTokens]()
     with pytest.raises(RefreshError):
-        await ParentRefresher(parent, 0.25).refresh(request(late=late))
+        await ClientRefresher(parent, 0.25).refresh(request(late=late))
     assert parent.late is not None
     token = jwt()
     parent.late({"accessToken": token})
