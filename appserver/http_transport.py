@@ -25,6 +25,9 @@ SCHEMES = (b"http", b"https")
 DEFAULT_PORT = 80
 MAX_PORT = 65535
 
+CLOSED_MEANWHILE = (httpcore.RemoteProtocolError, httpcore.ReadError, httpcore.WriteError)
+"""How it shows before there is an answer that the server has closed a connection which was kept."""
+
 
 class Transport(httpx.AsyncBaseTransport):
     """Sends requests without a proxy."""
@@ -39,15 +42,23 @@ class Transport(httpx.AsyncBaseTransport):
         self._idle: list[httpcore.AsyncHTTPConnection] = []
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request and return its answer with the body unread. Raises httpx.TransportError."""
+        """Send a request and return its answer with the body unread. Raises httpx.TransportError.
+
+        A server may close a connection in the moment in which it is used again (RFC 9112, section 9.5). What was sent
+        over it then is sent once more, over a new one.
+        """
         outgoing = _outgoing(request)
-        connection = await self._connection(outgoing.url.origin)
-        try:
-            with _raised_by_httpx():
-                response = await connection.handle_async_request(outgoing)
-        except BaseException:
-            self._open.discard(connection)  # it has been closed
-            raise
+        connection = await self._kept(outgoing.url.origin)
+        with _raised_by_httpx():
+            if connection is None:
+                connection = self._new(outgoing.url.origin)
+                response = await self._answer(connection, outgoing)
+            else:
+                try:
+                    response = await self._answer(connection, outgoing)
+                except CLOSED_MEANWHILE:
+                    connection = self._new(outgoing.url.origin)
+                    response = await self._answer(connection, outgoing)
         body = _Body(self, connection, response)
         return httpx.Response(response.status, headers=response.headers, stream=body, extensions=response.extensions)
 
@@ -66,13 +77,23 @@ class Transport(httpx.AsyncBaseTransport):
             await self._close(connection)
         self._idle.clear()
 
-    async def _connection(self, origin: httpcore.Origin) -> httpcore.AsyncHTTPConnection:
-        """Return the connection that was used last, of those to this server that are good, or a new one."""
+    async def _answer(self, connection: httpcore.AsyncHTTPConnection, request: httpcore.Request) -> httpcore.Response:
+        try:
+            return await connection.handle_async_request(request)
+        except BaseException:
+            self._open.discard(connection)  # it has been closed
+            raise
+
+    async def _kept(self, origin: httpcore.Origin) -> httpcore.AsyncHTTPConnection | None:
+        """Return the connection that was used last, of those to this server that are good, or None."""
         for connection in [one for one in reversed(self._idle) if one.can_handle_request(origin)]:
             self._idle.remove(connection)
             if not connection.has_expired():
                 return connection
             await self._close(connection)
+        return None
+
+    def _new(self, origin: httpcore.Origin) -> httpcore.AsyncHTTPConnection:
         connection = httpcore.AsyncHTTPConnection(
             origin, self._context, keepalive_expiry=self._idle_seconds, network_backend=self._sockets
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import ssl
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -32,20 +33,23 @@ ANSWER = head("content-length: 2") + b"ok"
 class Server:
     """Answers every request on every connection."""
 
-    def __init__(self, answer: bytes, *, leaves: bool) -> None:
+    def __init__(self, answer: bytes, *, leaves: bool, answers: int | None = None) -> None:
         self.url = ""
         self.opened = 0
         self.closed = 0
         self.changed = anyio.Event()
         self._answer = answer
         self._leaves = leaves
+        self._answers = answers
 
     async def serve(self, connection: ByteStream) -> None:
         self.opened += 1
         try:
             async with connection:
-                while True:
+                for number in itertools.count():
                     await connection.receive()
+                    if number == self._answers:
+                        return
                     await connection.send(self._answer)
                     if self._leaves:
                         return
@@ -63,8 +67,9 @@ class Server:
 
 
 @asynccontextmanager
-async def serving(answer: bytes = ANSWER, *, leaves: bool = False) -> AsyncIterator[Server]:
-    server = Server(answer, leaves=leaves)
+async def serving(answer: bytes = ANSWER, *, leaves: bool = False, answers: int | None = None) -> AsyncIterator[Server]:
+    """`answers`: how many a connection gives; at the request after them it is closed."""
+    server = Server(answer, leaves=leaves, answers=answers)
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
     server.url = f"http://127.0.0.1:{listener.extra_attributes[SocketAttribute.local_port]()}"
     async with listener, anyio.create_task_group() as tasks:
@@ -109,6 +114,20 @@ async def test_a_connection_that_the_server_has_closed_is_not_used() -> None:
             await server.until_closed(server.opened)
             await anyio.wait_all_tasks_blocked()
     assert server.opened == 3
+
+
+async def test_what_meets_the_end_of_a_kept_connection_is_sent_once_more_over_a_new_one() -> None:
+    async with serving(answers=1) as server, client() as http:
+        for _ in range(3):
+            assert (await http.post(server.url, content=b"body")).text == "ok"
+    assert server.opened == 3
+
+
+async def test_what_meets_the_end_of_a_new_connection_is_not_sent_again() -> None:
+    async with serving(answers=0) as server, client() as http:
+        with pytest.raises(httpx.RemoteProtocolError):
+            await http.get(server.url)
+    assert server.opened == 1
 
 
 async def test_a_connection_that_was_idle_for_too_long_is_not_used() -> None:
