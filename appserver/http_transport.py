@@ -25,6 +25,9 @@ SCHEMES = (b"http", b"https")
 DEFAULT_PORT = 80
 MAX_PORT = 65535
 
+REPEATABLE = "repeatable"
+"""The extension of a request that does no harm if the server has taken it and it comes again."""
+
 CLOSED_MEANWHILE = (httpcore.RemoteProtocolError, httpcore.ReadError, httpcore.WriteError)
 """How it shows before there is an answer that the server has closed a connection which was kept."""
 
@@ -44,8 +47,8 @@ class Transport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request and return its answer with the body unread. Raises httpx.TransportError.
 
-        A server may close a connection in the moment in which it is used again (RFC 9112, section 9.5). What was sent
-        over it then is sent once more, over a new one.
+        A server may close a connection in the moment in which it is used again (RFC 9112, section 9.5). A request with
+        the extension REPEATABLE is sent once more then, over a new one.
         """
         outgoing = _outgoing(request)
         connection = await self._kept(outgoing.url.origin)
@@ -57,6 +60,8 @@ class Transport(httpx.AsyncBaseTransport):
                 try:
                     response = await self._answer(connection, outgoing)
                 except CLOSED_MEANWHILE:
+                    if not request.extensions.get(REPEATABLE):
+                        raise
                     connection = self._new(outgoing.url.origin)
                     response = await self._answer(connection, outgoing)
         body = _Body(self, connection, response)

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from anyio.abc import SocketAttribute
 
-from appserver.http_transport import Transport
+from appserver.http_transport import REPEATABLE, Transport
 from tests.wire import GONE, answering, chunked, head, self_signed
 
 if TYPE_CHECKING:
@@ -119,14 +119,23 @@ async def test_a_connection_that_the_server_has_closed_is_not_used() -> None:
 async def test_what_meets_the_end_of_a_kept_connection_is_sent_once_more_over_a_new_one() -> None:
     async with serving(answers=1) as server, client() as http:
         for _ in range(3):
-            assert (await http.post(server.url, content=b"body")).text == "ok"
+            answer = await http.post(server.url, content=b"body", extensions={REPEATABLE: True})
+            assert answer.text == "ok"
     assert server.opened == 3
+
+
+async def test_what_might_do_harm_if_it_came_twice_is_not_sent_again() -> None:
+    async with serving(answers=1) as server, client() as http:
+        await http.get(server.url)
+        with pytest.raises(httpx.RemoteProtocolError):
+            await http.get(server.url)
+    assert server.opened == 1
 
 
 async def test_what_meets_the_end_of_a_new_connection_is_not_sent_again() -> None:
     async with serving(answers=0) as server, client() as http:
         with pytest.raises(httpx.RemoteProtocolError):
-            await http.get(server.url)
+            await http.get(server.url, extensions={REPEATABLE: True})
     assert server.opened == 1
 
 

@@ -16,6 +16,7 @@ import httpx
 from appserver import json_text
 from appserver.http import CONNECT_TIMEOUT, read_error, write_timeout
 from appserver.http_failure import HttpFailure, translated
+from appserver.http_transport import REPEATABLE
 from appserver.llm.events import decode_event, failure_of_answer, not_connected, stream_cut
 from appserver.llm.headers import request_headers
 from appserver.llm.retry import told_wait
@@ -134,6 +135,7 @@ class ModelClient:
             params=dict(request.provider.query) or None,
             headers=request_headers(request.provider, access, self._session, request.thread_id, len(body)),
             content=_Pieces(body),
+            extensions={REPEATABLE: True},
             timeout=httpx.Timeout(idle, connect=CONNECT_TIMEOUT, write=write_timeout(PIECE_BYTES)),
         )
 
