@@ -125,7 +125,7 @@ def test_what_a_killed_writer_has_left_is_removed(store: FileStore, home: Path) 
 
 # What makes no sense
 
-DEEP = '{"tokens": ' + "[" * 5000 + "]" * 5000 + "}"
+DEEP = '{"tokens": ' + "[" * 200_000 + "]" * 200_000 + "}"
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "\0", '"x"', DEEP])
