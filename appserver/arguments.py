@@ -26,7 +26,6 @@ COMMANDS = (
     "logout",
     "status",
     "doctor",
-    "demo",
     "fake-backend",
     "generate-json-schema",
     "generate-ts",

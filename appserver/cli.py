@@ -35,7 +35,6 @@ commands:
   logout                sign out
   status                tell who is signed in
   doctor                look for what keeps this from working
-  demo                  show everything, offline, in a few seconds
   fake-backend          serve an issuer and a Responses API on loopback, for tests
   generate-json-schema  write the protocol's JSON Schema
   generate-ts           write the protocol as TypeScript
@@ -63,8 +62,6 @@ def run(arguments: list[str]) -> int:
                 return _serve(words)
             case "login" | "login status" | "logout" | "status" | "doctor":
                 return _run_for_person(command, words)
-            case "demo":
-                return _demo(words)
             case "fake-backend":
                 return _fake_backend(words)
             case "generate-json-schema":
@@ -188,14 +185,6 @@ def _run_for_person(name: str, words: list[str]) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("appserver: cancelled\n")
         return EXIT_INTERRUPTED
-
-
-def _demo(words: list[str]) -> int:
-    from appserver.parser import Parser
-    from appserver.testing.demo import run_demo
-
-    Parser("demo", "Show everything, offline, in a few seconds.").parse(words)
-    return run_demo()
 
 
 def _fake_backend(words: list[str]) -> int:

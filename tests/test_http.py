@@ -67,8 +67,7 @@ def test_nobody_else_handles_the_librarys_errors_whose_text_may_quote_a_request(
         if errors & set(re.findall(r"\bhttpx\.(\w+)", path.read_text("utf-8")))
     }
     raised_as_they_came = {"http_transport.py"}
-    beside_the_server = {"testing/demo.py", "testing/scenes.py"}
-    assert handling - raised_as_they_came - beside_the_server <= {"http.py", "http_failure.py", "commands/probes.py"}
+    assert handling - raised_as_they_came <= {"http.py", "http_failure.py", "commands/probes.py"}
 
 
 @pytest.mark.parametrize("domain", ["", "; Domain=127.0.0.1", "; Path=/; Max-Age=3600"])

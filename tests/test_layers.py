@@ -74,7 +74,7 @@ SIBLINGS = ("appserver.rpc", "appserver.auth", "appserver.llm", "appserver.threa
 ONLY = {
     # What stands beside the server rather than in it, and all that it may know of it.
     "appserver.client": ("protocol", "appserver.errors", "appserver.transport.framing", "appserver.client"),
-    "appserver.testing": ("appserver.errors", "appserver.loopback", "appserver.client", "appserver.testing"),
+    "appserver.testing": ("appserver.errors", "appserver.loopback", "appserver.testing"),
 }
 
 NO_IO = {"os", "io", "socket", "logging", "time", "subprocess", "pathlib", "tempfile", "shutil", "asyncio", "threading"}

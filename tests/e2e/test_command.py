@@ -91,5 +91,5 @@ def test_a_command_or_option_that_there_is_not_is_refused(arguments: list[str], 
 def test_the_help_names_every_command(environ: dict[str, str]) -> None:
     done = run("--help", environ=environ)
     assert done.returncode == 0
-    for command in (b"app-server", b"demo", b"fake-backend", b"generate-json-schema"):
+    for command in (b"app-server", b"fake-backend", b"generate-json-schema"):
         assert command in done.stdout

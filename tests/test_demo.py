@@ -7,14 +7,15 @@ import socket
 import subprocess
 import sys
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from appserver.testing import FakeBackend, Grant, text
-from appserver.testing.demo import run_demo
-from appserver.testing.scenes import SCENES
-from appserver.testing.stage import Printer
+from demo.scenes import SCENES
+from demo.show import run_demo
+from demo.stage import Printer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from appserver.testing import Profile
 
 pytestmark = pytest.mark.usefixtures("callback_ports")
+
+ROOT = Path(__file__).parent.parent
 
 DEMO_SECONDS = 30.0
 """After which it counts as stuck: many times what it takes on a machine that has nothing else to do."""
@@ -31,7 +34,8 @@ CREDENTIALS = ("eyJ", "fake-refresh-", "fake-code-", "sk-fake-", "code=", "code_
 
 def demo(**environ: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "appserver", "demo"],
+        [sys.executable, "-m", "demo"],
+        cwd=ROOT,
         capture_output=True,
         text=True,
         encoding="utf-8",

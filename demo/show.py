@@ -1,7 +1,6 @@
-"""`appserver demo`: what the daemon does, shown in a few seconds, offline, and checked while it is shown.
+"""Runs the demo: the real daemon as a subprocess over pipes, in a home of its own, against the fake backend.
 
-Sets the stage: the real daemon as a subprocess over pipes, in a home of its own, against the fake backend. What is
-shown stands in scenes.py. Anything that is not as it must be ends the show with a line that names it.
+scenes.py holds what is shown. The first difference from what must happen ends the demo with a line that names it.
 """
 
 from __future__ import annotations
@@ -19,20 +18,20 @@ import httpx
 from appserver.client import AppServer
 from appserver.errors import AppServerError
 from appserver.testing import FakeBackend
-from appserver.testing.scenes import SCENES, Show
-from appserver.testing.stage import AudienceLeft, Difference, Printer, Stage
+from demo.scenes import SCENES, Show
+from demo.stage import AudienceLeft, Difference, Printer, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 DEMO_SECONDS: Final = 60.0
-"""The whole show takes about two; beyond this something hangs."""
+"""The whole demo takes about two; beyond this something hangs."""
 
 _FAILURES: Final = (Difference, AppServerError, TimeoutError, OSError, httpx.HTTPError)
 
 
 def run_demo(prepare: Callable[[FakeBackend], None] | None = None) -> int:
-    """Run the show and return the exit code. `prepare` may change the backend first: a test spoils the show with it."""
+    """Run the demo and return the exit code. `prepare` may change the backend first: a test makes it misbehave."""
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     printer = Printer(sys.stdout, colour=colour)
     try:

@@ -17,7 +17,7 @@ import httpx
 from appserver.client import ServerError
 from appserver.testing import Gate, stalled
 from appserver.testing.ledger import RefreshState
-from appserver.testing.stage import WAIT_SECONDS, Difference, Stage, label
+from demo.stage import WAIT_SECONDS, Difference, Stage, label
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,7 +1,7 @@
-"""The demo's stage: every call and every notification is shown as it happens, and held against what must happen.
+"""The demo's stage: every call and every notification is shown as it happens, and compared with what must happen.
 
 Owns presentation: short lines, no whole token, colour only on a terminal. Knows the protocol's shapes just well
-enough to say the gist of a message; what is to happen stands in demo.py.
+enough to say the gist of a message; scenes.py holds what must happen.
 """
 
 from __future__ import annotations
