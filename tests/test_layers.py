@@ -36,6 +36,7 @@ ORDER = (
         "appserver.session",
         "appserver.signals",
         "appserver.tasks",
+        "appserver.worker",
     ),
     ("appserver.log", "appserver.log_levels", "appserver.log_lines", "appserver.stderr"),
     ("appserver.transport",),
