@@ -49,12 +49,10 @@ EXIT_CODES = """exit codes:
 
 
 def main() -> NoReturn:
-    """Run the command that argv names."""
     sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: list[str]) -> int:
-    """Run a command and return its exit code."""
     command, words = split_words(arguments)
     try:
         match command:

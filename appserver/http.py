@@ -61,7 +61,6 @@ class HttpAnswer(NamedTuple):
 
     @property
     def is_success(self) -> bool:
-        """Whether the status is 2xx."""
         return 200 <= self.status < 300
 
     def json(self) -> object:
@@ -131,7 +130,6 @@ class Http:
         raise HttpFailure(f"{late} ({place(url)})")
 
     async def close(self) -> None:
-        """Close all connections."""
         for client in self._clients.values():
             await client.aclose()
         self._clients.clear()

@@ -164,12 +164,10 @@ class Socket(asyncio.Protocol, httpcore.AsyncNetworkStream):
     # What asyncio calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the transport."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a stream's
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Take what has come."""
         self._received += data
         if self._read_ahead and len(self._received) > READ_AHEAD_BYTES:
             self._read_ahead = False
@@ -184,7 +182,6 @@ class Socket(asyncio.Protocol, httpcore.AsyncNetworkStream):
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Note that the connection is gone, and why."""
         self._ended = self._lost = True
         self._error = exc
         self._wake()
@@ -193,11 +190,9 @@ class Socket(asyncio.Protocol, httpcore.AsyncNetworkStream):
             self._reader_timer.cancel()
 
     def pause_writing(self) -> None:
-        """Let writers wait."""
         self._writable.clear()
 
     def resume_writing(self) -> None:
-        """Let writers go on."""
         self._writable.set()
 
     # Reading

@@ -77,7 +77,6 @@ class Transport(httpx.AsyncBaseTransport):
             await self._close(connection)
 
     async def aclose(self) -> None:
-        """Close all connections."""
         for connection in list(self._open):
             await self._close(connection)
         self._idle.clear()

@@ -91,7 +91,6 @@ def log_info(message: str) -> None:
 
 
 def log_error(message: str) -> None:
-    """Log an error."""
     _logger().error(message)
 
 

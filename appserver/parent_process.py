@@ -49,8 +49,7 @@ class Processes(Protocol):
     def started(self, handle: int | None) -> int:
         """Return when a process was started, None for our own, on a scale that only orders. Raises OSError."""
 
-    def has_ended(self, handle: int) -> bool:
-        """Whether a process has ended."""
+    def has_ended(self, handle: int) -> bool: ...
 
 
 class WindowsParent:

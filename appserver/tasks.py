@@ -25,7 +25,6 @@ class Tasks:
         self._backlog: list[tuple[Callable[..., Coroutine[Any, Any, object]], tuple[object, ...]]] = []
 
     def start(self, function: Callable[[*Args], Coroutine[Any, Any, object]], *args: *Args) -> None:
-        """Run function in a task of its own."""
         if self._group is None:
             self._backlog.append((function, args))
         else:
@@ -59,7 +58,6 @@ class Stop:
 
     @property
     def cancelled(self) -> bool:
-        """Whether `cancel` was called."""
         return self._cancelled
 
     def __enter__(self) -> None:

@@ -65,7 +65,6 @@ class Printer:
             raise AudienceLeft from None
 
     def title(self, text: str) -> None:
-        """Write a title."""
         self.line("", "", indent=0)
         self.line("#", text, indent=0)
 
@@ -117,7 +116,6 @@ class Stage:
         return params
 
     async def answer(self, result: dict[str, Any]) -> None:
-        """Answer what the server asked."""
         self.printer.line("→", compact(result))
         with anyio.fail_after(WAIT_SECONDS):
             await self._answers_in.send(result)

@@ -15,8 +15,6 @@ class NoParams(TypedDict):
 
 
 class PageParams(TypedDict):
-    """Which page of a list."""
-
     cursor: NotRequired[str | None]
     limit: NotRequired[int | None]
 
@@ -60,14 +58,10 @@ class PermissionProfileListParams(PageParams):
 
 
 class BackgroundTerminalsListParams(PageParams):
-    """The terminals of which thread."""
-
     threadId: str
 
 
 class GoalGetParams(TypedDict):
-    """The goal of which thread."""
-
     threadId: str
 
 
@@ -87,8 +81,6 @@ class CollaborationModePreset(TypedDict):
 
 
 class CollaborationModeListResult(TypedDict):
-    """The modes."""
-
     data: list[CollaborationModePreset]
 
 
@@ -149,8 +141,6 @@ class PluginListParams(TypedDict):
 
 
 class PluginListResult(TypedDict):
-    """The marketplaces, and what they recommend."""
-
     marketplaces: list[Any]
     marketplaceLoadErrors: list[Any]
     featuredPluginIds: list[str]
@@ -164,8 +154,6 @@ class PluginInstalledParams(TypedDict):
 
 
 class PluginInstalledResult(TypedDict):
-    """The marketplaces of what is installed."""
-
     marketplaces: list[Any]
     marketplaceLoadErrors: list[Any]
 

@@ -39,8 +39,6 @@ def plan_type(raw: str | None) -> str | None:
 
 
 class ApiKeyLogin(TypedDict):
-    """Sign in with an API key."""
-
     type: Literal["apiKey"]
     apiKey: Secret
 
@@ -71,8 +69,6 @@ LoginParams = Annotated[ApiKeyLogin | ChatgptLogin | DeviceCodeLogin | AuthToken
 
 
 class ApiKeyLoginResult(TypedDict):
-    """The API key is in use."""
-
     type: Literal["apiKey"]
 
 
@@ -94,8 +90,6 @@ class DeviceCodeLoginResult(TypedDict):
 
 
 class AuthTokensLoginResult(TypedDict):
-    """The client's tokens are in use."""
-
     type: Literal["chatgptAuthTokens"]
 
 
@@ -105,8 +99,6 @@ LoginResult = Annotated[
 
 
 class LoginCancelParams(TypedDict):
-    """Which login to cancel."""
-
     loginId: str
 
 
@@ -138,8 +130,6 @@ class AccountReadParams(TypedDict):
 
 
 class ApiKeyAccount(TypedDict):
-    """Signed in with an API key."""
-
     type: Literal["apiKey"]
 
 

@@ -14,8 +14,6 @@ RequestId: TypeAlias = str | int
 
 
 class Kind(Enum):
-    """What a decoded message is."""
-
     REQUEST = "request"
     NOTIFICATION = "notification"
     RESPONSE = "response"
@@ -49,17 +47,14 @@ def readable_id(message: object) -> RequestId | None:
 
 
 def request(request_id: RequestId, method: str, params: object) -> Message:
-    """Build a request."""
     return {"id": request_id, "method": method, "params": params}
 
 
 def notification(method: str, params: object) -> Message:
-    """Build a notification."""
     return {"method": method, "params": params}
 
 
 def result(request_id: RequestId, value: object) -> Message:
-    """Build the response to a request that succeeded."""
     return {"id": request_id, "result": value}
 
 

@@ -14,22 +14,16 @@ class ClientInfo(TypedDict):
 
 
 class ClientCapabilities(TypedDict):
-    """What the client opts into and out of."""
-
     experimentalApi: NotRequired[bool]
     optOutNotificationMethods: NotRequired[list[str] | None]
 
 
 class InitializeParams(TypedDict):
-    """Params of `initialize`."""
-
     clientInfo: ClientInfo
     capabilities: NotRequired[ClientCapabilities | None]
 
 
 class InitializeResult(TypedDict):
-    """Result of `initialize`."""
-
     userAgent: str
     codexHome: str
     platformFamily: str

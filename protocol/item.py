@@ -70,8 +70,6 @@ UserInput = Annotated[
 
 
 class UserMessageItem(TypedDict):
-    """What the user said."""
-
     type: Literal["userMessage"]
     id: str
     clientId: str | None
@@ -79,8 +77,6 @@ class UserMessageItem(TypedDict):
 
 
 class AgentMessageItem(TypedDict):
-    """What the model said."""
-
     type: Literal["agentMessage"]
     id: str
     text: str
@@ -141,8 +137,6 @@ class ItemCompletedNotification(TypedDict):
 
 
 class AgentMessageDeltaNotification(TypedDict):
-    """More text of an agentMessage."""
-
     threadId: str
     turnId: str
     itemId: str
@@ -150,8 +144,6 @@ class AgentMessageDeltaNotification(TypedDict):
 
 
 class ReasoningSummaryPartAddedNotification(TypedDict):
-    """A reasoning item got another summary part."""
-
     threadId: str
     turnId: str
     itemId: str
@@ -159,8 +151,6 @@ class ReasoningSummaryPartAddedNotification(TypedDict):
 
 
 class ReasoningSummaryTextDeltaNotification(TypedDict):
-    """More text of one summary part of a reasoning item."""
-
     threadId: str
     turnId: str
     itemId: str

@@ -6,8 +6,6 @@ from typing_extensions import TypedDict
 
 
 class ReasoningEffortOption(TypedDict):
-    """An effort that a model takes."""
-
     reasoningEffort: str
     description: str
 

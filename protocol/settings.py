@@ -95,8 +95,6 @@ class Choices(TypedDict):
 
 
 class ThreadSettingsUpdateParams(Choices):
-    """Put something in force for a thread."""
-
     threadId: str
 
 
@@ -116,7 +114,5 @@ class ThreadSettings(TypedDict):
 
 
 class ThreadSettingsUpdatedNotification(TypedDict):
-    """Something else is in force for a thread."""
-
     threadId: str
     threadSettings: ThreadSettings

@@ -119,8 +119,6 @@ class ThreadStartResult(TypedDict):
 
 
 class ThreadStartedNotification(TypedDict):
-    """A thread has been started."""
-
     thread: Thread
 
 

@@ -39,8 +39,6 @@ class ThreadForkParams(ThreadOptions):
 
 
 class ThreadIdParams(TypedDict):
-    """Which thread."""
-
     threadId: str
 
 
@@ -112,8 +110,6 @@ class ThreadRollbackParams(TypedDict):
 
 
 class ThreadIdNotification(TypedDict):
-    """It happened to this thread."""
-
     threadId: str
 
 

@@ -37,8 +37,6 @@ class ThreadReadParams(TypedDict):
 
 
 class ThreadReadResult(TypedDict):
-    """The thread."""
-
     thread: Thread
 
 
@@ -101,8 +99,6 @@ class ThreadTurnsListParams(TypedDict):
 
 
 class TurnsPage(TypedDict):
-    """A page of turns."""
-
     data: list[Turn]
     nextCursor: str | None
     backwardsCursor: str | None
@@ -134,8 +130,6 @@ class ThreadItemEntry(TypedDict):
 
 
 class ThreadItemsListResult(TypedDict):
-    """A page of items."""
-
     data: list[ThreadItemEntry]
     nextCursor: str | None
     backwardsCursor: str | None

@@ -35,8 +35,6 @@ DynamicTool = Annotated[FunctionTool | NamespaceTool, TaggedBy("type"), WithDefa
 
 
 class ToolText(TypedDict):
-    """Text for the model."""
-
     type: Literal["inputText"]
     text: str
 

@@ -105,8 +105,6 @@ class TurnInterruptResult(TypedDict):
 
 
 class TurnStartedNotification(TypedDict):
-    """A turn has begun."""
-
     threadId: str
     turn: Turn
 

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """Say what can stand on the command line."""
     parser.description = "Look for what keeps this from working. Exit code 1: a check has failed; warnings are allowed."
     parser.add_argument("--json", action="store_true", help="write JSON")
     parser.add_argument("--offline", action="store_true", help="leave out the checks that need a network")

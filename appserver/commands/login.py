@@ -39,7 +39,6 @@ SECRETS = {"--with-api-key": "an API key", "--with-access-token": "a personal ac
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """Say what can stand on the command line."""
     parser.description = "Sign in, with a browser unless you choose another way. A login that exists is replaced."
     way = parser.add_mutually_exclusive_group()
     way.add_argument("--device-auth", action="store_true", help="show a code to type in a browser on any other device")
@@ -50,7 +49,6 @@ def add_options(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace, environ: Mapping[str, str]) -> int:
-    """Sign in."""
     for option, given in (("--with-api-key", options.with_api_key), ("--with-access-token", options.with_access_token)):
         if given:
             raise ConfigError(f"login {option}: it is read from stdin, never from the command line")
@@ -141,7 +139,6 @@ class _Pasted:
         self._flow = flow
 
     async def take(self, line: Secret) -> None:
-        """Try a line."""
         try:
             await self._flow.paste(line)
         except LoginError as exc:

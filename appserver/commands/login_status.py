@@ -26,12 +26,10 @@ SHORTEST_SHOWN = 14
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """Say what can stand on the command line."""
     parser.description = "Tell who is signed in, as clients ask for it. Exit code 0: somebody is; 1: nobody is."
 
 
 def run(options: Namespace, environ: Mapping[str, str]) -> int:
-    """Tell who is signed in."""
     try:
         settings = settings_of(options, environ)
     except ConfigError as exc:

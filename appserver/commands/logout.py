@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """Say what can stand on the command line."""
     parser.description = "Sign out, and have the issuer revoke the login."
     parser.add_argument(
         "--local", action="store_true", help="do not revoke: the same login may be in use on other machines"

@@ -38,7 +38,6 @@ def say_json(value: object) -> None:
 
 
 def complain(problem: str) -> None:
-    """Write one line to stderr."""
     sys.stderr.write(f"appserver: {_printable(problem)}\n")
     sys.stderr.flush()
 

@@ -51,13 +51,11 @@ class Status(TypedDict):
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """Say what can stand on the command line."""
     parser.description = "Tell who is signed in. Exit code 0: somebody is; 1: nobody is, or they must sign in again."
     parser.add_argument("--json", action="store_true", help="write JSON")
 
 
 def run(options: Namespace, environ: Mapping[str, str]) -> int:
-    """Tell who is signed in."""
     settings = settings_of(options, environ)
     log_for_person(settings, environ, "ERROR")  # a stored login that cannot be used is part of the answer
     return with_services(settings, partial(_tell, as_json=options.json))

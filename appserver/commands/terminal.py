@@ -36,7 +36,6 @@ class _Person:
         timeout: float,
         late: Callable[[dict[str, Any]], None] | None = None,
     ) -> NoReturn:
-        """Refuse."""
         raise ClientError(f"{method}: there is no client to ask")
 
 

@@ -42,8 +42,6 @@ PIECE_BYTES = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
-    """What the model is asked."""
-
     provider: Provider
     thread_id: str
     model: str
@@ -67,7 +65,6 @@ class EventStream:
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """The answer's headers."""
         return self._response.headers
 
     async def batches(self) -> AsyncGenerator[list[Event], None]:
@@ -191,7 +188,6 @@ def _body(request: ModelRequest) -> dict[str, Any]:
 
 
 def _text(request: ModelRequest) -> dict[str, Any]:
-    """Build the settings of the answer's text."""
     text: dict[str, Any] = {"verbosity": request.verbosity} if request.verbosity else {}
     if request.output_schema is not None:
         text["format"] = {"type": "json_schema", "name": "output", "strict": True, "schema": request.output_schema}

@@ -65,5 +65,4 @@ class Places:
             place.scope.cancel()
 
     def give_back(self) -> None:
-        """Take a place back."""
         self._free.release()

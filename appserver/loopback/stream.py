@@ -37,7 +37,6 @@ class Stream:
         self.close()
 
     def close(self) -> None:
-        """Close the connection."""
         self._raw.close()
 
     async def receive(self, size: int) -> bytes:

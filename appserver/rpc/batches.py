@@ -35,8 +35,6 @@ line of the greatest length could ask for millions."""
 
 
 class Batches:
-    """Answers batches."""
-
     def __init__(
         self,
         router: Router,

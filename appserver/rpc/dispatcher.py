@@ -66,7 +66,6 @@ class Dispatcher:
         await self._batches.room()
 
     async def idle(self) -> None:
-        """Wait until no request is in flight."""
         await self._in_flight.idle()
 
     def close(self) -> None:

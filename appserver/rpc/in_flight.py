@@ -49,12 +49,10 @@ class InFlight:
         self._batches += 1
 
     def batch_ends(self) -> None:
-        """Forget a batch."""
         self._batches -= 1
         self._tell_if_idle()
 
     async def idle(self) -> None:
-        """Wait until nothing is in flight."""
         from anyio import Event
 
         if self._waiting or self._batches:

@@ -48,8 +48,6 @@ ENVELOPE_BYTES = 200
 
 
 class Outbox:
-    """The outgoing side of a connection."""
-
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._since = 0.0
@@ -234,7 +232,6 @@ class _Growing:
         )
 
     def add(self, piece: str) -> None:
-        """Join a delta's text to this one."""
         self._pieces.append(piece)
         self.size += len(piece)
 

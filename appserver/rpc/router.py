@@ -59,8 +59,6 @@ class Accepted(Awaitable[T]):
 
 
 class Router:
-    """Calls the handler that a request is for."""
-
     def __init__(
         self,
         initialize: Handler,

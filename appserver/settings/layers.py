@@ -38,7 +38,6 @@ class Layer(NamedTuple):
 
 
 def user_layer(home: str) -> Layer:
-    """Read config.toml of the home."""
     return _from_file("config.toml", os.path.join(home, "config.toml"))
 
 

@@ -60,7 +60,6 @@ def lay_over(values: dict[str, Any], others: Mapping[str, Any]) -> None:
 
 
 def is_set(values: dict[str, Any], parts: tuple[str, ...]) -> bool:
-    """Whether there is a value at this key."""
     inner: object = values
     for part in parts:
         if not isinstance(inner, dict) or part not in inner:
@@ -125,16 +124,13 @@ class Table:
         return Table(self.get(key, dict) or {}, (*self._path, key))
 
     def strings(self, key: str) -> dict[str, str]:
-        """Return a nested table of strings."""
         inner = self.table(key)
         return {name: inner.get(name, str) or "" for name in inner.raw()}
 
     def raw(self) -> dict[str, Any]:
-        """Return the values as they are."""
         return self._values
 
     def error(self, key: str, problem: str) -> WrongValue:
-        """Return the error for one key."""
         return WrongValue((*self._path, key), problem)
 
     def error_here(self, problem: str) -> WrongValue:

@@ -74,7 +74,6 @@ class DeviceLogin:
         self._decide(Decision.DENIED)
 
     def routes(self) -> Routes:
-        """Return the endpoints."""
         return {
             ("POST", USERCODE_PATH): self._start,
             ("POST", POLL_PATH): self._poll,

@@ -68,7 +68,6 @@ class Issuer(FaultyService):
         self._denials.append(error)
 
     def routes(self) -> Routes:
-        """Return the endpoints."""
         return {
             ("GET", AUTHORIZE_PATH): self._authorize,
             ("POST", TOKEN_PATH): self._token,

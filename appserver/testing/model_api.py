@@ -101,7 +101,6 @@ class ModelApi(FaultyService):
         self._script.clear()
 
     def routes(self) -> Routes:
-        """Return the endpoints."""
         table: dict[tuple[str, str], Endpoint] = {("GET", "/models"): self._get_models}
         for root in RESPONSE_ROOTS:
             table["POST", f"{root}/responses"] = self._create_response

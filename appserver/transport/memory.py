@@ -57,13 +57,11 @@ class MemoryTransport:
         self._outgoing.close()
 
     def close(self) -> None:
-        """Close this end."""
         self._incoming.close()
         self._outgoing.close()
 
 
 def memory_pair(max_line_bytes: int = DEFAULT_MAX_LINE_BYTES) -> tuple[MemoryTransport, MemoryTransport]:
-    """Return two connected ends."""
     to_left, from_right = anyio.create_memory_object_stream[bytes](BUFFERED_WRITES)
     to_right, from_left = anyio.create_memory_object_stream[bytes](BUFFERED_WRITES)
     return MemoryTransport(from_right, to_right, max_line_bytes), MemoryTransport(from_left, to_left, max_line_bytes)

@@ -45,14 +45,12 @@ export type PermissionProfileListParams = {
   cwd?: string | null;
 };
 
-/** The terminals of which thread. */
 export type BackgroundTerminalsListParams = {
   cursor?: string | null;
   limit?: number | null;
   threadId: string;
 };
 
-/** The goal of which thread. */
 export type GoalGetParams = {
   threadId: string;
 };
@@ -70,7 +68,6 @@ export type CollaborationModePreset = {
   reasoning_effort: string | null;
 };
 
-/** The modes. */
 export type CollaborationModeListResult = {
   data: Array<CollaborationModePreset>;
 };
@@ -123,7 +120,6 @@ export type PluginListParams = {
   marketplaceKinds?: Array<string> | null;
 };
 
-/** The marketplaces, and what they recommend. */
 export type PluginListResult = {
   marketplaces: Array<JsonValue>;
   marketplaceLoadErrors: Array<JsonValue>;
@@ -136,7 +132,6 @@ export type PluginInstalledParams = {
   installSuggestionPluginNames?: Array<string> | null;
 };
 
-/** The marketplaces of what is installed. */
 export type PluginInstalledResult = {
   marketplaces: Array<JsonValue>;
   marketplaceLoadErrors: Array<JsonValue>;

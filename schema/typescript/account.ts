@@ -2,7 +2,6 @@
 
 export type AuthMode = "apikey" | "chatgpt" | "chatgptAuthTokens" | "personalAccessToken";
 
-/** Sign in with an API key. */
 export type ApiKeyLogin = {
   type: "apiKey";
   apiKey: string;
@@ -29,7 +28,6 @@ export type AuthTokensLogin = {
 
 export type LoginParams = ApiKeyLogin | ChatgptLogin | DeviceCodeLogin | AuthTokensLogin;
 
-/** The API key is in use. */
 export type ApiKeyLoginResult = {
   type: "apiKey";
 };
@@ -49,14 +47,12 @@ export type DeviceCodeLoginResult = {
   userCode: string;
 };
 
-/** The client's tokens are in use. */
 export type AuthTokensLoginResult = {
   type: "chatgptAuthTokens";
 };
 
 export type LoginResult = ApiKeyLoginResult | ChatgptLoginResult | DeviceCodeLoginResult | AuthTokensLoginResult;
 
-/** Which login to cancel. */
 export type LoginCancelParams = {
   loginId: string;
 };
@@ -84,7 +80,6 @@ export type AccountReadParams = {
   refreshToken?: boolean;
 };
 
-/** Signed in with an API key. */
 export type ApiKeyAccount = {
   type: "apiKey";
 };

@@ -7,19 +7,16 @@ export type ClientInfo = {
   version: string;
 };
 
-/** What the client opts into and out of. */
 export type ClientCapabilities = {
   experimentalApi?: boolean;
   optOutNotificationMethods?: Array<string> | null;
 };
 
-/** Params of `initialize`. */
 export type InitializeParams = {
   clientInfo: ClientInfo;
   capabilities?: ClientCapabilities | null;
 };
 
-/** Result of `initialize`. */
 export type InitializeResult = {
   userAgent: string;
   codexHome: string;

@@ -52,7 +52,6 @@ export type MentionInput = {
 
 export type UserInput = TextInput | ImageInput | LocalImageInput | AudioInput | LocalAudioInput | SkillInput | MentionInput;
 
-/** What the user said. */
 export type UserMessageItem = {
   type: "userMessage";
   id: string;
@@ -60,7 +59,6 @@ export type UserMessageItem = {
   content: Array<UserInput>;
 };
 
-/** What the model said. */
 export type AgentMessageItem = {
   type: "agentMessage";
   id: string;
@@ -113,7 +111,6 @@ export type ItemCompletedNotification = {
   completedAtMs: number;
 };
 
-/** More text of an agentMessage. */
 export type AgentMessageDeltaNotification = {
   threadId: string;
   turnId: string;
@@ -121,7 +118,6 @@ export type AgentMessageDeltaNotification = {
   delta: string;
 };
 
-/** A reasoning item got another summary part. */
 export type ReasoningSummaryPartAddedNotification = {
   threadId: string;
   turnId: string;
@@ -129,7 +125,6 @@ export type ReasoningSummaryPartAddedNotification = {
   summaryIndex: number;
 };
 
-/** More text of one summary part of a reasoning item. */
 export type ReasoningSummaryTextDeltaNotification = {
   threadId: string;
   turnId: string;

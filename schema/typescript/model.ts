@@ -1,6 +1,5 @@
 // Generated from protocol/ by `appserver generate-ts`. Do not edit.
 
-/** An effort that a model takes. */
 export type ReasoningEffortOption = {
   reasoningEffort: string;
   description: string;

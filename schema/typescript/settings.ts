@@ -54,7 +54,6 @@ export type CollaborationMode = {
   settings: ModeSettings;
 };
 
-/** Put something in force for a thread. */
 export type ThreadSettingsUpdateParams = {
   model?: string | null;
   effort?: string | null;
@@ -82,7 +81,6 @@ export type ThreadSettings = {
   sandboxPolicy: SandboxPolicy;
 };
 
-/** Something else is in force for a thread. */
 export type ThreadSettingsUpdatedNotification = {
   threadId: string;
   threadSettings: ThreadSettings;

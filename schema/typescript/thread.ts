@@ -97,7 +97,6 @@ export type ThreadStartResult = {
   runtimeWorkspaceRoots: Array<string>;
 };
 
-/** A thread has been started. */
 export type ThreadStartedNotification = {
   thread: Thread;
 };

@@ -64,7 +64,6 @@ export type ThreadForkParams = {
   excludeTurns?: boolean | null;
 };
 
-/** Which thread. */
 export type ThreadIdParams = {
   threadId: string;
 };
@@ -126,7 +125,6 @@ export type ThreadRollbackParams = {
   numTurns: number;
 };
 
-/** It happened to this thread. */
 export type ThreadIdNotification = {
   threadId: string;
 };

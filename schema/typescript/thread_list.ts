@@ -14,7 +14,6 @@ export type ThreadReadParams = {
   includeTurns?: boolean | null;
 };
 
-/** The thread. */
 export type ThreadReadResult = {
   thread: Thread;
 };
@@ -73,7 +72,6 @@ export type ThreadTurnsListParams = {
   itemsView?: ItemsView | null;
 };
 
-/** A page of turns. */
 export type TurnsPage = {
   data: Array<Turn>;
   nextCursor: string | null;
@@ -102,7 +100,6 @@ export type ThreadItemEntry = {
   completedAtMs: number | null;
 };
 
-/** A page of items. */
 export type ThreadItemsListResult = {
   data: Array<ThreadItemEntry>;
   nextCursor: string | null;

@@ -26,7 +26,6 @@ export type NamespaceTool = {
 
 export type DynamicTool = (Omit<FunctionTool, "type"> & { type?: "function" }) | NamespaceTool;
 
-/** Text for the model. */
 export type ToolText = {
   type: "inputText";
   text: string;

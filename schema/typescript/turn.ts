@@ -97,7 +97,6 @@ export type TurnInterruptParams = {
 /** The turn is ending; `turn/completed` follows. */
 export type TurnInterruptResult = Record<string, never>;
 
-/** A turn has begun. */
 export type TurnStartedNotification = {
   threadId: string;
   turn: Turn;
