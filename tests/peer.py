@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 
+from appserver.rpc.pending import PendingRequests
 from appserver.server.connection import Connection
 from appserver.transport.framing import LineSplitter, Oversized
 from appserver.transport.memory import memory_pair
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from anyio.abc import Process
 
+    from appserver.rpc.pending import PendingRequest
     from appserver.settings import Settings
 
 WAIT_SECONDS = 20.0
@@ -35,14 +37,14 @@ class Peer:
     def __init__(self, send: Callable[[bytes], Awaitable[None]]) -> None:
         self.messages: list[Message] = []
         self.batches: list[list[Message]] = []
-        self.called: dict[int, str] = {}
-        """id -> method of every request that was sent with `post`."""
+        self.posted: list[PendingRequest] = []
+        """Every request that was sent with `post` or `call`, in order."""
         self.closed = False
         self.process: Process | None = None
         self.responders: dict[str, Callable[[Message], Message | None]] = {}
         """method -> function from the params of a server's request to {"result"|"error": ...}, None: no answer."""
         self._send = send
-        self._ids = 0
+        self._pending = PendingRequests(first_id=1)
         self._news = anyio.Event()
 
     @property
@@ -70,17 +72,21 @@ class Peer:
 
     async def post(self, method: str, params: object = None) -> int:
         """Send a request and return its id."""
-        self._ids += 1
-        message: Message = {"id": self._ids, "method": method}
-        if params is not None:
-            message["params"] = params
-        self.called[self._ids] = method
-        await self.send(message)
-        return self._ids
+        return (await self._post(method, params)).id
+
+    async def _post(self, method: str, params: object) -> PendingRequest:
+        pending = self._pending.add(method)
+        self.posted.append(pending)
+        await self.send({"id": pending.id, "method": method} | ({} if params is None else {"params": params}))
+        return pending
 
     async def call(self, method: str, params: object = None) -> Message:
         """Send a request and return its whole response."""
-        return await self.response(await self.post(method, params))
+        pending = await self._post(method, params)
+        with anyio.fail_after(WAIT_SECONDS):
+            response = await pending.wait()
+        assert response is not None, f"the server closed the connection; it had sent {self.messages}"
+        return response
 
     async def result(self, method: str, params: object = None) -> Any:  # noqa: ANN401 - whatever the method returns
         """Send a request and return its result; an error fails the test."""
@@ -177,6 +183,8 @@ class Peer:
             self.messages += message
         else:
             self.messages.append(message)
+            if "method" not in message:
+                self._pending.resolve(message)
         self._tell()
         if isinstance(message, dict) and "method" in message and "id" in message:
             respond = self.responders.get(message["method"])
@@ -186,6 +194,7 @@ class Peer:
     def close(self) -> None:
         """Note that the server has closed its output."""
         self.closed = True
+        self._pending.close()
         self._tell()
 
     def _tell(self) -> None:

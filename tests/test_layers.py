@@ -74,7 +74,13 @@ SIBLINGS = ("appserver.rpc", "appserver.auth", "appserver.llm", "appserver.threa
 
 ONLY = {
     # What stands beside the server rather than in it, and all that it may know of it.
-    "appserver.client": ("protocol", "appserver.errors", "appserver.transport.framing", "appserver.client"),
+    "appserver.client": (
+        "protocol",
+        "appserver.errors",
+        "appserver.rpc.pending",
+        "appserver.transport.framing",
+        "appserver.client",
+    ),
     "appserver.testing": ("appserver.errors", "appserver.loopback", "appserver.testing"),
 }
 

@@ -6,7 +6,6 @@ the server is answered in a task of its own. Knows neither processes nor what an
 
 from __future__ import annotations
 
-import itertools
 import json
 import logging
 from typing import TYPE_CHECKING, Any, Final
@@ -16,6 +15,7 @@ import anyio
 from appserver.client.errors import ServerError, ServerGone
 from appserver.client.streams import Notification, NotificationStream
 from appserver.errors import AppServerError
+from appserver.rpc.pending import PendingRequests
 from appserver.transport.framing import LineSplitter, Oversized
 from protocol import envelope, error_codes
 from protocol.envelope import Kind
@@ -43,14 +43,6 @@ _CLOSED: Final = (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedReso
 _logger = logging.getLogger(__name__)
 
 
-class _Waiter:
-    """A request that was sent, and its reply once that is there."""
-
-    def __init__(self) -> None:
-        self.arrived = anyio.Event()
-        self.reply: Message | None = None
-
-
 class Connection:
     """One server on the other end of two streams."""
 
@@ -60,29 +52,27 @@ class Connection:
         self._tasks = tasks
         # Whole lines go through one writer: a sender that is cancelled must not leave half a line behind.
         self._outgoing, self._lines = anyio.create_memory_object_stream[bytes](QUEUED_LINES)
-        self._ids = itertools.count(1)
-        self._waiters: dict[RequestId, _Waiter] = {}
+        self._pending = PendingRequests(first_id=1)
         self._handlers: dict[str, Handler] = {}
         self._streams: set[NotificationStream] = set()
         self._gone: str | None = None
 
     async def request(self, method: str, params: object = None, *, timeout: float = REQUEST_SECONDS) -> Any:  # noqa: ANN401 - whatever the method returns
         """Send a request and return its result. Raises ServerError, ServerGone or TimeoutError."""
-        request_id, waiter = next(self._ids), _Waiter()
-        self._waiters[request_id] = waiter
+        pending = self._pending.add(method)
         try:
             with anyio.fail_after(timeout):
-                await self._send({"id": request_id, **_call(method, params)})
-                await waiter.arrived.wait()
+                await self._send({"id": pending.id, **_call(method, params)})
+                await pending.wait()
         except TimeoutError:
             raise TimeoutError(f"{method}: no answer within {timeout:g}s") from None
         finally:
-            del self._waiters[request_id]
-        if waiter.reply is None:
+            self._pending.stop_waiting(pending)
+        if pending.reply is None:
             raise ServerGone(self._gone or "The app-server has gone")
-        if waiter.reply.get("error") is not None:
-            raise _server_error(waiter.reply["error"])
-        return waiter.reply.get("result")
+        if pending.reply.get("error") is not None:
+            raise _server_error(pending.reply["error"])
+        return pending.reply.get("result")
 
     async def notify(self, method: str, params: object = None, *, timeout: float = REQUEST_SECONDS) -> None:
         """Send a notification. Raises ServerGone or TimeoutError."""
@@ -137,8 +127,7 @@ class Connection:
         """Fail everything that waits, and everything that is asked for from now on."""
         self._gone = self._gone or why
         self._outgoing.close()
-        for waiter in self._waiters.values():
-            waiter.arrived.set()
+        self._pending.close()
         for stream in list(self._streams):
             stream.end(ServerGone(self._gone))
 
@@ -151,7 +140,7 @@ class Connection:
             message = None
         match envelope.classify(message) if isinstance(message, dict) else Kind.INVALID:
             case Kind.RESPONSE:
-                self._settle(message)
+                self._pending.resolve(message)  # a reply that comes too late finds no request
             case Kind.NOTIFICATION:
                 note = Notification(message["method"], _params(message))
                 for stream in self._streams:
@@ -160,12 +149,6 @@ class Connection:
                 self._tasks.start_soon(self._answer, message)
             case Kind.INVALID:
                 _logger.warning("passed over a line of %d bytes that is no message", len(line))  # may hold anything
-
-    def _settle(self, reply: Message) -> None:
-        waiter = self._waiters.get(reply["id"])
-        if waiter is not None:  # else its wait has run out
-            waiter.reply = reply
-            waiter.arrived.set()
 
     async def _answer(self, request: Message) -> None:
         reply = await self._reply(request["id"], request["method"], _params(request))

@@ -74,7 +74,7 @@ class Dispatcher:
 
     def _take(self, message: object) -> None:
         if self._first:
-            self._settle_version(message)
+            self._adopt_version(message)
         if isinstance(message, list) and message:
             self._batches.take(message)
         elif isinstance(message, dict):
@@ -82,7 +82,7 @@ class Dispatcher:
         else:
             self._refuse(None, error_codes.INVALID_REQUEST, "Invalid request: neither an object nor a batch")
 
-    def _settle_version(self, message: object) -> None:
+    def _adopt_version(self, message: object) -> None:
         """Answer in kind: with the `jsonrpc` member if the first message, which may stand in a batch, has it."""
         entries = message if isinstance(message, list) else [message]
         first = next((entry for entry in entries if isinstance(entry, dict)), None)
@@ -131,7 +131,7 @@ class Dispatcher:
 
     def _reply(self, message: Message) -> None:
         try:
-            known = self._client.settle(message)
+            known = self._client.take_reply(message)
         except Exception as exc:  # noqa: BLE001 - a late reply that does not fit; wire_error() logs what it does not know
             self._warn(f"a late reply was not used: {wire_error(exc).message}")
         else:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import anyio
 
+from appserver.rpc.pending import PendingRequests
 from appserver.testing.home import environ, write_config
 from appserver.transport.framing import LineSplitter, Oversized
 from tests.benchmarks.texts import MEGABYTE
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from anyio.abc import Process
+
+    from appserver.rpc.pending import PendingRequest
 
 REQUEST_SECONDS = 120.0
 """For any one response."""
@@ -53,8 +56,7 @@ class Program(NamedTuple):
 class Request(NamedTuple):
     """A request, ready to be sent."""
 
-    id: int
-    method: str
+    pending: PendingRequest
     line: bytes
 
 
@@ -72,7 +74,7 @@ class _Waiting:
         self.arrived = anyio.Event()
         self.message: Message = {}
 
-    def settle(self, message: Message) -> None:
+    def arrive(self, message: Message) -> None:
         self.message = message
         self.arrived.set()
 
@@ -94,23 +96,25 @@ class Server:
         """Ids of the turns of which a delta has come."""
         self.tool_output = ""
         self._process = process
-        self._ids = 0
-        self._responses: dict[int, _Waiting] = {}
+        self._pending = PendingRequests()
         self._ends: dict[str, _Waiting] = {}
 
     def prepared(self, method: str, params: object = None) -> Request:
         """Encode a request, so that the time for it is not measured."""
-        self._ids += 1
-        return Request(self._ids, method, _line({"id": self._ids, "method": method, "params": params or {}}))
+        pending = self._pending.add(method)
+        return Request(pending, _line({"id": pending.id, "method": method, "params": params or {}}))
 
     async def result(self, request: Request) -> Any:  # noqa: ANN401 - whatever the method returns
         """Send a request and return its result. Raises Failed."""
-        waiting = self._responses[request.id] = _Waiting()
+        pending = request.pending
         await self._send(request.line)
-        response = await waiting.wait(REQUEST_SECONDS, request.method)
-        if "result" not in response:
-            raise Failed(f"{request.method}: {response.get('error')}")
-        return response["result"]
+        with anyio.move_on_after(REQUEST_SECONDS):
+            await pending.wait()
+        if pending.reply is None:
+            raise Failed(f"{pending.method}: not within {REQUEST_SECONDS:g} s")
+        if "result" not in pending.reply:
+            raise Failed(f"{pending.method}: {pending.reply.get('error')}")
+        return pending.reply["result"]
 
     async def request(self, method: str, params: object = None) -> Any:  # noqa: ANN401 - whatever the method returns
         """Encode a request, send it and return its result. Raises Failed."""
@@ -181,12 +185,12 @@ class Server:
             self.characters += len(message["params"]["delta"])
             self.streaming.add(message["params"]["turnId"])
         elif method == "turn/completed":
-            self._end(message["params"]["turn"]["id"]).settle(message)
+            self._end(message["params"]["turn"]["id"]).arrive(message)
         elif method == "item/tool/call":
             content = [{"type": "inputText", "text": self.tool_output}]
             await self._send(_line({"id": message["id"], "result": {"contentItems": content, "success": True}}))
         elif method is None:
-            self._responses.pop(message["id"]).settle(message)
+            self._pending.resolve(message)
 
     def _end(self, turn_id: str) -> _Waiting:
         return self._ends.setdefault(turn_id, _Waiting())

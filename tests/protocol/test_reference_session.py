@@ -43,7 +43,7 @@ async def test_every_message_of_a_session_fits_the_references_schema(
 async def test_the_session_leaves_no_method_out(server: ServerFactory, backend: FakeBackend) -> None:
     async with server(initialize=False) as peer:
         await whole_session(peer, backend)
-    assert set(peer.called.values()) == set(CLIENT_REQUESTS)
+    assert {one.method for one in peer.posted} == set(CLIENT_REQUESTS)
     assert {one["method"] for one in peer.requests} == set(SERVER_REQUESTS)
     assert set(peer.methods) == set(SERVER_NOTIFICATIONS)
 
@@ -54,14 +54,13 @@ def problems(peer: Peer, reference: Reference) -> Iterator[str]:
         reference.params_documents("ServerRequest"),
         reference.params_documents("ServerNotification"),
     )
-    for message in peer.messages:
-        if "method" not in message:
-            method = peer.called[message["id"]]
-            if method not in ONLY_OURS:
-                yield from _problems(f"{method} result", message["result"], reference.result_document(method))
-        else:
-            method = message["method"]
-            yield from _problems(method, message["params"], (requests if "id" in message else notifications)[method])
+    for sent in peer.posted:
+        if sent.method not in ONLY_OURS:
+            assert sent.reply is not None
+            yield from _problems(f"{sent.method} result", sent.reply["result"], reference.result_document(sent.method))
+    for message in (*peer.requests, *peer.notifications):
+        documents = requests if "id" in message else notifications
+        yield from _problems(message["method"], message["params"], documents[message["method"]])
 
 
 def _problems(place: str, value: Any, schema: Schema) -> Iterator[str]:  # noqa: ANN401 - what was sent

@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from appserver.errors import ClientError, ClientTimeout, InvalidParams
-from appserver.rpc.client_calls import MAX_LATE_REPLIES
+from appserver.rpc.pending import MAX_OVERDUE
 from protocol.base import Secret
 from tests.rpc.rig import BOUND, Message, Rig
 
@@ -168,10 +168,10 @@ async def test_a_fault_in_taking_a_late_reply_ends_nothing(caplog: pytest.LogCap
 
 async def test_of_many_overdue_requests_the_oldest_are_forgotten() -> None:
     rig, late = Rig(), list[dict[str, Any]]()
-    for _ in range(MAX_LATE_REPLIES + 2):
+    for _ in range(MAX_OVERDUE + 2):
         await overdue(rig, late)
-    rig.feed(*({"id": number, "result": TOKENS} for number in range(MAX_LATE_REPLIES + 2)))
-    assert len(late) == MAX_LATE_REPLIES
+    rig.feed(*({"id": number, "result": TOKENS} for number in range(MAX_OVERDUE + 2)))
+    assert len(late) == MAX_OVERDUE
     assert len(rig.warnings) == 2
 
 
