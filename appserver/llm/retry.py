@@ -1,18 +1,27 @@
-"""When to ask the backend again: how often, after what wait, and what no wait can help.
+"""When to ask the backend again: how often, after what wait, and what no wait can help; and the loop that does it.
 
-Pure policy. Whoever retries does the waiting, so a test needs neither clock nor dice; what kind of failure it was has
-been decided in `events.py`.
+What kind of failure it was has been decided in `events.py`. `Retries` is pure; `Retrying` gets its sleep and its jitter
+from the caller, so a test waits for nothing.
 """
 
 from __future__ import annotations
 
+import random
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+import anyio
+
+from appserver.errors import BackendError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
-    from appserver.errors import BackendError
+    from appserver.settings import Provider
+
+S = TypeVar("S")
+T = TypeVar("T")
 
 FIRST_WAIT = 0.2
 """Seconds before the first retry, on average; each further wait is twice as long."""
@@ -27,10 +36,11 @@ MAX_TOLD_WAIT = 60.0
 class Retries:
     """The retries of one kind within one answer of the model."""
 
-    def __init__(self, limit: int, dice: Callable[[], float]) -> None:
+    def __init__(self, limit: int, jitter: Callable[[], float] = random.random) -> None:
+        """`jitter` returns a number from 0 to 1, which spreads the waits between half and one and a half times."""
         self.limit = limit
         self.made = 0
-        self._dice = dice
+        self._jitter = jitter
 
     def wait(self, error: BackendError) -> float:
         """Return the seconds to wait before asking again. Raises the error if that is pointless or too late."""
@@ -40,7 +50,50 @@ class Retries:
         self.made += 1
         # On top of what the backend asks for: those that it turned away together must not come back together.
         backoff: float = min(FIRST_WAIT * 2 ** (self.made - 1), MAX_WAIT)
-        return told + backoff * (0.5 + self._dice())
+        return told + backoff * (0.5 + self._jitter())
+
+
+class RetryNotices(Protocol):
+    """What the client is told of failures and retries."""
+
+    def limits(self, headers: Mapping[str, str]) -> None:
+        """Tell the rate limits that the headers of a failure hold, if any."""
+
+    def reconnecting(self, failure: BackendError, retries: Retries) -> None:
+        """Tell that the backend will be asked again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retrying:
+    """Asks the backend until it has answered, or until the provider's settings allow no further retry."""
+
+    sleep: Callable[[float], Awaitable[None]] = anyio.sleep
+    jitter: Callable[[], float] = random.random
+
+    async def answer(
+        self,
+        provider: Provider,
+        notices: RetryNotices,
+        send: Callable[[], Awaitable[S]],
+        read: Callable[[S], Awaitable[T]],
+    ) -> T:
+        """Return what `read` makes of the stream that `send` opens.
+
+        Refused requests and broken streams are counted apart. Raises BackendError, and what the two raise beside it.
+        """
+        requests = Retries(provider.request_max_retries, self.jitter)
+        streams = Retries(provider.stream_max_retries, self.jitter)
+        while True:
+            retries = requests
+            try:
+                stream = await send()
+                retries = streams
+                return await read(stream)
+            except BackendError as exc:
+                notices.limits(exc.headers)
+                wait = retries.wait(exc)
+                notices.reconnecting(exc, retries)
+            await self.sleep(wait)
 
 
 def told_wait(headers: Mapping[str, str], now: float) -> float | None:

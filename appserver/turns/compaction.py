@@ -5,23 +5,20 @@ Runs as a turn of its own. What clients see of the thread stays as it was; only 
 
 from __future__ import annotations
 
-import random
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-
-import anyio
 
 from appserver.errors import BackendError
 from appserver.llm.events import failure_in_stream, stream_cut, token_usage
-from appserver.llm.retry import Retries
+from appserver.llm.retry import Retrying
 from appserver.threads.in_force import in_force
 from appserver.threads.turn_record import new_id
 from appserver.turns.notifications import Notices
 from appserver.turns.requests import model_request
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
     from appserver.llm.client import EventStream
     from appserver.llm.events import Event
@@ -48,8 +45,7 @@ class Compactor:
 
     backend: Backend
     emit: Callable[[str, object], None]
-    sleep: Callable[[float], Awaitable[None]] = anyio.sleep
-    dice: Callable[[], float] = random.random
+    retrying: Retrying = field(default_factory=Retrying)
 
     async def run(self, thread: ThreadRecord, turn: TurnRecord) -> None:
         """Run a turn that compacts. Raises BackendError or AuthError, and the history is as it was."""
@@ -63,22 +59,14 @@ class Compactor:
         self.emit("item/completed", {**place, "completedAtMs": int(time.time() * 1000)})
 
     async def _summary(self, thread: ThreadRecord, turn: TurnRecord) -> str:
-        """Ask for a summary, as often as the provider's settings allow."""
         notices, options = Notices(thread, turn, self.emit), in_force(thread)
-        requests = Retries(options.provider.request_max_retries, self.dice)
-        streams = Retries(options.provider.stream_max_retries, self.dice)
         items = [*thread.history, _said(REQUEST)]
-        while True:
-            retries = requests
-            try:
-                stream = await self.backend.open(model_request(thread.id, options, items, []))
-                retries = streams
-                return await _taken(stream, notices)
-            except BackendError as exc:
-                notices.limits(exc.headers)
-                wait = retries.wait(exc)
-                notices.reconnecting(exc, retries)
-                await self.sleep(wait)
+        return await self.retrying.answer(
+            options.provider,
+            notices,
+            send=lambda: self.backend.open(model_request(thread.id, options, items, [])),
+            read=lambda stream: _taken(stream, notices),
+        )
 
 
 async def _taken(stream: EventStream, notices: Notices) -> str:

@@ -7,17 +7,16 @@ guarantee.
 
 from __future__ import annotations
 
-import random
 import time
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 import anyio
 
 from appserver.errors import BackendError
 from appserver.llm.events import stream_cut
-from appserver.llm.retry import Retries
+from appserver.llm.retry import Retrying
 from appserver.threads.in_force import in_force
 from appserver.turns.context import news
 from appserver.turns.inbox import Injected
@@ -57,8 +56,7 @@ class TurnRunner:
     room: Callable[[], Awaitable[None]]
     """Waits while the client is slow to read."""
     tools: ToolDesk
-    sleep: Callable[[float], Awaitable[None]] = anyio.sleep
-    dice: Callable[[], float] = random.random
+    retrying: Retrying = field(default_factory=Retrying)
 
     async def run(self, thread: ThreadRecord, turn: TurnRecord, inbox: Inbox) -> None:
         """Run a turn to its end. Raises BackendError or AuthError if it fails."""
@@ -115,21 +113,12 @@ class _Running:
 
     async def _round(self) -> bool:
         """Get one answer. Returns whether the model waits for more, after a call of a tool."""
-        provider = self.in_force.provider
-        requests = Retries(provider.request_max_retries, self.by.dice)
-        streams = Retries(provider.stream_max_retries, self.by.dice)
-        while True:
-            await self.hear()
-            try:
-                stream = await self.by.backend.open(self._request())
-            except BackendError as exc:
-                self.notices.limits(exc.headers)
-                await self._pause(exc, requests)
-                continue
-            try:
-                return await self._answer(stream)
-            except BackendError as exc:
-                await self._pause(exc, streams)
+        return await self.by.retrying.answer(self.in_force.provider, self.notices, self._send, self._answer)
+
+    async def _send(self) -> EventStream:
+        """Send the conversation with all that the user has said by now."""
+        await self.hear()
+        return await self.by.backend.open(self._request())
 
     async def _answer(self, stream: EventStream) -> bool:
         """Take one running answer, and wait for the tools that it calls. Returns whether it calls any.
@@ -184,9 +173,3 @@ class _Running:
         items = [*preface(self.in_force), *answered(self.thread.history)]
         tools = definitions(self.thread.tools)
         return model_request(self.thread.id, self.in_force, items, tools, self.turn.output_schema)
-
-    async def _pause(self, failure: BackendError, retries: Retries) -> None:
-        """Wait before the next try. Raises the failure if there is to be none."""
-        wait = retries.wait(failure)
-        self.notices.reconnecting(failure, retries)
-        await self.by.sleep(wait)

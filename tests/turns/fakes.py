@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from appserver.llm.retry import Retrying
 from appserver.settings import Provider
 from appserver.threads.record import ThreadRecord
 from appserver.threads.turn_record import TurnRecord
@@ -128,7 +129,7 @@ class Stage:
         self.turn, self.inbox = TurnRecord([]), Inbox()
         self.inbox.put(said("Hello"))
         desk = ToolDesk(self.client, TOOL_SECONDS)
-        self.runner = TurnRunner(self.model, self.told, room, desk, self.naps, lambda: 0.5)
+        self.runner = TurnRunner(self.model, self.told, room, desk, Retrying(self.naps, lambda: 0.5))
 
     async def run(self) -> None:
         with anyio.fail_after(10):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -85,7 +86,7 @@ async def test_a_message_that_comes_with_the_last_event_is_answered() -> None:
             stage.inbox.put(said("one more"))
 
     stage = Stage(answer(message("m", "first")), answer(message("n", "second")))
-    stage.runner = stage.runner.__class__(stage.model, stage.told, room, stage.runner.tools, stage.naps, lambda: 0.5)
+    stage.runner = replace(stage.runner, room=room)
     await stage.run()
     assert words(stage.model.inputs[1]) == ["user: Hello", "assistant: first", "user: one more"]
 

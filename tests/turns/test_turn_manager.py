@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -45,9 +46,7 @@ class Desk:
     def __init__(self, *replies: Stream | Exception, told: Told | None = None) -> None:
         self.stage = Stage(*replies)
         self.told = told if told is not None else self.stage.told
-        runner = self.stage.runner.__class__(
-            self.stage.model, self.told, self.stage.runner.room, self.stage.runner.tools, self.stage.naps
-        )
+        runner = replace(self.stage.runner, emit=self.told)
         self.tasks = Tasks()
         self.manager = TurnManager(runner, self.tasks, self.told)
         self.thread = self.stage.thread
