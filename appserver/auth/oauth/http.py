@@ -44,7 +44,7 @@ class Unusable(Failure):
         super().__init__(f"the issuer's answer cannot be used: {problem}")
 
 
-class Answer:
+class IssuerResponse:
     """The JSON of a 2xx answer, or None if it was none. Its repr shows none of it."""
 
     __slots__ = ("_body",)
@@ -88,18 +88,18 @@ class IssuerHttp:
         self._http = http
         self._session = session
 
-    async def post_form(self, url: str, form: Params, seconds: float = REQUEST_SECONDS) -> Answer:
+    async def post_form(self, url: str, form: Params, seconds: float = REQUEST_SECONDS) -> IssuerResponse:
         """Post a form. Raises Failure unless the answer is 2xx."""
         return await self._ask(url, seconds, lambda client: client.build_request("POST", url, data=_revealed(form)))
 
-    async def post_json(self, url: str, params: Params, seconds: float = REQUEST_SECONDS) -> Answer:
+    async def post_json(self, url: str, params: Params, seconds: float = REQUEST_SECONDS) -> IssuerResponse:
         """Post JSON, in the client's name. Raises Failure unless the answer is 2xx."""
         headers = {"originator": self._session.originator, "User-Agent": self._session.user_agent}
         return await self._ask(
             url, seconds, lambda client: client.build_request("POST", url, json=_revealed(params), headers=headers)
         )
 
-    async def get_json(self, url: str, token: Secret, seconds: float = REQUEST_SECONDS) -> Answer:
+    async def get_json(self, url: str, token: Secret, seconds: float = REQUEST_SECONDS) -> IssuerResponse:
         """Get JSON as the owner of a token. Raises Failure unless the answer is 2xx."""
         return await self._ask(
             url,
@@ -115,7 +115,9 @@ class IssuerHttp:
             ),
         )
 
-    async def _ask(self, url: str, seconds: float, build: Callable[[httpx.AsyncClient], httpx.Request]) -> Answer:
+    async def _ask(
+        self, url: str, seconds: float, build: Callable[[httpx.AsyncClient], httpx.Request]
+    ) -> IssuerResponse:
         try:
             answer = await self._http.ask(url, build, seconds)
         except HttpFailure as exc:
@@ -123,7 +125,7 @@ class IssuerHttp:
         except ConfigError as exc:  # of the CA file, or a proxy
             raise Failure(exc.message) from None
         if answer.is_success:
-            return Answer(answer.json())
+            return IssuerResponse(answer.json())
         code = _code(answer.json())
         raise Failure(f"the issuer answered HTTP {answer.status}{f', {code}' if code else ''}", answer.status, code)
 

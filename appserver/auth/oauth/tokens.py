@@ -15,7 +15,7 @@ from appserver.errors import LoginError, RefreshError
 from appserver.log import warn
 
 if TYPE_CHECKING:
-    from appserver.auth.oauth.http import Answer, IssuerHttp, Params
+    from appserver.auth.oauth.http import IssuerHttp, IssuerResponse, Params
     from appserver.settings import Settings
     from protocol.base import Secret
 
@@ -113,7 +113,7 @@ class TokenClient:
             warn(f"a token was not revoked: {exc}")
 
 
-def _tokens(answer: Answer, *names: str) -> IssuedTokens:
+def _tokens(answer: IssuerResponse, *names: str) -> IssuedTokens:
     """Read the tokens, of which those named must be there. Raises Unusable."""
     for name in names:
         answer.required(name)
@@ -123,7 +123,7 @@ def _tokens(answer: Answer, *names: str) -> IssuedTokens:
     return tokens
 
 
-def _id_token(answer: Answer) -> Secret | None:
+def _id_token(answer: IssuerResponse) -> Secret | None:
     """Read what a refresh can do without: it must not cost the tokens beside it, which come only once."""
     try:
         return answer.optional("id_token")
