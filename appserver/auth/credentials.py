@@ -16,21 +16,102 @@ if TYPE_CHECKING:
     from protocol.base import Secret
 
 
-class ApiKey(NamedTuple):
-    """An API key. It does not expire and is not renewed."""
+class Identity(NamedTuple):
+    """What tells one account from another. Two credentials of one account have the same identity."""
 
-    key: Secret
-    mode: AuthMode = "apikey"
+    mode: AuthMode
+    account_id: str | None = None
+    user_id: str | None = None
+    email: str | None = None
+    plan: str | None = None
+    key: Secret | None = None
+    """Of an API key, which says nothing else of its account."""
+
+    @property
+    def is_chatgpt(self) -> bool:
+        """Whether it is a ChatGPT account. The other kind pays per request, with an API key."""
+        return self.key is None
+
+
+class Kind:
+    """What every kind of credential answers, so that no caller asks first which kind it has."""
+
+    __slots__ = ()
+
+    @property
+    def name(self) -> str:
+        """What an error calls it."""
+        return "access token"
 
     @property
     def bearer(self) -> Secret:
         """What goes into the Authorization header."""
+        raise NotImplementedError
+
+    @property
+    def secrets(self) -> tuple[Secret | None, ...]:
+        """Everything in it that must not be shown."""
+        return (self.bearer,)
+
+    @property
+    def refresh_token(self) -> Secret | None:
+        """What the issuer gives new tokens for, once."""
+        return None
+
+    @property
+    def expires_at(self) -> float | None:
+        """In Unix seconds; None if it does not say."""
+        return None
+
+    @property
+    def is_renewable(self) -> bool:
+        """Whether tokens can be had in its place without the user."""
+        return self.refresh_token is not None
+
+    @property
+    def is_external(self) -> bool:
+        """Whether the client owns it: then no store keeps it."""
+        return False
+
+    @property
+    def is_identified(self) -> bool:
+        """Whether it is known whose it is. Before that, it is not used."""
+        return True
+
+    @property
+    def identity(self) -> Identity:
+        """Whose it is."""
+        raise NotImplementedError
+
+
+# The fields are bases of their own, because a NamedTuple has no other base.
+
+
+class _ApiKey(NamedTuple):
+    key: Secret
+    mode: AuthMode = "apikey"
+
+
+class ApiKey(_ApiKey, Kind):
+    """An API key. It does not expire, and does not say to which account it belongs."""
+
+    __slots__ = ()
+    account_id: None = None
+
+    @property
+    def name(self) -> str:
+        return "API key"
+
+    @property
+    def bearer(self) -> Secret:
         return self.key
 
+    @property
+    def identity(self) -> Identity:
+        return Identity(self.mode, key=self.key)
 
-class ManagedTokens(NamedTuple):
-    """A ChatGPT login that the server keeps and renews itself."""
 
+class _ManagedTokens(NamedTuple):
     id_token: Secret
     access_token: Secret
     refresh_token: Secret | None
@@ -40,61 +121,97 @@ class ManagedTokens(NamedTuple):
     api_key: Secret | None = None
     mode: AuthMode = "chatgpt"
 
+
+class ManagedTokens(_ManagedTokens, Kind):
+    """A ChatGPT login that the server keeps and refreshes itself."""
+
+    __slots__ = ()
+
     @property
     def bearer(self) -> Secret:
-        """What goes into the Authorization header."""
         return self.access_token
 
+    @property
+    def secrets(self) -> tuple[Secret | None, ...]:
+        return (self.access_token, self.refresh_token, self.id_token, self.api_key)
 
-class ExternalTokens(NamedTuple):
-    """ChatGPT tokens that the client owns. They live in memory only."""
+    @property
+    def expires_at(self) -> float | None:
+        return self.claims.expires_at
 
+    @property
+    def identity(self) -> Identity:
+        return _identity(self.mode, self.account_id, self.claims)
+
+
+class _ExternalTokens(NamedTuple):
     access_token: Secret
     claims: Claims
     account_id: str | None
     mode: AuthMode = "chatgptAuthTokens"
 
+
+class ExternalTokens(_ExternalTokens, Kind):
+    """ChatGPT tokens that the client owns. They live in memory only, and the client is asked for others."""
+
+    __slots__ = ()
+
     @property
     def bearer(self) -> Secret:
-        """What goes into the Authorization header."""
         return self.access_token
 
+    @property
+    def expires_at(self) -> float | None:
+        return self.claims.expires_at
 
-class PersonalToken(NamedTuple):
-    """A personal access token of ChatGPT: made by its user there, and good until it is revoked there."""
+    @property
+    def is_renewable(self) -> bool:
+        return True
 
+    @property
+    def is_external(self) -> bool:
+        return True
+
+    @property
+    def identity(self) -> Identity:
+        return _identity(self.mode, self.account_id, self.claims)
+
+
+class _PersonalToken(NamedTuple):
     token: Secret
     claims: Claims = Claims()
-    """Whose it is. Without an account: nobody has asked yet."""
+    """Whose it is. Without an account: that is not known yet."""
     mode: AuthMode = "personalAccessToken"
+
+
+class PersonalToken(_PersonalToken, Kind):
+    """A personal access token of ChatGPT: made by its user there, and good until it is revoked there."""
+
+    __slots__ = ()
+
+    @property
+    def name(self) -> str:
+        return "personal access token"
+
+    @property
+    def bearer(self) -> Secret:
+        return self.token
 
     @property
     def account_id(self) -> str | None:
-        """The workspace that it belongs to, None while that is not known."""
         return self.claims.account_id
 
     @property
-    def bearer(self) -> Secret:
-        """What goes into the Authorization header."""
-        return self.token
+    def is_identified(self) -> bool:
+        return self.account_id is not None
+
+    @property
+    def identity(self) -> Identity:
+        return _identity(self.mode, self.account_id, self.claims)
 
 
 Credential: TypeAlias = ApiKey | ManagedTokens | ExternalTokens | PersonalToken
 ChatgptTokens: TypeAlias = ManagedTokens | ExternalTokens
-
-
-def secrets_of(credential: Credential) -> tuple[Secret | None, ...]:
-    """Return everything in a credential that nobody else must see."""
-    if isinstance(credential, ApiKey):
-        return (credential.key,)
-    if isinstance(credential, ExternalTokens | PersonalToken):
-        return (credential.bearer,)
-    return (credential.access_token, credential.refresh_token, credential.id_token, credential.api_key)
-
-
-def refresh_token_of(credential: Credential | None) -> Secret | None:
-    """Return the refresh token of a managed login that has one."""
-    return credential.refresh_token if isinstance(credential, ManagedTokens) else None
 
 
 class Held(NamedTuple):
@@ -148,6 +265,10 @@ def managed_tokens(
     claims = identity._replace(expires_at=expires_at)
     account = account_id or identity.account_id
     return ManagedTokens(id_token, access_token, refresh_token, claims, account, last_refresh, api_key)
+
+
+def _identity(mode: AuthMode, account_id: str | None, claims: Claims) -> Identity:
+    return Identity(mode, account_id, claims.user_id, claims.email, claims.plan)
 
 
 def is_jwt(token: Secret) -> bool:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from appserver.auth.credentials import ApiKey, ExternalTokens
 from appserver.errors import AuthError
 from appserver.log import log_exception, warn
 
@@ -54,9 +53,9 @@ class Upkeep:
 
     async def _renew_ahead(self) -> None:
         held = self._auth.current()
-        if held is None or isinstance(held.credential, ApiKey) or self._auth.needs_login:
+        if held is None or not held.credential.is_renewable or self._auth.needs_login:
             return
-        if isinstance(held.credential, ExternalTokens) and not self._settings.background_external:
+        if held.credential.is_external and not self._settings.background_external:
             return
         if self._auth.expires_within(held.credential, self._settings.background_skew):
             try:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from appserver.auth.credentials import ApiKey, ExternalTokens, Held, ManagedTokens, PersonalToken, secrets_of
+from appserver.auth.credentials import ExternalTokens, Held, ManagedTokens, PersonalToken
 from appserver.auth.refresh.base import NO_REFRESH_TOKEN, RefreshRequest, checked, renewed
 from appserver.auth.refresh.redemption import Redeemer
 from appserver.auth.refresh.single_flight import SingleFlight
@@ -126,7 +126,7 @@ class AuthManager:
     @property
     def external(self) -> bool:
         """Whether the client's own tokens are in use."""
-        return self._held is not None and isinstance(self._held.credential, ExternalTokens)
+        return self._held is not None and self._held.credential.is_external
 
     def check_not_external(self) -> None:
         """Raise AuthError if the client's own tokens are in use, which no other login may replace."""
@@ -144,12 +144,10 @@ class AuthManager:
         held = self.current()
         if held is None:
             return self.problem
-        if not isinstance(held.credential, ManagedTokens):
-            return None
-        token = held.credential.refresh_token
-        if token is None:
-            return NO_REFRESH_TOKEN if self.expires_within(held.credential, 0) else None
-        return self._dead.reason(token)
+        if token := held.credential.refresh_token:
+            return self._dead.reason(token)
+        has_ended = self.expires_within(held.credential, 0) and not held.credential.is_renewable
+        return NO_REFRESH_TOKEN if has_ended else None
 
     def sign_in(self, credential: Credential) -> None:
         """Use a credential from now on, and store it unless it is the client's.
@@ -158,7 +156,7 @@ class AuthManager:
         token; then nothing has changed.
         """
         self.check_turn()
-        if not isinstance(credential, ExternalTokens):
+        if not credential.is_external:
             self.check_not_external()
             self._stored.save(credential)
             self._dead.forget()
@@ -207,10 +205,8 @@ class AuthManager:
             raise NotSignedIn("Signed out")
         if held.generation != refused and not self._is_over(held.credential):
             return held
-        if isinstance(held.credential, ApiKey):
-            raise RefreshError("The API key is not accepted", permanent=True)
-        if isinstance(held.credential, PersonalToken) and held.credential.account_id:
-            raise RefreshError("The personal access token is not accepted", permanent=True)
+        if not held.credential.is_renewable and held.credential.is_identified:
+            raise RefreshError(_not_renewable(held.credential), permanent=True)
         await self._flight.join(held)
         if self._held is None:
             raise NotSignedIn(self.problem or "Signed out during the refresh")
@@ -229,7 +225,7 @@ class AuthManager:
 
     def expires_within(self, credential: Credential, seconds: float) -> bool:
         """Whether a credential says that it expires within so many seconds."""
-        expires_at = None if isinstance(credential, ApiKey) else credential.claims.expires_at
+        expires_at = credential.expires_at
         return expires_at is not None and expires_at - self._clock() <= seconds
 
     def timestamp(self) -> str:
@@ -242,14 +238,14 @@ class AuthManager:
         if self._held is not held:
             return  # it ended before its refresh could begin, which would bring it back
         old = held.credential
-        assert not isinstance(old, ApiKey)  # noqa: S101 - renew() has refused it
-        hide(*secrets_of(old))
-        if isinstance(old, PersonalToken):
-            await self._find_owner(held, old.token)
+        hide(*old.secrets)
+        if not old.is_identified:
+            await self._find_owner(held, old.bearer)
             return
+        assert isinstance(old, ManagedTokens | ExternalTokens)  # noqa: S101 - renew() has refused the other kinds
         refresher = self._refresher_for(old)
         request = RefreshRequest(old, late=lambda tokens: self._take_late(held, tokens))
-        if isinstance(old, ExternalTokens):
+        if old.is_external:
             self._take(held, await self._asked(refresher, request))
             return
         redeemed = await self._redeemer.redeem(refresher, request, self._stored.credential)
@@ -299,7 +295,7 @@ class AuthManager:
 
     def _take_late(self, held: Held, tokens: RefreshedTokens) -> None:
         """Keep an answer that came too late for who asked; whoever has asked again meanwhile gets it, too."""
-        if self._held is held and isinstance(held.credential, ExternalTokens):
+        if self._held is held and held.credential.is_external:
             self._take(held, tokens)
 
     def _replace(self, held: Held, credential: Credential | None) -> None:
@@ -307,7 +303,7 @@ class AuthManager:
         if self._held is not held:
             return
         self._hold(credential)
-        if credential is None or _face(held.credential) != _face(credential):
+        if credential is None or held.credential.identity != credential.identity:
             self.on_change()
 
     # The store
@@ -321,7 +317,7 @@ class AuthManager:
             old = self._held.credential if self._held else None
             new = self._stored.usable(self._stored.credential)
             self._hold(new)
-            if is_news and old != new and (old is None or new is None or _face(old) != _face(new)):
+            if is_news and old != new and (old is None or new is None or old.identity != new.identity):
                 self.on_change()
 
     async def _store_again(self) -> bool:
@@ -333,14 +329,14 @@ class AuthManager:
 
     def _store_now(self) -> bool:
         credential = self._held.credential if self._held else None
-        if not isinstance(credential, ManagedTokens) or credential == self._stored.credential:
+        if credential is None or credential.refresh_token is None or credential == self._stored.credential:
             return True
         return self._stored.save_again(credential)
 
     def _hold(self, credential: Credential | None) -> None:
         self._generation += 1
         if credential is not None:
-            hide(*secrets_of(credential))
+            hide(*credential.secrets)
         self._held = Held(credential, self._generation) if credential else None
         self._flight.overtake()
 
@@ -349,7 +345,7 @@ class AuthManager:
     def _due(self, credential: Credential) -> bool:
         """Whether to renew before use: tried once per credential, so that a failure does not delay every turn."""
         tried = credential is self._tried_early
-        if tried or isinstance(credential, PersonalToken):
+        if tried or not credential.is_renewable:
             return self._is_over(credential)
         return self.expires_within(credential, self._settings.refresh_skew)
 
@@ -358,14 +354,10 @@ class AuthManager:
 
         What comes expired from a renewal shows that our clock is wrong; only the backend can tell then.
         """
-        if isinstance(credential, PersonalToken):
-            return credential.account_id is None
+        if not credential.is_identified:
+            return True
         return credential is not self._beyond_our_clock and self.expires_within(credential, 0)
 
 
-def _face(credential: Credential) -> tuple[object, ...]:
-    """What tells one account from another, and what account/updated says of it."""
-    if isinstance(credential, ApiKey):
-        return (credential.mode, credential.key)
-    claims = credential.claims
-    return (credential.mode, credential.account_id, claims.user_id, claims.email, claims.plan)
+def _not_renewable(credential: Credential) -> str:
+    return NO_REFRESH_TOKEN if credential.mode == "chatgpt" else f"The {credential.name} is not accepted"

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from appserver.auth.credentials import ApiKey, PersonalToken
 from appserver.errors import AuthError, RequestError
 from appserver.headers import is_token
 
@@ -47,8 +46,8 @@ def check_sendable(credential: Credential) -> None:
     Checked before use, because an HTTP library's own complaint about a header repeats it, credential and all.
     """
     if not is_token(credential.bearer.reveal()):
-        raise AuthError(f"The {_kind(credential)} has characters that cannot be sent")
-    account_id = None if isinstance(credential, ApiKey) else credential.account_id
+        raise AuthError(f"The {credential.name} has characters that cannot be sent")
+    account_id = credential.account_id
     if account_id is not None and not (account_id.isascii() and account_id.isprintable()):
         raise AuthError("The account id has characters that cannot be sent")
 
@@ -56,21 +55,17 @@ def check_sendable(credential: Credential) -> None:
 def check_credential(settings: Settings, credential: Credential) -> None:
     """Raise AuthError if a credential, stored or renewed, may not be used."""
     check_sendable(credential)
-    if isinstance(credential, ApiKey):
+    if not credential.identity.is_chatgpt:
         if settings.forced_login_method == "chatgpt":
             raise AuthError("ChatGPT login is required, but an API key is in use")
         return
     if settings.forced_login_method == "api":
         raise AuthError("API key login is required, but ChatGPT is in use")
     allowed = settings.forced_workspaces
-    if isinstance(credential, PersonalToken) and credential.account_id is None:
+    if not credential.is_identified:
         return  # checked once it is known whose it is, which is before it is used
     if allowed and credential.account_id not in allowed:
         raise AuthError(
             f"Login is restricted to workspace(s) {', '.join(allowed)}, "
             f"but current credentials belong to {credential.account_id or 'no workspace'}"
         )
-
-
-def _kind(credential: Credential) -> str:
-    return "API key" if isinstance(credential, ApiKey) else "access token"

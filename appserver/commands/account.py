@@ -8,7 +8,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from appserver.auth.credentials import ApiKey
 from protocol.account import plan_type
 
 if TYPE_CHECKING:
@@ -25,10 +24,11 @@ def kept(services: Services) -> str:
 
 def whom(credential: Credential) -> str:
     """Name the account in half a sentence."""
-    if isinstance(credential, ApiKey):
+    identity = credential.identity
+    if not identity.is_chatgpt:
         return "with an API key"
-    named = credential.claims.email or credential.claims.user_id or "somebody"
-    more = [text for text in (_plan(credential.claims.plan), _account(credential.account_id)) if text]
+    named = identity.email or identity.user_id or "somebody"
+    more = [text for text in (_plan(identity.plan), _account(identity.account_id)) if text]
     return f"as {named} ({', '.join(more)})" if more else f"as {named}"
 
 

@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from appserver.auth.credentials import ApiKey, ManagedTokens
 from appserver.auth.stores.atomic_file import OF_OTHERS, OccupiedError
 from appserver.auth.stores.file_lock import FileLock
 from appserver.commands.account import distance, kept, moment, whom
@@ -106,7 +105,7 @@ def _check_storable(services: Services) -> Check:
         services.store.prove_writable()
     except StoreError as exc:
         held = services.auth.current()
-        state: State = "warn" if held and isinstance(held.credential, ApiKey) else "fail"
+        state: State = "warn" if held and held.credential.mode == "apikey" else "fail"
         return Check("storing", state, exc.message, "make it writable: tokens that cannot be stored are not renewed")
     return Check("storing", "ok", "a login could be stored now")
 
@@ -124,18 +123,17 @@ def _check_expiry(services: Services) -> Check:
     held = services.auth.current()
     if held is None:
         return Check("token", "ok", "there is none")
-    if isinstance(held.credential, ApiKey):
+    if held.credential.mode == "apikey":
         return Check("token", "ok", "an API key does not expire")
-    return _expiry(held.credential, held.credential.claims.expires_at, time.time())
+    return _expiry(held.credential, held.credential.expires_at, time.time())
 
 
 def _expiry(credential: Credential, expires_at: float | None, now: float) -> Check:
     if expires_at is None or (at := moment(expires_at)) is None:
         return Check("token", "ok", "it does not say when it expires")
-    renewable = isinstance(credential, ManagedTokens) and credential.refresh_token is not None
     verb, after = ("expires", "") if expires_at > now else ("expired", "; it is renewed when it is used")
     detail = f"{verb} {distance(expires_at - now)} ({at})"
-    if renewable:
+    if credential.refresh_token is not None:
         return Check("token", "ok", detail + after)
     return Check("token", "warn" if expires_at > now else "fail", f"{detail}, and cannot be renewed", SIGN_IN_AGAIN)
 

@@ -9,7 +9,6 @@ import sys
 from typing import TYPE_CHECKING
 
 from appserver.arguments import settings_of
-from appserver.auth.credentials import ApiKey, PersonalToken
 from appserver.commands.output import FAILED
 from appserver.commands.terminal import log_for_person, with_services
 from appserver.errors import ConfigError
@@ -43,9 +42,9 @@ async def _status(services: Services) -> int:
     if held is None:
         problem = services.auth.problem
         return _tell(f"Error checking login status: {problem}" if problem else "Not logged in", FAILED)
-    if isinstance(held.credential, ApiKey):
+    if held.credential.mode == "apikey":
         return _tell(f"Logged in using an API key - {_shown(held.credential.bearer)}", 0)
-    if isinstance(held.credential, PersonalToken):
+    if held.credential.mode == "personalAccessToken":
         return _tell("Logged in using personal access token", 0)
     return _tell("Logged in using ChatGPT", 0)
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import httpx
 from anyio import create_task_group
 
-from appserver.auth.credentials import ApiKey
 from appserver.commands.checks import Check
 from appserver.errors import ConfigError
 from appserver.http_failure import HttpFailure
@@ -75,7 +74,7 @@ def _backend_url(services: Services) -> str:
     provider, held = services.settings.provider, services.auth.current()
     if provider.base_url is not None:
         return provider.base_url
-    if held is not None and isinstance(held.credential, ApiKey):
+    if held is not None and not held.credential.identity.is_chatgpt:
         return DEFAULT_API_BASE_URL
     return services.settings.chatgpt_base_url
 

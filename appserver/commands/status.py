@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from appserver import __version__
 from appserver.arguments import settings_of
-from appserver.auth.credentials import ApiKey, ManagedTokens
+from appserver.auth.credentials import ManagedTokens
 from appserver.commands.account import distance, moment
 from appserver.commands.output import FAILED, say, say_json, table
 from appserver.commands.terminal import log_for_person, with_services
@@ -75,16 +75,16 @@ def read_status(services: Services) -> Status:
     """Collect what is known without asking anybody."""
     held = services.auth.current()
     credential = held.credential if held else None
-    claims = None if credential is None or isinstance(credential, ApiKey) else credential.claims
+    identity = credential.identity if credential else None
     reason = services.auth.needs_login
     return {
         "version": __version__,
         "protocolVersion": PROTOCOL_VERSION,
         "signedIn": credential is not None,
         "mode": credential.mode if credential else None,
-        "email": claims.email if claims else None,
-        "planType": plan_type(claims.plan) if claims else None,
-        "accountId": credential.account_id if credential and not isinstance(credential, ApiKey) else None,
+        "email": identity.email if identity else None,
+        "planType": plan_type(identity.plan) if identity else None,
+        "accountId": identity.account_id if identity else None,
         "tokenExpiresAt": moment(_expiry(credential)),
         "lastRefresh": (credential.last_refresh or None) if isinstance(credential, ManagedTokens) else None,
         "store": {"kind": services.store.kind, "where": services.store.where},
@@ -109,4 +109,4 @@ def _rows(status: Status, expires_at: float | None) -> list[tuple[str, str]]:
 
 
 def _expiry(credential: Credential | None) -> float | None:
-    return None if credential is None or isinstance(credential, ApiKey) else credential.claims.expires_at
+    return credential.expires_at if credential else None

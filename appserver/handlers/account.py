@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from appserver.auth.credentials import ApiKey, ExternalTokens, ManagedTokens, PersonalToken, external_tokens
+from appserver.auth.credentials import ApiKey, external_tokens
 from appserver.auth.policy import check_external_workspace, check_login_method, check_sendable
 from appserver.errors import AuthError, InvalidParams
 from appserver.log import warn
@@ -163,7 +163,7 @@ async def _read_refreshed(services: Services) -> AccountReadResult:
 def _status(services: Services, *, include_token: bool) -> GetAuthStatusResult:
     held = _login_in_use(services)
     token = held.credential.bearer.reveal() if held and include_token else None
-    if held and isinstance(held.credential, PersonalToken):
+    if held and held.credential.mode == "personalAccessToken":
         token = None  # as the reference has it
     return {
         "authMethod": held.credential.mode if held else None,
@@ -178,9 +178,9 @@ async def _status_refreshed(services: Services, *, include_token: bool) -> GetAu
 
 
 async def _refresh(services: Services) -> None:
-    """Renew a login that is ours to renew. That it fails does not hide who is signed in."""
+    """Refresh a login that is ours to refresh. A failure does not hide who is signed in."""
     held = await services.auth.apply(services.auth.known)
-    if held is None or not isinstance(held.credential, ManagedTokens):
+    if held is None or held.credential.mode != "chatgpt":
         return
     try:
         await services.auth.renew(held.generation)
@@ -189,13 +189,7 @@ async def _refresh(services: Services) -> None:
 
 
 def _account(held: Held) -> Account:
-    credential = held.credential
-    match credential:
-        case ApiKey():
-            return {"type": "apiKey"}
-        case ManagedTokens() | ExternalTokens() | PersonalToken():
-            return {
-                "type": "chatgpt",
-                "email": credential.claims.email,
-                "planType": plan_type(credential.claims.plan),
-            }
+    identity = held.credential.identity
+    if not identity.is_chatgpt:
+        return {"type": "apiKey"}
+    return {"type": "chatgpt", "email": identity.email, "planType": plan_type(identity.plan)}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from appserver.auth.credentials import ApiKey
 from appserver.errors import AppServerError, RequestError
 from appserver.llm.account_usage import usage_in_profile, usage_of_thread
 from appserver.llm.authorized import authorized
@@ -14,7 +13,7 @@ from appserver.log import warn
 from protocol.account import plan_type
 
 if TYPE_CHECKING:
-    from appserver.auth.credentials import ChatgptTokens, PersonalToken
+    from appserver.auth.credentials import Credential
     from appserver.server.services import Services
     from protocol.usage import RateLimitsReadParams, RateLimitsReadResult, UsageReadParams, UsageReadResult
 
@@ -57,11 +56,11 @@ async def _reset_credit_details(services: Services) -> dict[str, Any] | None:
         return None
 
 
-async def _chatgpt(services: Services, what: str) -> ChatgptTokens | PersonalToken:
+async def _chatgpt(services: Services, what: str) -> Credential:
     """Return the ChatGPT login in use. Raises RequestError if there is none."""
     held = await services.auth.apply(services.auth.known)
     if held is None:
         raise RequestError(f"codex account authentication required to read {what}")
-    if isinstance(held.credential, ApiKey):
+    if not held.credential.identity.is_chatgpt:
         raise RequestError(f"chatgpt authentication required to read {what}")
     return held.credential

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from appserver.auth.credentials import ApiKey
 from appserver.errors import NotSignedIn
 from appserver.llm.authorized import Access, authorized
 from appserver.log import hide
@@ -86,6 +85,5 @@ class Backend:
 def _access(held: Held) -> Access:
     credential = held.credential
     hide(credential.bearer)
-    if isinstance(credential, ApiKey):
-        return Access(credential.bearer, None, is_chatgpt=False, generation=held.generation)
-    return Access(credential.bearer, credential.account_id, is_chatgpt=True, generation=held.generation)
+    is_chatgpt = credential.identity.is_chatgpt
+    return Access(credential.bearer, credential.account_id, is_chatgpt=is_chatgpt, generation=held.generation)

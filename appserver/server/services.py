@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from appserver.auth.credentials import ApiKey, ManagedTokens, managed_tokens
+from appserver.auth.credentials import ManagedTokens, managed_tokens
 from appserver.auth.login.pending import Logins
 from appserver.auth.manager import AuthManager
 from appserver.auth.policy import check_credential
@@ -153,7 +153,7 @@ class Services:
     def tell_account(self) -> None:
         """Tell the client who is signed in."""
         held = self.auth.current()
-        plan = None if held is None or isinstance(held.credential, ApiKey) else held.credential.claims.plan
+        plan = held.credential.identity.plan if held else None
         updated: AccountUpdatedNotification = {
             "authMode": held.credential.mode if held else None,
             "planType": plan_type(plan),

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from appserver.auth.credentials import ManagedTokens
 from appserver.errors import AuthError, RefreshError
 from appserver.log import log_exception
 
@@ -77,7 +76,7 @@ class SingleFlight:
             # One that failed for good stays: whoever still has that credential joins it and is told at once. Not that
             # of a managed login: DeadTokens knows when that may be tried again.
             is_final = isinstance(flight.failure, RefreshError) and flight.failure.permanent
-            stays = is_final and not isinstance(flight.held.credential, ManagedTokens)
+            stays = is_final and flight.held.credential.refresh_token is None
             if self._flight is flight and not stays:
                 self._flight = None
             flight.settled.set()

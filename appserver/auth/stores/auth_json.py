@@ -9,7 +9,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from appserver.auth.claims import Claims
-from appserver.auth.credentials import ApiKey, ManagedTokens, PersonalToken, managed_tokens
+from appserver.auth.credentials import ApiKey, ExternalTokens, ManagedTokens, PersonalToken, managed_tokens
 from appserver.errors import AuthError, StoreError
 from protocol.base import Secret
 
@@ -60,16 +60,21 @@ def document_with(document: dict[str, Any], credential: Credential) -> dict[str,
     """Return a document with a credential in place of the one before. Raises StoreError for external tokens."""
     ours = ("auth_mode", "tokens", "last_refresh", PERSONAL_TOKEN, OWNER)
     others = {key: value for key, value in document.items() if key not in ours}
-    if isinstance(credential, PersonalToken):  # without a mode, as the reference writes it
-        token = {"OPENAI_API_KEY": None, PERSONAL_TOKEN: credential.token.reveal()}
-        return {**others, **token, OWNER: credential.claims._asdict()} if credential.account_id else {**others, **token}
-    if isinstance(credential, ApiKey):
-        return {**others, "auth_mode": "apikey", "OPENAI_API_KEY": credential.key.reveal()}
-    if not isinstance(credential, ManagedTokens):
-        raise StoreError("external tokens are never stored")
-    known = document.get("tokens")
+    match credential:
+        case PersonalToken():  # without a mode, as the reference writes it
+            owner = {OWNER: credential.claims._asdict()} if credential.is_identified else {}
+            return {**others, "OPENAI_API_KEY": None, PERSONAL_TOKEN: credential.token.reveal(), **owner}
+        case ApiKey():
+            return {**others, "auth_mode": "apikey", "OPENAI_API_KEY": credential.key.reveal()}
+        case ManagedTokens():
+            return {**others, **_managed_members(credential, document.get("tokens"))}
+        case ExternalTokens():
+            raise StoreError("external tokens are never stored")
+
+
+def _managed_members(credential: ManagedTokens, known: object) -> dict[str, Any]:
+    """`known`: the tokens that the document has so far; members of other programs among them stay."""
     return {
-        **others,
         "auth_mode": "chatgpt",
         "OPENAI_API_KEY": credential.api_key.reveal() if credential.api_key else None,
         "tokens": {

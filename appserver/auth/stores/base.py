@@ -11,7 +11,6 @@ from __future__ import annotations
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
-from appserver.auth.credentials import refresh_token_of
 from appserver.errors import StoreChangedError
 
 if TYPE_CHECKING:
@@ -121,8 +120,8 @@ class MemoryStore:
         """Forget the stored credential and return it."""
         found, self._credential = self._credential, None
         self._version += 1
-        if everywhere and self._redeeming and (token := refresh_token_of(found)):
-            self._ended.add(token)
+        if everywhere and self._redeeming and found and found.refresh_token:
+            self._ended.add(found.refresh_token)
         return found
 
     def has_ended(self, refresh_token: Secret) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from appserver.auth.credentials import refresh_token_of
 from appserver.auth.stores.atomic_file import OccupiedError, UnreadableError
 from appserver.auth.stores.auth_json import credential_in, document_with
 from appserver.auth.stores.ended_logins import EndedLogins
@@ -83,8 +82,8 @@ class DocumentStore:
         with self._changing(), suppress(OccupiedError):
             with suppress(StoreError):  # what makes no sense goes as well
                 found = self._credential_in(self._document())
-            token = refresh_token_of(found)
-            if everywhere and token is not None and self._redemption_lock().busy():
+            token = found.refresh_token if found and everywhere else None
+            if token is not None and self._redemption_lock().busy():
                 self._ended.note(token)  # before it is gone: the redemption finds out only then
             if not self._file.remove():
                 self._file.write(self._codec.blank)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appserver.auth.credentials import ApiKey, Credential, ManagedTokens, external_tokens, secrets_of
+from appserver.auth.credentials import ApiKey, Credential, ManagedTokens, external_tokens
 from appserver.auth.stores.auth_json import credential_in, document_bytes, document_with, parse_document
 from appserver.errors import AuthError, StoreError
 from appserver.testing import make_jwt
@@ -49,7 +49,7 @@ def test_any_object_is_a_credential_or_none_or_an_auth_error(document: dict[str,
     problem, credential = outcome(AuthError, lambda: credential_in(document))
     assert JWT not in problem
     assert credential is None or isinstance(credential, ApiKey | ManagedTokens)
-    for secret in secrets_of(credential) if credential else ():
+    for secret in credential.secrets if credential else ():
         assert secret is None or secret.reveal().isascii()
 
 
