@@ -46,8 +46,13 @@ def encode_utf8(value: object) -> bytes:
         return encode(value).encode("ascii")
 
 
-def decode(text: str) -> Any:  # noqa: ANN401 - JSON
-    """Return what a JSON text says. Raises ValueError with a reason that does not repeat the text."""
+def decode(text: str | bytes) -> Any:  # noqa: ANN401 - JSON
+    """Return what a JSON text says; bytes are UTF-8. Raises ValueError with a reason that does not repeat the text."""
+    if isinstance(text, bytes):
+        try:
+            text = text.decode("utf-8")
+        except UnicodeDecodeError as exc:
+            raise ValueError(f"not UTF-8 at byte {exc.start}") from None
     return _shallow(text, _decoded(text, _STRICT))
 
 

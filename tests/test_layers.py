@@ -211,7 +211,7 @@ def test_only_the_adapter_imports_jsonrpcserver() -> None:
 def test_the_rules_see_imports_inside_functions_and_for_types_only() -> None:
     found = {(one.module, one.target) for one in imports()}
     assert ("appserver.server.connection", "appserver.server.services") in found  # both ways, in fact
-    assert ("appserver.rpc.params", "pydantic") in found
+    assert ("appserver.rpc.router", "pydantic") in found
 
 
 HANDSHAKE = (

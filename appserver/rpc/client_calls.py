@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from appserver.errors import ClientError, ClientTimeout
 from appserver.log import redacted
 from appserver.rpc.pending import PendingRequests
+from appserver.rpc.router import validated_result
 from protocol import envelope
 
 if TYPE_CHECKING:
@@ -74,8 +75,6 @@ def _failed(reply: Message) -> bool:
 def _result(method: str, reply: Message) -> dict[str, Any]:
     if _failed(reply):
         raise ClientError(f"{method} failed: {_told(reply['error'])}")
-    from appserver.rpc.params import validated_result  # late: imports the method table
-
     return validated_result(method, reply.get("result"))
 
 

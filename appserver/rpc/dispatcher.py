@@ -11,11 +11,10 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
-from appserver.json_text import TooDeep
-from appserver.rpc.batches import Batches
-from appserver.rpc.codec import decode, id_in_head
+from appserver.json_text import TooDeep, decode
 from appserver.rpc.error_map import wire_error
 from appserver.rpc.in_flight import InFlight
+from appserver.rpc.line_head import id_in_head
 from appserver.rpc.router import Reply, follow
 from appserver.transport.framing import Oversized
 from protocol import envelope, error_codes
@@ -24,6 +23,7 @@ from protocol.envelope import Kind
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from appserver.rpc.batches import Batches
     from appserver.rpc.client_calls import ClientCalls
     from appserver.rpc.outbox import Outbox
     from appserver.rpc.router import Router
@@ -44,7 +44,7 @@ class Dispatcher:
         self._tasks = tasks
         self._warn = warn
         self._in_flight = InFlight()
-        self._batches = Batches(router, self._in_flight, outbox, tasks, self._reply)
+        self._batches: Batches | None = None
         self._first = True
 
     def receive(self, line: Line) -> None:
@@ -63,7 +63,8 @@ class Dispatcher:
 
     async def room(self) -> None:
         """Wait while so much has been received and not begun that no more should be read."""
-        await self._batches.room()
+        if self._batches is not None:
+            await self._batches.room()
 
     async def idle(self) -> None:
         await self._in_flight.idle()
@@ -76,7 +77,7 @@ class Dispatcher:
         if self._first:
             self._adopt_version(message)
         if isinstance(message, list) and message:
-            self._batches.take(message)
+            self._batch(message)
         elif isinstance(message, dict):
             self._one(message)
         else:
@@ -114,6 +115,13 @@ class Dispatcher:
         result, sequel = (outcome.result, [outcome.then]) if isinstance(outcome, Reply) else (outcome, [])
         self._outbox.send(envelope.result(request["id"], result))
         follow(sequel)
+
+    def _batch(self, entries: list[object]) -> None:
+        if self._batches is None:
+            from appserver.rpc.batches import Batches  # late: few clients send one
+
+            self._batches = Batches(self._router, self._in_flight, self._outbox, self._tasks, self._reply)
+        self._batches.take(entries)
 
     async def _answer_later(self, request: Message, outcome: Awaitable[object]) -> None:
         from appserver.rpc.jsonrpcserver_adapter import dispatch  # late: not before there is something to wait for

@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from appserver.rpc.codec import encode, encode_response
+from appserver import json_text
+from appserver.log import log_exception
+from appserver.rpc.joined_deltas import JoinedDelta, params_of_delta
+from protocol import envelope, error_codes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +35,7 @@ STALL_SECONDS = 0.5
 """A client that has let output lie for so long is not reading. Text that is joined then lets the model write on for
 hours where single deltas would have filled the queue, and stopped the model, within a minute."""
 
-FLOOD_BYTES = 2 * HIGH_WATER_BYTES
+JOIN_AT_ONCE_BYTES = 2 * HIGH_WATER_BYTES
 """Above this much, deltas are joined at once: so many turns write at the same time that waiting does not bound it."""
 
 BRIM_BYTES = 32 * 1024 * 1024
@@ -43,9 +46,6 @@ WRITE_BYTES = 256 * 1024
 """What one write takes, or one line if that is longer: joining all that waits would double it for the time of the
 write."""
 
-ENVELOPE_BYTES = 200
-"""About what a delta's line takes beside its text."""
-
 
 class Outbox:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -54,8 +54,8 @@ class Outbox:
         """When the client last took something, or something first waited for it."""
         self.with_version = False
         """Whether messages carry `jsonrpc: "2.0"`: as the client's first message does."""
-        self._lines: deque[bytes | _Growing] = deque()
-        self._growing: dict[object, dict[object, _Growing]] = {}
+        self._lines: deque[bytes | JoinedDelta] = deque()
+        self._growing: dict[object, dict[object, JoinedDelta]] = {}
         """Thread -> item -> the line in the queue that the item's next delta may be joined to."""
         self._unfinished = 0
         """How many lines of the queue are joined deltas, not encoded yet."""
@@ -67,16 +67,16 @@ class Outbox:
         self._drained: Event | None = None
 
     def send(self, message: Message) -> None:
-        """Queue a message. Once the queue has ended, or if it cannot be encoded, it is dropped (`codec.encode`)."""
+        """Queue a message. Once the queue has ended, or if it cannot be encoded, it is dropped."""
         if self._closed or ((self._size > JOIN_BYTES or self._growing) and self._joined(message)):
             return
-        line = encode(self._versioned(message))
+        line = self._encode(message)
         if line is not None:
             self._append(line + b"\n")
 
     def encoded(self, response: Message) -> bytes:
         """Encode a response for `send_batch`."""
-        return encode_response(self._versioned(response))
+        return self._encode(response) or self._encode_failure(response)
 
     def send_batch(self, responses: list[bytes]) -> None:
         """Queue encoded responses as one array."""
@@ -151,8 +151,8 @@ class Outbox:
 
     def _joined(self, message: Message) -> bool:
         """Join a delta to what its item has in the queue, or begin with it. False: the message is sent as it is."""
-        params = _params_of_delta(message)
-        if params is None or not self._parent_lags():
+        params = params_of_delta(message)
+        if params is None or not self._client_lags():
             self._end_growth(message)
             return False
         items = self._growing.setdefault(params["threadId"], {})
@@ -162,7 +162,7 @@ class Outbox:
             self._size += len(params["delta"])
         else:
             # Also where only another kind of delta is growing: what comes next of the item must not pass this one.
-            items[params["itemId"]] = growing = _Growing(message)
+            items[params["itemId"]] = growing = JoinedDelta(message)
             self._lines.append(growing)
             self._unfinished += 1
             self._size += growing.size
@@ -180,9 +180,9 @@ class Outbox:
         else:
             self._growing.clear()
 
-    def _parent_lags(self) -> bool:
+    def _client_lags(self) -> bool:
         waits = self._clock() - self._since
-        return self._size > FLOOD_BYTES or (self._size > JOIN_BYTES and waits > STALL_SECONDS)
+        return self._size > JOIN_AT_ONCE_BYTES or (self._size > JOIN_BYTES and waits > STALL_SECONDS)
 
     def _some_lines(self) -> bytes:
         lines: list[bytes] = []
@@ -201,50 +201,24 @@ class Outbox:
         first = self._lines[0]
         if isinstance(first, bytes):
             return first
-        line = encode(self._versioned(first.finish()))
+        line = self._encode(first.finish())
         self._lines[0] = line = b"" if line is None else line + b"\n"
         self._size += len(line) - first.size
         self._unfinished -= 1
         return line
 
-    def _versioned(self, message: Message) -> Message:
-        return {"jsonrpc": "2.0", **message} if self.with_version else message
+    def _encode(self, message: Message) -> bytes | None:
+        """Encode a message. Never raises: a fault of ours must not cost more than this one message.
 
+        A response that cannot be encoded becomes an internal error, anything else None. Both are logged.
+        """
+        try:
+            return json_text.encode({"jsonrpc": "2.0", **message} if self.with_version else message).encode("ascii")
+        except Exception as exc:  # noqa: BLE001 - a value may have any fault; what it is stands in the log
+            log_exception("a message could not be encoded", exc)
+        return None if "method" in message else self._encode_failure(message)
 
-class _Growing:
-    """A delta in the queue, and those that have been joined to it."""
-
-    def __init__(self, first: Message) -> None:
-        self._first = first
-        self._pieces: list[str] = [first["params"]["delta"]]
-        self._finished = False
-        self.size = len(self._pieces[0]) + ENVELOPE_BYTES
-        """About how many bytes it adds to the queue."""
-
-    def takes(self, message: Message) -> bool:
-        """Whether a delta continues this one: of the same kind, for the same place."""
-        mine, other = self._first["params"], message["params"]
-        return bool(
-            not self._finished
-            and message["method"] == self._first["method"]
-            and mine.keys() == other.keys()
-            and all(name == "delta" or mine[name] == other[name] for name in mine)
-        )
-
-    def add(self, piece: str) -> None:
-        self._pieces.append(piece)
-        self.size += len(piece)
-
-    def finish(self) -> Message:
-        """Return them as one. No further one is taken."""
-        self._finished = True
-        return {**self._first, "params": {**self._first["params"], "delta": "".join(self._pieces)}}
-
-
-def _params_of_delta(message: Message) -> dict[str, Any] | None:
-    """Return the params of a notification that adds text to an item of a thread; None: it is something else."""
-    params = message.get("params")
-    if "id" in message or not isinstance(params, dict):
-        return None
-    told = params.get("delta"), params.get("threadId"), params.get("itemId")
-    return params if all(isinstance(one, str) for one in told) else None
+    def _encode_failure(self, response: Message) -> bytes:
+        """Encode the internal error that takes the place of a response."""
+        error = envelope.error(response["id"], error_codes.INTERNAL_ERROR, "Internal error")
+        return json_text.encode({"jsonrpc": "2.0", **error} if self.with_version else error).encode("ascii")

@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appserver import json_text
-from appserver.rpc.codec import decode
 from appserver.rpc.router import Reply
 from appserver.transport.framing import Oversized
 from tests.rpc.rig import INLINE, STRICT, WAITING, Message, Rig, code, request, waiting
@@ -273,7 +272,7 @@ def test_a_line_that_was_too_long_is_refused_with_its_id_where_it_can_be_read(he
 @given(st.binary(max_size=200) | st.text(alphabet='{}[]":,idmethod0123 \\u', max_size=60).map(str.encode))
 def test_any_line_is_a_value_or_a_value_error(line: bytes) -> None:
     try:
-        found: Any = decode(line)
+        found: Any = json_text.decode(line)
     except ValueError:
         return
     json.dumps(found, allow_nan=False)

@@ -84,7 +84,7 @@ def test_deltas_of_a_parent_that_does_not_read_are_joined() -> None:
 
 def test_deltas_are_joined_at_once_when_very_much_waits() -> None:
     outbox = Outbox(Clock())
-    outbox.send({"method": "filler", "params": {"text": "x" * outboxes.FLOOD_BYTES}})
+    outbox.send({"method": "filler", "params": {"text": "x" * outboxes.JOIN_AT_ONCE_BYTES}})
     outbox.send(delta("a"))
     outbox.send(delta("b"))
     assert deltas(taken(outbox)) == ["ab"]
@@ -230,7 +230,7 @@ def test_what_is_being_written_does_not_grow_any_more() -> None:
     outbox.send(delta("a"))
     while b"delta" not in outbox.take():
         pass
-    outbox.send({"method": "filler", "params": {"threadId": "another", "text": "x" * outboxes.FLOOD_BYTES}})
+    outbox.send({"method": "filler", "params": {"threadId": "another", "text": "x" * outboxes.JOIN_AT_ONCE_BYTES}})
     outbox.send(delta("b"))
     assert deltas(taken(outbox)) == ["b"]
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from appserver.errors import InvalidParams
-from appserver.rpc.params import MAX_PROBLEMS_TOLD, validated_params, validated_result
+from appserver.rpc.router import MAX_PROBLEMS_TOLD, validated_params, validated_result
 from protocol.base import Secret
 from protocol.methods import CLIENT_REQUESTS
 
