@@ -53,7 +53,7 @@ METHODS: Final = (*ANSWERS, *OF_A_THREAD, *OF_DIRECTORIES)
 def answer(services: Services, method: str, params: Mapping[str, Any]) -> Mapping[str, object]:
     """Answer one of the methods above. Raises RequestError for a thread that is not there."""
     if method in OF_A_THREAD:
-        services.threads.facts(params["threadId"])
+        services.threads.metadata(params["threadId"])
         return OF_A_THREAD[method]
     if method in OF_DIRECTORIES:
         directories = params.get("cwds") or [os.getcwd()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING
 
 from appserver.handlers.thread_list import all_turns, turns_page
@@ -11,16 +12,18 @@ from appserver.rpc.router import Reply
 from appserver.session import PROTOCOL_VERSION
 from appserver.settings import DEFAULT_MODEL
 from appserver.settings.values import DEFAULT_TIER
-from appserver.threads.in_force import chosen, chosen_options
+from appserver.threads.metadata import ThreadMetadata
 from appserver.threads.paging import PageQuery
 from appserver.threads.record import ThreadRecord
+from appserver.threads.settings import ThreadSettings, chosen, chosen_options
+from appserver.threads.turn_record import new_id
 from appserver.turns.tool_definitions import checked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from appserver.server.services import Services
-    from appserver.threads.in_force import Values
+    from appserver.threads.settings import Values
     from appserver.threads.turn_record import TurnRecord
     from protocol.thread import (
         ThreadOptions,
@@ -32,29 +35,28 @@ if TYPE_CHECKING:
     from protocol.thread_life import ThreadForkParams, ThreadResumeParams, ThreadResumeResult
     from protocol.turn import Turn
 
-DEFAULT_INSTRUCTIONS = "You are a helpful assistant."
-"""The ChatGPT backend refuses a request without instructions."""
-
 
 def start(services: Services, params: ThreadStartParams) -> Reply:
     """Start a thread."""
-    values: Values = {
-        "model": DEFAULT_MODEL,
-        "instructions": DEFAULT_INSTRUCTIONS,
-        "cwd": os.getcwd(),
-        **chosen_options(services.settings.options),
-        **_chosen(services, params),
-    }
-    provider = values.get("provider")
-    values["provider"] = services.provider(provider.id if provider else None, params.get("config"))
-    thread = ThreadRecord(
-        **values,
+    values: Values = {**chosen_options(services.settings.options), **_chosen(services, params)}
+    named = values.pop("provider", None)
+    provider = services.provider(named.id if named else None, params.get("config"))
+    now = time.time()
+    metadata = ThreadMetadata(
+        id=new_id(),
+        created_at=now,
+        updated_at=now,
+        provider=provider.id,
+        model=DEFAULT_MODEL,
+        effort=None,
+        cwd=os.getcwd(),
         originator=services.session.originator,
         version=PROTOCOL_VERSION,
-        ephemeral=bool(params.get("ephemeral")),
         thread_source=params.get("threadSource"),
-        tools=checked(params.get("dynamicTools") or []),
+        ephemeral=bool(params.get("ephemeral")),
     )
+    thread = ThreadRecord(metadata, ThreadSettings(tools=checked(params.get("dynamicTools") or [])), provider)
+    thread.choose(values)
     services.threads.add(thread)
     return Reply(_result(thread), then=_telling_of_start(services, thread))
 
@@ -104,7 +106,7 @@ def fork(services: Services, params: ThreadForkParams) -> Reply:
 
 
 def _chosen(services: Services, params: ThreadOptions) -> Values:
-    """Return what the client puts in force: with a member of the params, or else with a key of `config`."""
+    """Return what the client chooses: with a member of the params, or else with a key of `config`."""
     config, provider = params.get("config"), params.get("modelProvider")
     values = {**chosen_options(services.options(config)), **chosen(params)}
     return {**values, "provider": services.provider(provider, config)} if provider else values
@@ -115,9 +117,10 @@ def _telling_of_start(services: Services, thread: ThreadRecord) -> Callable[[], 
 
     def tell() -> None:
         services.client.notify("thread/started", started)
-        tier = thread.service_tier
-        if tier not in (None, DEFAULT_TIER, tier_of(thread.model, tier)):
-            words = f"Configured service tier `{tier}` is not advertised as supported for model `{thread.model}`"
+        tier = thread.settings.service_tier
+        if tier not in (None, DEFAULT_TIER, tier_of(thread.metadata.model, tier)):
+            words = f"Configured service tier `{tier}` is not advertised as supported for model"
+            words += f" `{thread.metadata.model}`"
             warning: WarningNotification = {
                 "threadId": thread.id,
                 "message": f"{words} and will be omitted from requests.",  # the reference's words
@@ -140,16 +143,17 @@ def _telling_of_usage(services: Services, thread: ThreadRecord, last: list[TurnR
 
 
 def _result(thread: ThreadRecord, turns: list[Turn] | None = None) -> ThreadStartResult:
+    metadata, settings = thread.metadata, thread.settings
     return {
-        "thread": thread.facts().on_wire(thread.status_on_wire(), turns),
-        "model": thread.model,
-        "modelProvider": thread.provider.id,
-        "serviceTier": thread.service_tier,
-        "cwd": thread.cwd,
-        "approvalPolicy": thread.approval_policy,
-        "approvalsReviewer": thread.approvals_reviewer,
-        "sandbox": thread.sandbox,
-        "reasoningEffort": thread.effort,
+        "thread": metadata.on_wire(thread.status_on_wire(), turns),
+        "model": metadata.model,
+        "modelProvider": metadata.provider,
+        "serviceTier": settings.service_tier,
+        "cwd": metadata.cwd,
+        "approvalPolicy": settings.approval_policy,
+        "approvalsReviewer": settings.approvals_reviewer,
+        "sandbox": settings.sandbox,
+        "reasoningEffort": metadata.effort,
         "instructionSources": [],
-        "runtimeWorkspaceRoots": [thread.cwd],
+        "runtimeWorkspaceRoots": [metadata.cwd],
     }

@@ -62,7 +62,7 @@ def rollback(services: Services, params: ThreadRollbackParams) -> Reply:
         thread.revert(last[-1].id)
     with services.threads.reading(thread.id) as found:
         turns = all_turns(found)
-    result: ThreadResult = {"thread": thread.facts().on_wire(thread.status_on_wire(), turns)}
+    result: ThreadResult = {"thread": thread.metadata.on_wire(thread.status_on_wire(), turns)}
     return Reply(result, then=told)
 
 

@@ -40,7 +40,7 @@ def metadata_update(services: Services, params: ThreadMetadataUpdateParams) -> T
     thread_id, changes = params["threadId"], params.get("gitInfo")
     if changes:
         empty = {"sha": None, "branch": None, "originUrl": None}
-        info = {**empty, **(services.threads.facts(thread_id).git_info or {}), **changes}
+        info = {**empty, **(services.threads.metadata(thread_id).git_info or {}), **changes}
         services.threads.change(thread_id, Changes(git_info=info if any(info.values()) else {}))
     return _thread(services, thread_id)
 
@@ -48,7 +48,7 @@ def metadata_update(services: Services, params: ThreadMetadataUpdateParams) -> T
 def archive(services: Services, params: ThreadIdParams) -> Reply:
     """Put a thread away: out of lists, and out of memory. A turn that runs is interrupted."""
     thread_id = params["threadId"]
-    if services.threads.facts(thread_id).ephemeral:
+    if services.threads.metadata(thread_id).ephemeral:
         raise RequestError("ephemeral threads do not support thread/archive", {"kind": "ephemeralThread"})
     interrupt = _interruption(services, thread_id)
     services.threads.change(thread_id, Changes(archived=True))
@@ -96,7 +96,7 @@ def compact_start(services: Services, params: ThreadIdParams) -> Reply:
 
 
 def _thread(services: Services, thread_id: str) -> ThreadResult:
-    return {"thread": services.threads.facts(thread_id).on_wire(services.threads.status(thread_id))}
+    return {"thread": services.threads.metadata(thread_id).on_wire(services.threads.status(thread_id))}
 
 
 def _interruption(services: Services, thread_id: str) -> Callable[[], None]:

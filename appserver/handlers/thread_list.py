@@ -41,8 +41,8 @@ def read(services: Services, params: ThreadReadParams) -> ThreadReadResult:
     """Read a thread, loaded or not."""
     threads, thread_id = services.threads, params["threadId"]
     with threads.reading(thread_id) as found:
-        facts, turns = found.kept().facts, all_turns(found) if params.get("includeTurns") else []
-    return {"thread": facts.on_wire(threads.status(thread_id), turns)}
+        metadata, turns = found.thread().metadata, all_turns(found) if params.get("includeTurns") else []
+    return {"thread": metadata.on_wire(threads.status(thread_id), turns)}
 
 
 def list_(services: Services, params: ThreadListParams) -> ThreadListResult:
@@ -63,7 +63,7 @@ def list_(services: Services, params: ThreadListParams) -> ThreadListResult:
     )
     page = threads.durable.page(query)
     return {
-        "data": [facts.on_wire(threads.status(facts.id)) for facts in page.rows],
+        "data": [metadata.on_wire(threads.status(metadata.id)) for metadata in page.rows],
         "nextCursor": page.next,
         "backwardsCursor": page.back,
     }

@@ -1,11 +1,11 @@
-"""thread/settings/update, and telling clients what is in force for a thread."""
+"""thread/settings/update, and telling clients the settings of a thread."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from appserver.rpc.router import Reply
-from appserver.threads.in_force import chosen
+from appserver.threads.settings import chosen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 
 def update(services: Services, params: ThreadSettingsUpdateParams) -> Reply:
-    """Put something in force for a thread, from the next turn on."""
+    """Change the settings of a thread, from the next turn on."""
     thread = services.threads.get(params["threadId"])
     told = settings_told(services, thread)
-    thread.change(chosen(params))
+    thread.change_settings(chosen(params))
     result: EmptyResult = {}
     return Reply(result, then=told)
 
 
 def settings_told(services: Services, thread: ThreadRecord) -> Callable[[], None]:
-    """Return what tells the client what is in force for a thread, if that is something else by then."""
+    """Return what tells the client the settings of a thread, if they have changed by then."""
     before = thread.settings_on_wire()
 
     def tell() -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from appserver.errors import RequestError
 from appserver.handlers.thread_settings import settings_told
 from appserver.rpc.router import Accepted, Reply
-from appserver.threads.in_force import chosen
+from appserver.threads.settings import chosen
 from appserver.threads.turn_record import TurnRecord
 from appserver.turns.inbox import UserMessage
 from appserver.turns.input import message_item, names_files, preview
@@ -56,8 +57,9 @@ def _start(services: Services, params: TurnStartParams, message: UserMessage) ->
     asked = TurnRecord(message.content, message.client_id, service_tier=params.get("serviceTierForTurn"))
     turn = services.turns.start(thread, asked, message)
     told = settings_told(services, thread)
-    thread.choose(chosen(params))  # with the turn, it is written down
-    thread.preview = thread.preview or preview(params["input"])
+    thread.choose(chosen(params))  # written with the first item of the turn
+    if not thread.metadata.preview:
+        thread.metadata = replace(thread.metadata, preview=preview(params["input"]))
     if params.get("outputSchema") is not None:
         turn.output_schema = params["outputSchema"]
     result: TurnStartResult = {"turn": turn.on_wire()}

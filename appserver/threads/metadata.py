@@ -1,6 +1,7 @@
-"""What is known of a thread without its transcript: what lists show, and how it looks on the wire. Pure.
+"""The metadata of a thread: what lists of threads show of it, and how it looks on the wire. Pure.
 
-Knows neither turns nor stores. A list of threads is made from these alone.
+Knows neither turns nor stores. A member that is added here without a default is one that the type checker then asks
+for wherever metadata is made or read: protocol/thread.py, stores/sqlite/rows.py and handlers/thread.py.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ SOURCE: Final = "vscode"
 
 
 @dataclass(frozen=True, slots=True)
-class ThreadFacts:
+class ThreadMetadata:
     """The metadata of a thread. Times are Unix seconds."""
 
     id: str

@@ -3,41 +3,26 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from appserver.threads.in_force import READ_ONLY
-from appserver.threads.metadata import ThreadFacts
-from appserver.threads.recorder import NoJournal
-from appserver.threads.turn_record import new_id
+from appserver.settings.options import service_tier
+from appserver.threads.recorder import NullRecorder
+from appserver.threads.settings import ThreadSettings, TurnSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from appserver.settings import Provider
-    from appserver.threads.recorder import Journal
+    from appserver.threads.metadata import ThreadMetadata
+    from appserver.threads.recorder import Recorder
+    from appserver.threads.settings import Values
     from appserver.threads.turn_record import TurnRecord
+    from protocol import settings as wire
     from protocol.item import Item
-    from protocol.settings import ApprovalPolicy, ModeKind, SandboxPolicy, ThreadSettings
     from protocol.thread import Thread, ThreadStatus, TokenUsage
-    from protocol.tool import DynamicTool
     from protocol.turn import AdditionalContext
-
-IN_FORCE = (
-    "instructions",
-    "developer_instructions",
-    "mode",
-    "mode_instructions",
-    "summary",
-    "verbosity",
-    "service_tier",
-    "approval_policy",
-    "approvals_reviewer",
-    "sandbox",
-    "tools",
-)
-"""What else of a thread is written down, beside its facts: each a member of ThreadRecord whose value is JSON."""
 
 NO_USAGE: TokenUsage = {
     "totalTokens": 0,
@@ -47,11 +32,6 @@ NO_USAGE: TokenUsage = {
     "outputTokens": 0,
     "reasoningOutputTokens": 0,
 }
-
-
-def unknown_settings(in_force: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what only a newer version knows of what is in force for a thread."""
-    return {name: value for name, value in in_force.items() if name not in IN_FORCE}
 
 
 class Phase(Enum):
@@ -69,112 +49,102 @@ class Phase(Enum):
 
 @dataclass(slots=True, eq=False, repr=False)  # the other methods take time to make
 class ThreadRecord:
-    """A conversation: what is in force for it, what was said, and the turn that runs, if any."""
+    """A conversation: its metadata and settings, what was said, and the turn that runs, if any."""
 
+    metadata: ThreadMetadata
+    settings: ThreadSettings
     provider: Provider
-    model: str
-    cwd: str
-    originator: str
-    version: str
-    instructions: str
-    developer_instructions: str | None = None
-    effort: str | None = None
-    summary: str | None = None
-    verbosity: str | None = None
-    service_tier: str | None = None
-    mode: ModeKind = "default"
-    mode_instructions: str | None = None
-    """What the collaboration mode adds to the developer's instructions."""
-    approval_policy: ApprovalPolicy = "never"
-    approvals_reviewer: str = "user"
-    sandbox: SandboxPolicy = field(default_factory=lambda: READ_ONLY.copy())
-    ephemeral: bool = False
-    tools: list[DynamicTool] = field(default_factory=list)
-    """The client's own tools."""
-    id: str = field(default_factory=new_id)
-    created_at: float = field(default_factory=time.time)
-    updated_at: float = field(default_factory=time.time)
-    preview: str = ""
-    name: str | None = None
-    forked_from: str | None = None
-    thread_source: str | None = None
-    """Where the client says that the thread comes from."""
-    git_info: dict[str, Any] | None = None
+    """The model provider whose id is in the metadata."""
     phase: Phase = Phase.IDLE
     active: TurnRecord | None = None
     usage: TokenUsage = field(default_factory=lambda: NO_USAGE.copy())
     history: list[dict[str, Any]] = field(default_factory=list)
     """Input items of the Responses API, as the next request sends them."""
     context: AdditionalContext = field(default_factory=dict)
-    """What the model was told beside the last message: it is not told again what has not changed."""
-    unknown_facts: Mapping[str, Any] = field(default_factory=dict)
-    unknown_settings: Mapping[str, Any] = field(default_factory=dict)
-    """What only a newer version knows of the facts, and of what is in force: written back as it was read."""
-    journal: Journal = field(default_factory=NoJournal)
+    """The application context that the model was sent with the last message: what has not changed is not sent again."""
+    recorder: Recorder = field(default_factory=NullRecorder)
     after_turn: list[Callable[[], None]] = field(default_factory=list)
-    """What waits for the active turn to end."""
+    """Called once the active turn has ended."""
 
-    async def keep(self, turn: TurnRecord, item: Item | None, remembered: dict[str, Any] | None) -> None:
-        """Add a finished item to a turn, and what it means to the model to the history."""
-        await self.journal.kept(turn, item, remembered)  # first: what could not be written must not be told
+    @property
+    def id(self) -> str:
+        """The id of the thread."""
+        return self.metadata.id
+
+    async def add_item(self, turn: TurnRecord, item: Item | None, remembered: dict[str, Any] | None) -> None:
+        """Add a finished item to a turn, and the input item that the model is sent for it to the history."""
+        await self.recorder.add_item(turn, item, remembered)  # first: a client is told only of what has been written
         if item is not None:
             turn.items.append(item)
         if remembered is not None:
             self.history.append(remembered)
 
     async def replace_history(self, turn: TurnRecord, item: Item, summary: dict[str, Any]) -> None:
-        """Add an item to a turn, and let a summary stand for all that was said."""
-        await self.journal.replaced(turn, item, summary)
+        """Add an item to a turn, and replace the history with a summary."""
+        await self.recorder.replace_history(turn, item, summary)
         turn.items.append(item)
         self.history[:] = [summary]
         self.context = {}
 
-    def choose(self, values: Mapping[str, Any]) -> None:
-        """Put values of this record's members in force."""
-        for name, value in values.items():
-            setattr(self, name, value)
+    def choose(self, values: Values) -> None:
+        """Take over chosen values, for the next turn."""
+        listed: Values = {name: values[name] for name in ("model", "effort", "cwd") if name in values}
+        if "provider" in values:
+            self.provider = values["provider"]
+            listed["provider"] = self.provider.id
+        if listed:
+            self.metadata = replace(self.metadata, **listed)
+        if chosen := {name: value for name, value in values.items() if name in ThreadSettings._fields}:
+            self.settings = self.settings._replace(**chosen)
 
-    def change(self, values: Mapping[str, Any]) -> None:
-        """Put values in force and write them down, or change nothing. Raises ThreadStoreError."""
-        before = {name: getattr(self, name) for name in values}
+    def change_settings(self, values: Values) -> None:
+        """Take over chosen values and write them, or change nothing. Raises RequestError or ThreadStoreError."""
+        before = self.metadata, self.settings, self.provider
         self.choose(values)
         try:
-            self.journal.changed()
+            self.recorder.change_settings()
         except BaseException:
-            self.choose(before)
+            self.metadata, self.settings, self.provider = before
             raise
 
     def inject(self, items: list[dict[str, Any]]) -> None:
         """Add input items of a client to the history, while no turn runs. Raises RequestError or ThreadStoreError."""
-        self.journal.injected(items)
+        self.recorder.inject(items)
         self.history.extend(items)
-        self.updated_at = time.time()
+        self.touch()
 
     def revert(self, before: str) -> None:
         """Forget a turn and all that came after it, while no turn runs. Raises RequestError or ThreadStoreError."""
-        self.history[:] = self.journal.reverted(before)
-        self.context, self.phase, self.updated_at = {}, Phase.IDLE, time.time()
+        self.history[:] = self.recorder.revert(before)
+        self.context, self.phase = {}, Phase.IDLE
+        self.touch()
 
-    def start(self, turn: TurnRecord) -> None:
+    def start_turn(self, turn: TurnRecord) -> None:
         """Make a turn the active one. A thread runs one turn at a time. Raises RequestError or ThreadStoreError."""
         if self.active is not None:
             raise RuntimeError("a thread runs one turn at a time")
-        self.journal.turn_started(turn)
-        self.active, self.phase, self.updated_at = turn, Phase.ACTIVE, time.time()
+        self.recorder.start_turn(turn)
+        self.active, self.phase = turn, Phase.ACTIVE
+        self.touch()
 
-    async def stop(self, turn: TurnRecord) -> None:
-        """Note that the active turn has ended, and let go of it once that is written down."""
+    async def end_turn(self, turn: TurnRecord) -> None:
+        """Write how the active turn has ended, then make the thread free for the next one."""
         try:
-            await self.journal.turn_ended(turn)
+            await self.recorder.end_turn(turn)
         finally:
-            self.active, self.updated_at = None, time.time()
+            self.active = None
             self.phase = Phase.SYSTEM_ERROR if turn.status == "failed" else Phase.IDLE
+            self.touch()
 
-    def settle(self) -> None:
-        """Do what waited for the turn to end: it has, and everybody has been told."""
+    def run_after_turn(self) -> None:
+        """Make the calls that wait for the end of the turn."""
         waiting, self.after_turn = self.after_turn, []
         for then in waiting:
             then()
+
+    def touch(self) -> None:
+        """Note the time of a change."""
+        self.metadata = replace(self.metadata, updated_at=time.time())
 
     def add_usage(self, usage: TokenUsage) -> None:
         """Add the tokens of one request."""
@@ -189,6 +159,21 @@ class ThreadRecord:
             "reasoningOutputTokens": mine["reasoningOutputTokens"] + usage["reasoningOutputTokens"],
         }
 
+    def turn_settings(self, tier: str | None = None) -> TurnSettings:
+        """Return what a turn that begins now is run with. `tier`: its own service tier, in place of the thread's."""
+        settings = self.settings
+        return TurnSettings(
+            provider=self.provider,
+            model=self.metadata.model,
+            effort=self.metadata.effort,
+            instructions=settings.instructions,
+            developer_instructions=settings.developer_instructions,
+            mode_instructions=settings.mode_instructions,
+            summary=settings.summary,
+            verbosity=settings.verbosity,
+            service_tier=service_tier(tier) if tier else settings.service_tier,
+        )
+
     def status_on_wire(self) -> ThreadStatus:
         """Return the protocol's thread status."""
         match self.phase:
@@ -199,53 +184,29 @@ class ThreadRecord:
             case Phase.IDLE:
                 return {"type": "idle"}
 
-    def facts(self) -> ThreadFacts:
-        """Return what lists show of this thread."""
-        return ThreadFacts(
-            id=self.id,
-            created_at=self.created_at,
-            updated_at=self.updated_at,
-            provider=self.provider.id,
-            model=self.model,
-            effort=self.effort,
-            cwd=self.cwd,
-            originator=self.originator,
-            version=self.version,
-            preview=self.preview,
-            name=self.name,
-            forked_from=self.forked_from,
-            thread_source=self.thread_source,
-            git_info=self.git_info,
-            ephemeral=self.ephemeral,
-            unknown=self.unknown_facts,
-        )
-
-    def in_force(self) -> dict[str, Any]:
-        """Return what else is written down of this thread."""
-        return {**self.unknown_settings, **{name: getattr(self, name) for name in IN_FORCE}}
-
-    def settings_on_wire(self) -> ThreadSettings:
-        """Return what is in force, as the protocol has it."""
+    def settings_on_wire(self) -> wire.ThreadSettings:
+        """Return the protocol's thread settings."""
+        metadata, settings = self.metadata, self.settings
         return {
-            "model": self.model,
-            "modelProvider": self.provider.id,
-            "effort": self.effort,
-            "summary": self.summary,
-            "serviceTier": self.service_tier,
-            "cwd": self.cwd,
+            "model": metadata.model,
+            "modelProvider": metadata.provider,
+            "effort": metadata.effort,
+            "summary": settings.summary,
+            "serviceTier": settings.service_tier,
+            "cwd": metadata.cwd,
             "collaborationMode": {
-                "mode": self.mode,
+                "mode": settings.mode,
                 "settings": {
-                    "model": self.model,
-                    "reasoning_effort": self.effort,
-                    "developer_instructions": self.mode_instructions,
+                    "model": metadata.model,
+                    "reasoning_effort": metadata.effort,
+                    "developer_instructions": settings.mode_instructions,
                 },
             },
-            "approvalPolicy": self.approval_policy,
-            "approvalsReviewer": self.approvals_reviewer,
-            "sandboxPolicy": self.sandbox,
+            "approvalPolicy": settings.approval_policy,
+            "approvalsReviewer": settings.approvals_reviewer,
+            "sandboxPolicy": settings.sandbox,
         }
 
     def on_wire(self) -> Thread:
         """Return the protocol's thread, without its turns."""
-        return self.facts().on_wire(self.status_on_wire())
+        return self.metadata.on_wire(self.status_on_wire())

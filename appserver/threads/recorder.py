@@ -1,4 +1,4 @@
-"""What writes down the history of a loaded thread: the Protocol, and the journal of one that lives in memory only."""
+"""What writes the history of a loaded thread: the Protocol, and the recorder of a thread that lives in memory only."""
 
 from __future__ import annotations
 
@@ -9,68 +9,68 @@ if TYPE_CHECKING:
     from protocol.item import Item
 
 
-class Journal(Protocol):
-    """Writes down what happens in a thread, as it happens. What it was told of survives the process.
+class Recorder(Protocol):
+    """Writes what happens in a thread, as it happens. What has been written survives the process.
 
-    What is told while a turn runs may have to wait for another process. Such a wait has a bound and is not cancelled:
-    what the model has said is not lost with an interrupt.
+    What is written while a turn runs may have to wait for another process. Such a wait has a bound and is shielded from
+    cancellation: what the model has said is not lost with an interrupt.
     """
 
-    def turn_started(self, turn: TurnRecord) -> None:
-        """Note a new turn. Raises RequestError if another process runs one, ThreadStoreError if it cannot be noted.
+    def start_turn(self, turn: TurnRecord) -> None:
+        """Write a new turn. Raises RequestError if another process runs one, ThreadStoreError if it cannot be written.
 
         Does not wait: raises ThreadStoreBusy where it would have to.
         """
 
-    async def kept(self, turn: TurnRecord, item: Item | None, remembered: dict[str, Any] | None) -> None:
-        """Note a finished item of a turn, and what it adds to the history; either may be missing."""
+    async def add_item(self, turn: TurnRecord, item: Item | None, remembered: dict[str, Any] | None) -> None:
+        """Write a finished item of a turn, and what it adds to the history; either may be missing."""
 
-    async def replaced(self, turn: TurnRecord, item: Item, summary: dict[str, Any]) -> None:
-        """Note an item in whose place the history so far was replaced by a summary."""
+    async def replace_history(self, turn: TurnRecord, item: Item, summary: dict[str, Any]) -> None:
+        """Write an item of a turn, with a summary that replaces the history so far."""
 
-    async def turn_ended(self, turn: TurnRecord) -> None:
-        """Note how a turn ended. Raises nothing: the end of a turn is told whatever happens."""
+    async def end_turn(self, turn: TurnRecord) -> None:
+        """Write how a turn ended. Raises nothing: the client is told of the end of a turn in any case."""
 
-    async def write_owed(self) -> None:
-        """Write what could not be written when a turn ended, as soon as it is possible."""
+    async def flush(self) -> None:
+        """Write the ends of turns that could not be written in time, as soon as that is possible."""
 
-    def changed(self) -> None:
-        """Note what is in force for the thread now. Raises ThreadStoreError, ThreadStoreBusy where it would wait."""
+    def change_settings(self) -> None:
+        """Write the settings of the thread. Raises ThreadStoreError, ThreadStoreBusy where it would wait."""
 
-    def injected(self, items: list[dict[str, Any]]) -> None:
-        """Note input items that a client has added to the history while no turn runs. Raises as `turn_started` does."""
+    def inject(self, items: list[dict[str, Any]]) -> None:
+        """Write input items that a client adds to the history while no turn runs. Raises as `start_turn` does."""
 
-    def reverted(self, before: str) -> list[dict[str, Any]]:
+    def revert(self, before: str) -> list[dict[str, Any]]:
         """Forget a turn and all that came after it while no turn runs, and return the history that is left.
 
-        Raises as `turn_started` does, and RequestError for a turn that is not there.
+        Raises as `start_turn` does, and RequestError for a turn that is not there.
         """
 
 
-class NoJournal:
-    """The journal of a thread that lives in memory only."""
+class NullRecorder:
+    """Writes nothing: the recorder of a thread that lives in memory only."""
 
-    def turn_started(self, turn: TurnRecord) -> None:
-        """Note a new turn."""
+    def start_turn(self, turn: TurnRecord) -> None:
+        """Write a new turn."""
 
-    async def kept(self, turn: TurnRecord, item: Item | None, remembered: dict[str, Any] | None) -> None:
-        """Note a finished item of a turn, and what it adds to the history; either may be missing."""
+    async def add_item(self, turn: TurnRecord, item: Item | None, remembered: dict[str, Any] | None) -> None:
+        """Write a finished item of a turn."""
 
-    async def replaced(self, turn: TurnRecord, item: Item, summary: dict[str, Any]) -> None:
-        """Note an item in whose place the history so far was replaced by a summary."""
+    async def replace_history(self, turn: TurnRecord, item: Item, summary: dict[str, Any]) -> None:
+        """Write an item of a turn, with a summary that replaces the history so far."""
 
-    async def turn_ended(self, turn: TurnRecord) -> None:
-        """Note how a turn ended."""
+    async def end_turn(self, turn: TurnRecord) -> None:
+        """Write how a turn ended."""
 
-    async def write_owed(self) -> None:
-        """Write what could not be written when a turn ended: nothing."""
+    async def flush(self) -> None:
+        """Write the ends of turns that could not be written in time."""
 
-    def changed(self) -> None:
-        """Note what is in force for the thread now."""
+    def change_settings(self) -> None:
+        """Write the settings of the thread."""
 
-    def injected(self, items: list[dict[str, Any]]) -> None:
-        """Note input items that a client has added to the history."""
+    def inject(self, items: list[dict[str, Any]]) -> None:
+        """Write input items that a client adds to the history."""
 
-    def reverted(self, before: str) -> list[dict[str, Any]]:
+    def revert(self, before: str) -> list[dict[str, Any]]:
         """Forget a turn and all that came after it: all."""
         return []

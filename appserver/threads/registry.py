@@ -13,22 +13,22 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from appserver.errors import ThreadNotFound, ThreadStoreError
 from appserver.log import warn
-from appserver.threads.record import IN_FORCE, NO_USAGE, ThreadRecord, unknown_settings
-from appserver.threads.recorder import NoJournal
-from appserver.threads.stores.base import READ_ONLY
+from appserver.threads.record import NO_USAGE, ThreadRecord
+from appserver.threads.recorder import NullRecorder
+from appserver.threads.stores.base import READ_ONLY, StoredThread
 from appserver.threads.transcript import Cut, cut_off, interrupted
 from appserver.threads.turn_record import new_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Sequence
     from contextlib import AbstractContextManager
 
     from appserver.settings import Provider
-    from appserver.threads.in_force import Values
-    from appserver.threads.metadata import ThreadFacts
-    from appserver.threads.stores.base import Changes, Kept, ThreadReader, ThreadStore
-    from appserver.threads.transcript import PastTurn
-    from protocol.thread import ThreadStatus, TokenUsage
+    from appserver.threads.metadata import ThreadMetadata
+    from appserver.threads.settings import Values
+    from appserver.threads.stores.base import Changes, ThreadReader, ThreadStore
+    from appserver.threads.transcript import StoredTurn
+    from protocol.thread import ThreadStatus
 
 T = TypeVar("T")
 
@@ -41,9 +41,9 @@ class Threads:
         self._provider = provider
         self._loaded: dict[str, ThreadRecord] = {}
 
-    def add(self, thread: ThreadRecord, past: list[PastTurn] | None = None) -> None:
+    def add(self, thread: ThreadRecord, transcript: Sequence[StoredTurn] = ()) -> None:
         """Keep a new thread. In a home that is read-only it becomes an ephemeral one. Raises ThreadStoreError."""
-        self._keep(thread, lambda store: store.add(thread, past or ()))
+        self._keep(thread, lambda store: store.add(thread, transcript))
 
     def get(self, thread_id: str) -> ThreadRecord:
         """Return a loaded thread. Raises RequestError if it is not loaded."""
@@ -63,12 +63,12 @@ class Threads:
     def store_of(self, thread_id: str) -> ThreadStore:
         """Return where a thread would be kept."""
         loaded = self._loaded.get(thread_id)
-        return self._memory if loaded is not None and loaded.ephemeral else self.durable
+        return self._memory if loaded is not None and loaded.metadata.ephemeral else self.durable
 
-    def facts(self, thread_id: str) -> ThreadFacts:
-        """Return what is known of a thread, loaded or not. Raises RequestError, ThreadStoreError."""
+    def metadata(self, thread_id: str) -> ThreadMetadata:
+        """Return the metadata of a thread, loaded or not. Raises RequestError, ThreadStoreError."""
         with self.reading(thread_id) as found:
-            return found.kept().facts
+            return found.thread().metadata
 
     def reading(self, thread_id: str) -> AbstractContextManager[ThreadReader]:
         """Begin to read a thread, loaded or not. Raises RequestError, ThreadStoreError."""
@@ -80,12 +80,12 @@ class Threads:
         return {"type": "notLoaded"} if found is None else found.status_on_wire()
 
     def resume(self, found: ThreadReader, values: Values) -> ThreadRecord:
-        """Load a thread, with its whole history, and put values in force unless a turn runs in it already."""
-        kept = found.kept()
-        thread_id = kept.facts.id
-        thread = self._loaded.get(thread_id) or self._load(found, kept, values)
-        _refresh(thread, kept.facts)
-        thread.after_turn.clear()  # somebody was about to let go of it
+        """Load a thread, with its whole history, and take over chosen values unless a turn runs in it already."""
+        stored = found.thread()
+        thread_id = stored.metadata.id
+        thread = self._loaded.get(thread_id) or self._load(found, stored, values)
+        _refresh(thread, stored.metadata)
+        thread.after_turn.clear()  # it is not to be unloaded after all
         if thread.active is None:
             thread.choose(values)
         self._loaded[thread_id] = thread
@@ -107,16 +107,22 @@ class Threads:
         """
         origin, cut = self.store_of(thread_id), Cut(last, before)
         with origin.reading(thread_id) as found:
-            kept = found.kept()
-        provider = values.get("provider") or self._provider(kept.facts.provider)
-        thread = revived(kept.facts, kept.in_force, NO_USAGE.copy(), provider)
-        fresh = replace(
-            thread, id=new_id(), ephemeral=ephemeral, forked_from=thread_id, journal=NoJournal(), after_turn=[]
+            stored = found.thread()
+        now = time.time()
+        metadata = replace(
+            stored.metadata,
+            id=new_id(),
+            created_at=now,
+            updated_at=now,
+            forked_from=thread_id,
+            thread_source=source,
+            ephemeral=ephemeral,
+            archived=False,
         )
-        fresh.thread_source = source
-        fresh.created_at = fresh.updated_at = time.time()
-        if last is None and before is None:
-            fresh.usage = kept.usage.copy()
+        whole = last is None and before is None
+        fresh = self._record(
+            StoredThread(metadata, stored.settings, stored.usage if whole else NO_USAGE.copy()), values
+        )
         fresh.choose(values)
 
         def copy_to(store: ThreadStore) -> None:
@@ -124,7 +130,7 @@ class Threads:
                 store.fork(thread_id, fresh, cut)
             else:
                 with origin.reading(thread_id) as found:
-                    store.add(fresh, interrupted(cut_off(found.past(), cut)), found.before())
+                    store.add(fresh, interrupted(cut_off(found.transcript(), cut)), found.first_entries())
 
         self._keep(fresh, copy_to)
         return fresh
@@ -133,15 +139,15 @@ class Threads:
         """Change the metadata of a thread, loaded or not. Raises RequestError, ThreadStoreError."""
         self.store_of(thread_id).change(thread_id, changes)
         if thread_id in self._loaded:
-            _refresh(self._loaded[thread_id], self.facts(thread_id))
+            _refresh(self._loaded[thread_id], self.metadata(thread_id))
 
     def unload(self, thread_id: str) -> bool:
         """Let go of a thread. An ephemeral one is gone. Returns whether it was loaded."""
         loaded = self._loaded.pop(thread_id, None)
         if loaded is None:
             return False
-        loaded.journal = NoJournal()
-        if loaded.ephemeral:
+        loaded.recorder = NullRecorder()
+        if loaded.metadata.ephemeral:
             self._memory.delete(thread_id)
         return True
 
@@ -150,7 +156,7 @@ class Threads:
         self.store_of(thread_id).delete(thread_id)
         loaded = self._loaded.pop(thread_id, None)
         if loaded is not None:
-            loaded.journal = NoJournal()  # its turn, if one runs, has nowhere to be written to
+            loaded.recorder = NullRecorder()  # its turn, if one runs, has nowhere to be written to
 
     def attempt(self, use: Callable[[], T]) -> T | Coroutine[Any, Any, T]:
         """Return what a use of the threads returns, or a coroutine of it if it has to wait for another process.
@@ -175,51 +181,29 @@ class Threads:
         return MemoryThreads()
 
     def _keep(self, thread: ThreadRecord, write_to: Callable[[ThreadStore], None]) -> None:
-        if not thread.ephemeral:
+        if not thread.metadata.ephemeral:
             try:
                 write_to(self.durable)
             except ThreadStoreError as exc:
                 if exc.kind != READ_ONLY:
                     raise
                 warn(f"{exc.message}; threads are ephemeral here")
-                thread.ephemeral = True
-        if thread.ephemeral:
+                thread.metadata = replace(thread.metadata, ephemeral=True)
+        if thread.metadata.ephemeral:
             write_to(self._memory)
         self._loaded[thread.id] = thread
 
-    def _load(self, found: ThreadReader, kept: Kept, values: Values) -> ThreadRecord:
-        provider = values.get("provider") or self._provider(kept.facts.provider)
-        thread = revived(kept.facts, kept.in_force, kept.usage, provider)
+    def _load(self, found: ThreadReader, stored: StoredThread, values: Values) -> ThreadRecord:
+        thread = self._record(stored, values)
         found.attach(thread)
         return thread
 
-
-def revived(facts: ThreadFacts, in_force: dict[str, Any], usage: TokenUsage, provider: Provider) -> ThreadRecord:
-    """Make a record of what was written down of a thread, without its history."""
-    known = {name: value for name, value in in_force.items() if name in IN_FORCE}
-    thread = ThreadRecord(
-        provider=provider,
-        model=facts.model,
-        cwd=facts.cwd,
-        originator=facts.originator,
-        version=facts.version,
-        effort=facts.effort,
-        id=facts.id,
-        created_at=facts.created_at,
-        updated_at=facts.updated_at,
-        preview=facts.preview,
-        name=facts.name,
-        forked_from=facts.forked_from,
-        thread_source=facts.thread_source,
-        git_info=facts.git_info,
-        ephemeral=facts.ephemeral,
-        **{"instructions": "", **known},
-    )
-    thread.usage = usage
-    thread.unknown_facts, thread.unknown_settings = facts.unknown, unknown_settings(in_force)
-    return thread
+    def _record(self, stored: StoredThread, values: Values) -> ThreadRecord:
+        """Make a record of a stored thread, without its history."""
+        provider = values.get("provider") or self._provider(stored.metadata.provider)
+        return ThreadRecord(stored.metadata, stored.settings, provider, usage=stored.usage)
 
 
-def _refresh(thread: ThreadRecord, facts: ThreadFacts) -> None:
-    """Take over what may have been changed elsewhere. Turns that were run elsewhere, the journal takes over."""
-    thread.name, thread.git_info = facts.name, facts.git_info
+def _refresh(thread: ThreadRecord, stored: ThreadMetadata) -> None:
+    """Take over what another process may have changed. Turns that it has run are taken over by the recorder."""
+    thread.metadata = replace(thread.metadata, name=stored.name, git_info=stored.git_info)

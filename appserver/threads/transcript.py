@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from protocol.item import Item
 
 CUT_OFF = "aborted"
-"""The output of a tool call whose turn ended before it did. The backend refuses a call without an output."""
+"""The output of a tool call that has none. The backend refuses a request with a call without an output."""
 
 _OUTPUT_OF = {"function_call": "function_call_output", "custom_tool_call": "custom_tool_call_output"}
 
 
 class Entry(NamedTuple):
-    """What a finished item left. `forgets`: the model is sent nothing of what came before."""
+    """What a finished item left. `forgets`: the model is sent nothing of the entries before this one."""
 
     item: Item | None
     remembered: dict[str, Any] | None
@@ -35,8 +35,8 @@ class Entry(NamedTuple):
 
 
 @dataclass(slots=True)
-class PastTurn:
-    """A turn with its entries. The items of the record are those of the entries."""
+class StoredTurn:
+    """A turn of a transcript, with its entries. The items of the record are those of the entries."""
 
     turn: TurnRecord
     entries: list[Entry] = field(default_factory=list)
@@ -63,36 +63,36 @@ class Cut(NamedTuple):
             raise RequestError(f"turn {self.last} is in progress", {"kind": "turnInProgress"})
 
 
-def cut_off(past: list[PastTurn], cut: Cut) -> list[PastTurn]:
-    """Return the transcript as far as it goes. Raises RequestError."""
+def cut_off(transcript: list[StoredTurn], cut: Cut) -> list[StoredTurn]:
+    """Return the turns of a transcript up to a cut. Raises RequestError."""
     if cut.turn is None:
-        return past
-    place = next((number for number, one in enumerate(past) if one.turn.id == cut.turn), None)
-    cut.check(None if place is None else past[place].turn.status)
-    return past[:place] if cut.before else past[: (place or 0) + 1]
+        return transcript
+    place = next((number for number, one in enumerate(transcript) if one.turn.id == cut.turn), None)
+    cut.check(None if place is None else transcript[place].turn.status)
+    return transcript[:place] if cut.before else transcript[: (place or 0) + 1]
 
 
-def interrupted(past: list[PastTurn]) -> list[PastTurn]:
+def interrupted(transcript: list[StoredTurn]) -> list[StoredTurn]:
     """End the turns that are copies of running ones: they go on in the original."""
-    for one in past:
+    for one in transcript:
         if one.turn.status == "inProgress":
             one.turn.status, one.turn.completed_at = "interrupted", time.time()
-    return past
+    return transcript
 
 
-def history_of(past: Iterable[PastTurn], before: Iterable[Entry] = ()) -> list[dict[str, Any]]:
-    """Return the input items that the next request begins with. `before`: what stands before the first turn."""
+def history_of(transcript: Iterable[StoredTurn], first: Iterable[Entry] = ()) -> list[dict[str, Any]]:
+    """Return the input items that the next request begins with. `first`: the entries before the first turn."""
     found: list[dict[str, Any]] = []
-    for entry in chain(before, *(turn.entries for turn in past)):
+    for entry in chain(first, *(turn.entries for turn in transcript)):
         if entry.forgets:
             found.clear()
         if entry.remembered is not None:
             found.append(entry.remembered)
-    return with_all_outputs(found)
+    return found
 
 
 def with_all_outputs(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Give each tool call an output: a turn that was cut off may have left calls without."""
+    """Give each tool call an output: a turn that was cut off may have left calls without one."""
     answered = {one.get("call_id") for one in history if one.get("type") in _OUTPUT_OF.values()}
     whole: list[dict[str, Any]] = []
     for one in history:

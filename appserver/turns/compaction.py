@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from appserver.errors import BackendError
 from appserver.llm.events import failure_in_stream, stream_cut, token_usage
 from appserver.llm.retry import Retrying
-from appserver.threads.in_force import in_force
 from appserver.threads.turn_record import new_id
 from appserver.turns.notifications import Notices
 from appserver.turns.requests import model_request
@@ -55,16 +54,16 @@ class Compactor:
         if thread.history:
             await thread.replace_history(turn, item, _said(PREFACE + await self._summary(thread, turn)))
         else:
-            await thread.keep(turn, item, None)
+            await thread.add_item(turn, item, None)
         self.emit("item/completed", {**place, "completedAtMs": int(time.time() * 1000)})
 
     async def _summary(self, thread: ThreadRecord, turn: TurnRecord) -> str:
-        notices, options = Notices(thread, turn, self.emit), in_force(thread)
+        notices, settings = Notices(thread, turn, self.emit), thread.turn_settings()
         items = [*thread.history, _said(REQUEST)]
         return await self.retrying.answer(
-            options.provider,
+            settings.provider,
             notices,
-            send=lambda: self.backend.open(model_request(thread.id, options, items, [])),
+            send=lambda: self.backend.open(model_request(thread.id, settings, items, [])),
             read=lambda stream: _taken(stream, notices),
         )
 

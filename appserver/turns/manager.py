@@ -158,7 +158,7 @@ class TurnManager:
             raise RequestError("the server is shutting down")
         if len(self._running) >= MAX_RUNNING_TURNS:
             raise Overloaded(RETRY_AFTER_MS)
-        thread.start(turn)
+        thread.start_turn(turn)
         reins = self._running[turn.id] = _Reins(Stop(), inbox)
         self._started[turn.id] = partial(self._tasks.start, self._run, thread, turn, reins, work)
 
@@ -166,7 +166,7 @@ class TurnManager:
         self, thread: ThreadRecord, turn: TurnRecord, reins: _Reins, work: Callable[[], Awaitable[None]]
     ) -> None:
         error: TurnError | None = None
-        ended, journal = False, thread.journal
+        ended, recorder = False, thread.recorder
         try:
             with reins.stop:
                 self._begin(thread, turn)
@@ -176,7 +176,7 @@ class TurnManager:
             error, ended = _turn_error(exc), True
         finally:
             await self._end(thread, turn, error, interrupted=not ended)
-        await journal.write_owed()
+        await recorder.flush()
 
     def _begin(self, thread: ThreadRecord, turn: TurnRecord) -> None:
         turn.begin()
@@ -186,7 +186,7 @@ class TurnManager:
     async def _end(self, thread: ThreadRecord, turn: TurnRecord, error: TurnError | None, *, interrupted: bool) -> None:
         turn.end("interrupted" if interrupted else "failed" if error else "completed", error)
         try:
-            await thread.stop(turn)
+            await thread.end_turn(turn)
         except Exception as exc:  # noqa: BLE001 - that it is over must be told
             _log_at_end(exc)
         finally:
@@ -200,7 +200,7 @@ class TurnManager:
             _whatever_happens(partial(self._emit, "error", told))
         if not _whatever_happens(partial(self._tell_end, thread, turn, summary=turn.status == "completed")):
             _whatever_happens(partial(self._tell_end, thread, turn, summary=False))
-        _whatever_happens(thread.settle)
+        _whatever_happens(thread.run_after_turn)
         if (ended := self._ends.pop(turn.id, None)) is not None:
             ended.set()
         if self._idle is not None and not self._running:

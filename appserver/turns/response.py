@@ -157,7 +157,7 @@ class Answer:
         self._emit("item/started", {**self._place(item), "startedAtMs": _now_ms()})
 
     async def _ended(self, item: Item, upstream: dict[str, Any]) -> None:
-        await self._thread.keep(self._turn, item, for_history(upstream))
+        await self._thread.add_item(self._turn, item, for_history(upstream))
         self._emit("item/completed", {**self._place(item), "completedAtMs": _now_ms()})
 
     def _place(self, item: Item) -> dict[str, object]:

@@ -17,21 +17,20 @@ import anyio
 from appserver.errors import BackendError
 from appserver.llm.events import stream_cut
 from appserver.llm.retry import Retrying
-from appserver.threads.in_force import in_force
 from appserver.turns.context import news
 from appserver.turns.inbox import Injected
 from appserver.turns.notifications import Notices
 from appserver.turns.requests import model_request, preface
 from appserver.turns.response import Answer
 from appserver.turns.tool_definitions import definitions
-from appserver.turns.tools import ToolCalls, answered
+from appserver.turns.tools import ToolCalls
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from appserver.llm.client import EventStream, ModelRequest
-    from appserver.threads.in_force import InForce
     from appserver.threads.record import ThreadRecord
+    from appserver.threads.settings import TurnSettings
     from appserver.threads.turn_record import TurnRecord
     from appserver.turns.inbox import Inbox, UserMessage
     from appserver.turns.tools import ToolDesk
@@ -60,8 +59,8 @@ class TurnRunner:
 
     async def run(self, thread: ThreadRecord, turn: TurnRecord, inbox: Inbox) -> None:
         """Run a turn to its end. Raises BackendError or AuthError if it fails."""
-        options = in_force(thread, turn.service_tier)
-        running = _Running(self, thread, turn, inbox, Notices(thread, turn, self.emit), options)
+        settings = thread.turn_settings(turn.service_tier)
+        running = _Running(self, thread, turn, inbox, Notices(thread, turn, self.emit), settings)
         try:
             await running.to_the_end()
         finally:
@@ -77,7 +76,7 @@ class _Running:
     turn: TurnRecord
     inbox: Inbox
     notices: Notices
-    in_force: InForce
+    settings: TurnSettings
 
     async def to_the_end(self) -> None:
         """Take answer after answer until the model has no more to do and the user nothing more to say."""
@@ -97,23 +96,23 @@ class _Running:
     async def _hear(self, message: UserMessage | Injected) -> None:
         if isinstance(message, Injected):
             for one in message.items:
-                await self.thread.keep(self.turn, None, one)
+                await self.thread.add_item(self.turn, None, one)
             return
         context = message.context or {}
         for told in news(context, self.thread.context):
-            await self.thread.keep(self.turn, None, told)
+            await self.thread.add_item(self.turn, None, told)
         self.thread.context = context
         if not message.content:
             return  # a turn may begin without a word
         item = message.item()
-        await self.thread.keep(self.turn, item, message.remembered)
+        await self.thread.add_item(self.turn, item, message.remembered)
         place, now = {"item": item, **self.notices.place}, int(time.time() * 1000)
         self.by.emit("item/started", {**place, "startedAtMs": now})
         self.by.emit("item/completed", {**place, "completedAtMs": now})
 
     async def _round(self) -> bool:
         """Get one answer. Returns whether the model waits for more, after a call of a tool."""
-        return await self.by.retrying.answer(self.in_force.provider, self.notices, self._send, self._answer)
+        return await self.by.retrying.answer(self.settings.provider, self.notices, self._send, self._answer)
 
     async def _send(self) -> EventStream:
         """Send the conversation with all that the user has said by now."""
@@ -170,6 +169,6 @@ class _Running:
         raise stream_cut("the connection was closed")
 
     def _request(self) -> ModelRequest:
-        items = [*preface(self.in_force), *answered(self.thread.history)]
-        tools = definitions(self.thread.tools)
-        return model_request(self.thread.id, self.in_force, items, tools, self.turn.output_schema)
+        items = [*preface(self.settings), *self.thread.history]
+        tools = definitions(self.thread.settings.tools)
+        return model_request(self.thread.id, self.settings, items, tools, self.turn.output_schema)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from appserver.errors import InvalidParams
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from protocol.tool import DynamicTool, FunctionTool, NamespaceTool
 
@@ -33,7 +33,7 @@ def checked(tools: list[DynamicTool]) -> list[DynamicTool]:
     return found
 
 
-def definitions(tools: list[DynamicTool]) -> list[dict[str, Any]]:
+def definitions(tools: Sequence[DynamicTool]) -> list[dict[str, Any]]:
     """Describe the tools to the model, as the Responses API takes them."""
     return [
         _function(tool)
@@ -48,7 +48,7 @@ def definitions(tools: list[DynamicTool]) -> list[dict[str, Any]]:
     ]
 
 
-def names_of(tools: list[DynamicTool]) -> set[tuple[str | None, str]]:
+def names_of(tools: Sequence[DynamicTool]) -> set[tuple[str | None, str]]:
     """Return what the model may call: namespace, or None, and name."""
     return set(_names(tools))
 
@@ -72,7 +72,7 @@ def _check_names(tools: list[DynamicTool]) -> None:
         seen.add((space, name))
 
 
-def _names(tools: list[DynamicTool]) -> Iterator[tuple[str | None, str]]:
+def _names(tools: Sequence[DynamicTool]) -> Iterator[tuple[str | None, str]]:
     for tool in tools:
         if tool["type"] == "function":
             yield None, tool["name"]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from protocol.tool import DynamicToolCallParams, ToolContent
 
 CANCELLED = "dynamic tool call was cancelled before receiving a response"
-"""The output of a call whose turn has ended, or whose process has."""
+"""The output of a call whose turn has ended."""
 
 
 class Client(Protocol):
@@ -102,14 +102,14 @@ class ToolCalls:
         if not isinstance(call_id, str) or not isinstance(name, str) or call_id in self._open:
             return  # nothing that could be answered
         self.any = True
-        await self._thread.keep(self._turn, None, for_history(upstream))
+        await self._thread.add_item(self._turn, None, for_history(upstream))
         namespace = upstream.get("namespace") if isinstance(upstream.get("namespace"), str) else None
         try:
             arguments = json_text.decode(upstream.get("arguments") or "{}")
         except (ValueError, TypeError) as exc:
             await self._answer(call_id, f"failed to parse function arguments: {exc}")
             return
-        if (namespace, name) not in names_of(self._thread.tools):
+        if (namespace, name) not in names_of(self._thread.settings.tools):
             await self._answer(call_id, f"unsupported call: {name}")
             return
         call = self._open[call_id] = _Call(call_id, namespace, name, arguments)
@@ -142,25 +142,14 @@ class ToolCalls:
     async def _end(self, call: _Call, content: list[ToolContent], output: object, *, success: bool) -> None:
         del self._open[call.id]
         item = call.ended(content, success=success)
-        await self._thread.keep(self._turn, item, tool_output(call.id, output))
+        await self._thread.add_item(self._turn, item, tool_output(call.id, output))
         self._emit("item/completed", {**self._place(), "item": item, "completedAtMs": _now_ms()})
 
     async def _answer(self, call_id: str, output: str) -> None:
-        await self._thread.keep(self._turn, None, tool_output(call_id, output))
+        await self._thread.add_item(self._turn, None, tool_output(call_id, output))
 
     def _place(self) -> dict[str, object]:
         return {"threadId": self._thread.id, "turnId": self._turn.id}
-
-
-def answered(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the history with an output for every call: a process that was killed in a call has left none."""
-    outputs = {item.get("call_id") for item in history if item.get("type") == "function_call_output"}
-    whole: list[dict[str, Any]] = []
-    for item in history:
-        whole.append(item)
-        if item.get("type") == "function_call" and item.get("call_id") not in outputs:
-            whole.append(tool_output(item["call_id"], CANCELLED))
-    return whole
 
 
 def _now_ms() -> int:

@@ -57,7 +57,7 @@ async def test_a_thread_of_an_earlier_version_is_loaded_with_what_that_did_not_k
     with sqlite3.connect(home / "threads.db") as database:
         database.execute(
             "UPDATE threads SET usage = json_remove(usage, '$.cacheWriteInputTokens'),"
-            " facts = json_remove(facts, '$.thread_source')"
+            " metadata = json_remove(metadata, '$.thread_source')"
         )
     database.close()
     async with process() as peer:

@@ -3,41 +3,47 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from appserver.settings import Provider
+from appserver.threads.metadata import ThreadMetadata
 from appserver.threads.record import ThreadRecord
-from appserver.threads.registry import revived
-from appserver.threads.turn_record import TurnRecord
+from appserver.threads.settings import ThreadSettings
+from appserver.threads.turn_record import TurnRecord, new_id
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterator
     from pathlib import Path
 
     from appserver.threads.paging import Page, PageQuery, StoredItem
-    from appserver.threads.stores.base import Kept, ThreadStore
-    from appserver.threads.transcript import PastTurn
+    from appserver.threads.stores.base import StoredThread, ThreadStore
+    from appserver.threads.transcript import StoredTurn
     from protocol.item import AgentMessageItem
     from protocol.turn import ItemsView, TurnStatus
 
 FAKE = Provider("fake", "Fake", "http://fake.example/v1")
 
 
-def thread(preview: str = "", **members: Any) -> ThreadRecord:  # noqa: ANN401 - any of a record's members
-    return ThreadRecord(
-        **{
-            "provider": FAKE,
-            "model": "fake-model",
-            "cwd": "/work",
-            "originator": "tests",
-            "version": "1",
-            "instructions": "Be brief.",
-            "preview": preview,
-            **members,
-        }
-    )
+def thread(preview: str = "", **members: Any) -> ThreadRecord:  # noqa: ANN401 - members of its metadata or its settings
+    settings = {name: members.pop(name) for name in ThreadSettings._fields if name in members}
+    now = time.time()
+    metadata: dict[str, Any] = {
+        "id": new_id(),
+        "created_at": now,
+        "updated_at": now,
+        "provider": FAKE.id,
+        "model": "fake-model",
+        "effort": None,
+        "cwd": "/work",
+        "originator": "tests",
+        "version": "1",
+        "preview": preview,
+        **members,
+    }
+    return ThreadRecord(ThreadMetadata(**metadata), ThreadSettings(**{"instructions": "Be brief.", **settings}), FAKE)
 
 
 def message(text: str) -> AgentMessageItem:
@@ -56,19 +62,19 @@ def at_once(writing: Awaitable[None]) -> None:
 
 def begin(record: ThreadRecord) -> TurnRecord:
     turn = TurnRecord([])
-    record.start(turn)
+    record.start_turn(turn)
     turn.begin()
     return turn
 
 
 def say(record: ThreadRecord, turn: TurnRecord, *texts: str) -> None:
     for text in texts:
-        at_once(record.keep(turn, message(text), remembered(text)))
+        at_once(record.add_item(turn, message(text), remembered(text)))
 
 
 def end(record: ThreadRecord, turn: TurnRecord, status: TurnStatus = "completed") -> TurnRecord:
     turn.end(status, None)
-    at_once(record.stop(turn))
+    at_once(record.end_turn(turn))
     return turn
 
 
@@ -101,35 +107,35 @@ def added(store: ThreadStore, preview: str = "", *texts: str, **members: object)
 async def added_beside_others(store: ThreadStore, preview: str, *texts: str) -> ThreadRecord:
     """Add a thread with one turn, as a process that shares the store with others."""
     record, turn = thread(preview), TurnRecord([])
-    for use in (partial(store.add, record), partial(record.start, turn)):
+    for use in (partial(store.add, record), partial(record.start_turn, turn)):
         outcome = store.attempt(use)
         if outcome is not None:
             await outcome
     turn.begin()
     for text in texts:
-        await record.keep(turn, message(text), remembered(text))
+        await record.add_item(turn, message(text), remembered(text))
     turn.end("completed", None)
-    await record.stop(turn)
+    await record.end_turn(turn)
     return record
 
 
 def loaded(store: ThreadStore, thread_id: str) -> ThreadRecord:
     """Load a thread as another process would."""
     with store.reading(thread_id) as found:
-        kept = found.kept()
-        record = revived(kept.facts, kept.in_force, kept.usage, FAKE)
+        stored = found.thread()
+        record = ThreadRecord(stored.metadata, stored.settings, FAKE, usage=stored.usage)
         found.attach(record)
     return record
 
 
-def kept_of(store: ThreadStore, thread_id: str) -> Kept:
+def stored_thread(store: ThreadStore, thread_id: str) -> StoredThread:
     with store.reading(thread_id) as found:
-        return found.kept()
+        return found.thread()
 
 
-def past_of(store: ThreadStore, thread_id: str) -> list[PastTurn]:
+def transcript_of(store: ThreadStore, thread_id: str) -> list[StoredTurn]:
     with store.reading(thread_id) as found:
-        return found.past()
+        return found.transcript()
 
 
 def turns_of(store: ThreadStore, thread_id: str, query: PageQuery, view: ItemsView = "notLoaded") -> Page[TurnRecord]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from appserver.threads.record import ThreadRecord
-    from appserver.threads.transcript import Entry, PastTurn
+    from appserver.threads.transcript import Entry, StoredTurn
 
 
 class Refusing(MemoryThreads):
@@ -27,7 +27,7 @@ class Refusing(MemoryThreads):
         super().__init__()
         self.kind = kind
 
-    def add(self, thread: ThreadRecord, past: Sequence[PastTurn] = (), before: Sequence[Entry] = ()) -> None:
+    def add(self, thread: ThreadRecord, past: Sequence[StoredTurn] = (), before: Sequence[Entry] = ()) -> None:
         raise ThreadStoreError("threads.db: no", self.kind)
 
 
@@ -35,7 +35,7 @@ def test_in_a_home_that_is_read_only_a_thread_is_ephemeral_and_says_so(caplog: p
     threads, record = Threads(Refusing(READ_ONLY), lambda _: FAKE), thread("Hello")
     threads.add(record)
     run(threads.get(record.id), "one")
-    assert threads.facts(record.id).ephemeral
+    assert threads.metadata(record.id).ephemeral
     assert "threads are ephemeral here" in caplog.text
 
 

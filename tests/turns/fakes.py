@@ -9,8 +9,10 @@ import anyio
 
 from appserver.llm.retry import Retrying
 from appserver.settings import Provider
+from appserver.threads.metadata import ThreadMetadata
 from appserver.threads.record import ThreadRecord
-from appserver.threads.turn_record import TurnRecord
+from appserver.threads.settings import ThreadSettings
+from appserver.threads.turn_record import TurnRecord, new_id
 from appserver.turns.inbox import Inbox, UserMessage
 from appserver.turns.input import message_item
 from appserver.turns.runner import TurnRunner
@@ -142,15 +144,19 @@ async def room() -> None:
 
 
 def thread(**provider: Any) -> ThreadRecord:  # noqa: ANN401 - members of Provider
-    return ThreadRecord(
-        provider=Provider("fake", "Fake")._replace(**provider),
+    metadata = ThreadMetadata(
+        id=new_id(),
+        created_at=0.0,
+        updated_at=0.0,
+        provider="fake",
         model="model-1",
+        effort=None,
         cwd="/",
         originator="tests",
         version="1",
-        instructions="Be brief.",
-        tools=[LOOKUP],
     )
+    settings = ThreadSettings(instructions="Be brief.", tools=[LOOKUP])
+    return ThreadRecord(metadata, settings, Provider("fake", "Fake")._replace(**provider))
 
 
 def said(text: str) -> UserMessage:

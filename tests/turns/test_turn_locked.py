@@ -8,8 +8,8 @@ import anyio
 import pytest
 
 from appserver.errors import RequestError, ThreadStoreBusy
-from appserver.threads.stores.sqlite import recorder as sqlite_journal
-from tests.threads.records import locked, past_of
+from appserver.threads.stores.sqlite import recorder as sqlite_recorder
+from tests.threads.records import locked, transcript_of
 from tests.turns.fakes import Stream, answer, call, message, said, words
 from tests.turns.test_turn_manager import Desk
 
@@ -41,7 +41,7 @@ async def test_an_item_is_told_once_it_is_written(opened: Callable[..., SqliteTh
                 await anyio.wait_all_tasks_blocked()
                 assert [item["id"] for item in desk.told.items()][1:] == ["m"]
                 assert [item["id"] for item in desk.told.items("item/started")][1:] == ["m", "n"]
-                assert len(past_of(opened(), desk.thread.id)[0].entries) == 2
+                assert len(transcript_of(opened(), desk.thread.id)[0].entries) == 2
     assert [end["status"] for end in desk.ends()] == ["completed"]
     assert [item["type"] for item in desk.told.items()][1:] == ["agentMessage", "agentMessage", "dynamicToolCall"]
 
@@ -63,7 +63,7 @@ async def test_what_was_said_is_written_before_an_interrupt_ends_the_turn(
                 await anyio.wait_all_tasks_blocked()
                 assert desk.ends() == []
     assert [end["status"] for end in desk.ends()] == ["interrupted"]
-    (found,) = past_of(store, desk.thread.id)
+    (found,) = transcript_of(store, desk.thread.id)
     assert (found.turn.status, len(found.entries)) == ("interrupted", 2)
     assert words(desk.thread.history)[1:] == ["assistant: said"]
 
@@ -107,13 +107,13 @@ async def test_a_turn_that_has_waited_in_vain_fails_and_ends_once(
     assert (end["status"], end["error"]["kind"]) == ("failed", "threadStoreBusy")
     assert desk.thread.active is None
     store.close()
-    assert [one.turn.status for one in past_of(opened(), desk.thread.id)] == ["failed"]
+    assert [one.turn.status for one in transcript_of(opened(), desk.thread.id)] == ["failed"]
 
 
 async def test_an_end_that_could_not_be_written_in_time_is_written_once_it_can(
     opened: Callable[..., SqliteThreads], database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite_journal, "OWED_SECONDS", 0.001)
+    monkeypatch.setattr(sqlite_recorder, "FLUSH_SECONDS", 0.001)
     store, other, go = opened(busy_seconds=0.01), opened(), anyio.Event()
     desk = desk_on(store, Stream([go, {"type": "response.completed", "response": {}}]))
     desk.start()
@@ -125,5 +125,5 @@ async def test_an_end_that_could_not_be_written_in_time_is_written_once_it_can(
                 go.set()
                 await desk.manager.idle()
                 assert [end["status"] for end in desk.ends()] == ["completed"], "it is told all the same"
-                assert [one.turn.status for one in past_of(other, desk.thread.id)] == ["inProgress"]
-    assert [one.turn.status for one in past_of(other, desk.thread.id)] == ["completed"]
+                assert [one.turn.status for one in transcript_of(other, desk.thread.id)] == ["inProgress"]
+    assert [one.turn.status for one in transcript_of(other, desk.thread.id)] == ["completed"]

@@ -11,7 +11,7 @@ import pytest
 from appserver.errors import AuthError, BackendError, ConfigError, Overloaded, RequestError, ThreadStoreError
 from appserver.tasks import Tasks
 from appserver.threads.record import ThreadRecord
-from appserver.threads.recorder import NoJournal
+from appserver.threads.recorder import NullRecorder
 from appserver.threads.turn_record import TurnRecord
 from appserver.turns import inbox, manager
 from appserver.turns.manager import TurnManager
@@ -147,12 +147,12 @@ async def test_a_turn_ends_once_whatever_cannot_be_told(method: str, nth: int, e
     assert desk.thread.active is None
 
 
-async def test_a_thread_whose_journal_fails_is_free_again() -> None:
+async def test_a_thread_whose_recorder_fails_is_free_again() -> None:
     desk = Desk(answer(message("m", "ok")))
 
     class Broken(ThreadRecord):
-        async def stop(self, turn: TurnRecord) -> None:
-            await super().stop(turn)
+        async def end_turn(self, turn: TurnRecord) -> None:
+            await super().end_turn(turn)
             raise OSError("disk full")
 
     members = {name: getattr(desk.thread, name) for name in ThreadRecord.__slots__}
@@ -163,13 +163,13 @@ async def test_a_thread_whose_journal_fails_is_free_again() -> None:
     assert desk.thread.active is None
 
 
-class FullJournal(NoJournal):
+class FullRecorder(NullRecorder):
     """Takes so many items, and then no more."""
 
     def __init__(self, room: int) -> None:
         self.room = room
 
-    async def kept(self, turn: TurnRecord, item: Item | None, remembered: dict[str, Any] | None) -> None:
+    async def add_item(self, turn: TurnRecord, item: Item | None, remembered: dict[str, Any] | None) -> None:
         self.room -= 1
         if self.room < 0:
             raise ThreadStoreError("threads.db: disk is full", "threadStoreUnavailable")
@@ -178,7 +178,7 @@ class FullJournal(NoJournal):
 @pytest.mark.parametrize("room", range(6))
 async def test_a_turn_that_cannot_be_written_fails_with_the_words_and_the_kind_of_the_store(room: int) -> None:
     desk = Desk(answer(message("m", "x"), call()), answer(message("n", "end")))
-    desk.thread.journal = FullJournal(room)
+    desk.thread.recorder = FullRecorder(room)
     desk.start()
     await desk.run()
     (end,) = desk.ends()

@@ -1,7 +1,6 @@
-"""Where threads are kept: the Protocol that `threads.py` works with, and what its implementations share.
+"""Where threads are kept: the Protocol that `registry.py` works with, and what its implementations share.
 
-Two are there: `memory_store.py` for ephemeral threads and `sqlite_store.py` for the others. One kit of tests runs on
-both.
+There are two: memory.py for ephemeral threads, and sqlite/ for the others. One kit of tests runs on both.
 """
 
 from __future__ import annotations
@@ -12,10 +11,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
     from contextlib import AbstractContextManager
 
-    from appserver.threads.metadata import ThreadFacts
+    from appserver.threads.metadata import ThreadMetadata
     from appserver.threads.paging import Page, PageQuery, StoredItem, ThreadQuery
     from appserver.threads.record import ThreadRecord
-    from appserver.threads.transcript import Cut, Entry, PastTurn
+    from appserver.threads.settings import ThreadSettings
+    from appserver.threads.transcript import Cut, Entry, StoredTurn
     from appserver.threads.turn_record import TurnRecord
     from protocol.thread import TokenUsage
     from protocol.turn import ItemsView
@@ -28,11 +28,11 @@ UNAVAILABLE = "threadStoreUnavailable"
 """Kinds of ThreadStoreError: nothing can be written here at all, or not before there is room, or not now."""
 
 
-class Kept(NamedTuple):
-    """What a store has of a thread, beside its transcript."""
+class StoredThread(NamedTuple):
+    """A thread as it is stored, without its transcript."""
 
-    facts: ThreadFacts
-    in_force: dict[str, Any]
+    metadata: ThreadMetadata
+    settings: ThreadSettings
     usage: TokenUsage
 
 
@@ -50,14 +50,14 @@ class ThreadReader(Protocol):
     A turn whose process has died is seen as interrupted.
     """
 
-    def kept(self) -> Kept:
-        """Return what there is of the thread beside its transcript."""
+    def thread(self) -> StoredThread:
+        """Return the thread without its transcript."""
 
-    def past(self) -> list[PastTurn]:
-        """Return the whole transcript."""
+    def transcript(self) -> list[StoredTurn]:
+        """Return all turns."""
 
-    def before(self) -> list[Entry]:
-        """Return what a client put into the history before the first turn."""
+    def first_entries(self) -> list[Entry]:
+        """Return the entries before the first turn: what a client has put into the history."""
 
     def turns(self, query: PageQuery, view: ItemsView = "notLoaded") -> Page[TurnRecord]:
         """Return a page of turns, each with the items that a view shows at least. Raises InvalidParams."""
@@ -66,7 +66,7 @@ class ThreadReader(Protocol):
         """Return a page of items, of one turn or of all. Raises InvalidParams."""
 
     def attach(self, thread: ThreadRecord) -> None:
-        """Give a record that was made of `kept` its history, and write down what happens in it from now on."""
+        """Give a record that was made of `thread()` its history, and record what happens in it from now on."""
 
 
 class ThreadStore(Protocol):
@@ -79,11 +79,11 @@ class ThreadStore(Protocol):
     pages.TOUCHES_KEPT touches ago is refused. Threads without a turn and without a name are not listed.
     """
 
-    def add(self, thread: ThreadRecord, past: Sequence[PastTurn] = (), before: Sequence[Entry] = ()) -> None:
-        """Keep a new thread, with turns and what stands before them, and write down what happens in it."""
+    def add(self, thread: ThreadRecord, transcript: Sequence[StoredTurn] = (), first: Sequence[Entry] = ()) -> None:
+        """Keep a new thread, with turns and the entries before them, and record what happens in it."""
 
     def fork(self, source_id: str, thread: ThreadRecord, cut: Cut) -> None:
-        """Keep a new thread with the turns of another, up to a cut, and write down what happens in it.
+        """Keep a new thread with the turns of another, up to a cut, and record what happens in it.
 
         A turn that is running is kept as far as it has come, as an interrupted one.
         """
@@ -91,7 +91,7 @@ class ThreadStore(Protocol):
     def reading(self, thread_id: str) -> AbstractContextManager[ThreadReader]:
         """Begin to read a thread. The reader is good for the length of the block, in which nothing is written."""
 
-    def page(self, query: ThreadQuery) -> Page[ThreadFacts]:
+    def page(self, query: ThreadQuery) -> Page[ThreadMetadata]:
         """Return a page of threads. Raises InvalidParams for a cursor that is not ours."""
 
     def change(self, thread_id: str, changes: Changes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,21 +12,21 @@ from appserver.threads.paging import PageQuery, ThreadQuery
 from appserver.threads.stores.base import Changes
 from appserver.threads.stores.memory import MemoryThreads
 from appserver.threads.stores.sqlite.store import SqliteThreads
-from appserver.threads.transcript import Cut
+from appserver.threads.transcript import Cut, with_all_outputs
 from tests.threads.records import (
     added,
     at_once,
     begin,
     end,
     items_of,
-    kept_of,
     loaded,
     message,
-    past_of,
     remembered,
     run,
     say,
+    stored_thread,
     thread,
+    transcript_of,
     turns_of,
 )
 
@@ -45,33 +46,37 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ThreadStor
 
 
 def listed(store: ThreadStore, **query: Any) -> list[str]:  # noqa: ANN401 - any of a query's members
-    return [facts.id for facts in store.page(ThreadQuery(**query)).rows]
+    return [one.id for one in store.page(ThreadQuery(**query)).rows]
 
 
 def test_a_loaded_thread_is_the_one_that_was_kept(store: ThreadStore) -> None:
     kept = added(store, "Hello", "one", "two", developer_instructions="Rhyme.", effort="high")
     found = loaded(store, kept.id)
     assert found.history == kept.history == [remembered("one"), remembered("two")]
-    assert (found.instructions, found.developer_instructions, found.effort) == ("Be brief.", "Rhyme.", "high")
-    assert found.facts().preview == "Hello"
-    assert int(found.created_at) == int(kept.created_at)
+    assert (found.settings.instructions, found.settings.developer_instructions, found.metadata.effort) == (
+        "Be brief.",
+        "Rhyme.",
+        "high",
+    )
+    assert found.metadata.preview == "Hello"
+    assert int(found.metadata.created_at) == int(kept.metadata.created_at)
 
 
-def test_what_is_put_in_force_between_turns_is_kept(store: ThreadStore) -> None:
+def test_settings_that_are_changed_between_turns_are_kept(store: ThreadStore) -> None:
     record = added(store, "Hello", "one")
-    record.change({"model": "other", "cwd": "/elsewhere", "mode": "plan", "approval_policy": {"granular": {}}})
+    record.change_settings({"model": "other", "cwd": "/elsewhere", "mode": "plan", "approval_policy": {"granular": {}}})
     found = loaded(store, record.id)
-    assert (found.model, found.cwd, found.mode) == ("other", "/elsewhere", "plan")
-    assert found.approval_policy == {"granular": {}}
+    assert (found.metadata.model, found.metadata.cwd, found.settings.mode) == ("other", "/elsewhere", "plan")
+    assert found.settings.approval_policy == {"granular": {}}
 
 
-def test_what_cannot_be_written_down_is_not_put_in_force(tmp_path: Path) -> None:
+def test_settings_that_cannot_be_written_are_not_changed(tmp_path: Path) -> None:
     store = SqliteThreads(str(tmp_path))
     record = added(store, "Hello")
     store.delete(record.id)
     with pytest.raises(RequestError):
-        record.change({"model": "other"})
-    assert record.model == "fake-model"
+        record.change_settings({"model": "other"})
+    assert record.metadata.model == "fake-model"
     store.close()
 
 
@@ -79,7 +84,8 @@ def test_overrides_and_usage_of_a_turn_are_kept(store: ThreadStore) -> None:
     record = thread()
     store.add(record)
     turn = begin(record)
-    record.model, record.summary, record.preview = "other-model", "detailed", "Hello"
+    record.choose({"model": "other-model", "summary": "detailed"})
+    record.metadata = replace(record.metadata, preview="Hello")
     say(record, turn, "one")
     record.add_usage(
         {
@@ -93,14 +99,15 @@ def test_overrides_and_usage_of_a_turn_are_kept(store: ThreadStore) -> None:
     )
     end(record, turn)
     found = loaded(store, record.id)
-    assert (found.model, found.summary, found.preview) == ("other-model", "detailed", "Hello")
+    assert (found.metadata.model, found.metadata.preview) == ("other-model", "Hello")
+    assert found.settings.summary == "detailed"
     assert found.usage["totalTokens"] == 3
 
 
 def test_the_transcript_has_turns_and_items_in_order(store: ThreadStore) -> None:
     record = added(store, "Hello", "one", "two")
     second = run(record, "three")
-    past = past_of(store, record.id)
+    past = transcript_of(store, record.id)
     assert [[entry.item for entry in one.entries] for one in past] == [
         [message("one"), message("two")],
         [message("three")],
@@ -113,21 +120,21 @@ def test_how_a_turn_ended_is_kept(store: ThreadStore) -> None:
     store.add(record)
     turn = begin(record)
     turn.end("failed", {"message": "no", "codexErrorInfo": "other", "additionalDetails": None})
-    at_once(record.stop(turn))
-    (found,) = past_of(store, record.id)
+    at_once(record.end_turn(turn))
+    (found,) = transcript_of(store, record.id)
     assert found.turn.viewed("notLoaded") == turn.viewed("notLoaded")
     assert found.turn.error == {"message": "no", "codexErrorInfo": "other", "additionalDetails": None}
 
 
 def test_a_thread_that_is_not_there_is_named_and_told_apart(store: ThreadStore) -> None:
     for ask in (
-        lambda: kept_of(store, "gone"),
-        lambda: past_of(store, "gone"),
+        lambda: stored_thread(store, "gone"),
+        lambda: transcript_of(store, "gone"),
         lambda: turns_of(store, "gone", PageQuery(), "full"),
         lambda: items_of(store, "gone", PageQuery()),
         lambda: store.change("gone", Changes(name="x")),
         lambda: store.delete("gone"),
-        lambda: kept_of(store, "\ud800"),
+        lambda: stored_thread(store, "\ud800"),
     ):
         with pytest.raises(RequestError, match="thread not found: ") as caught:
             ask()
@@ -138,7 +145,7 @@ def test_a_thread_without_a_turn_or_name_is_kept_and_not_listed(store: ThreadSto
     record = thread()
     store.add(record)
     assert listed(store) == []
-    assert kept_of(store, record.id).facts.id == record.id
+    assert stored_thread(store, record.id).metadata.id == record.id
     store.change(record.id, Changes(name="Named"))
     assert listed(store) == [record.id]
     store.change(record.id, Changes(name=""))
@@ -178,7 +185,7 @@ def test_archived_threads_are_a_list_of_their_own(store: ThreadStore) -> None:
     record = added(store)
     store.change(record.id, Changes(archived=True))
     assert (listed(store), listed(store, archived=True)) == ([], [record.id])
-    assert kept_of(store, record.id).facts.archived
+    assert stored_thread(store, record.id).metadata.archived
     store.change(record.id, Changes(archived=False))
     assert (listed(store), listed(store, archived=True)) == ([record.id], [])
 
@@ -188,15 +195,15 @@ def test_a_deleted_thread_leaves_nothing(store: ThreadStore) -> None:
     store.delete(record.id)
     assert listed(store) == []
     with pytest.raises(RequestError):
-        past_of(store, record.id)
+        transcript_of(store, record.id)
 
 
 def test_git_info_is_kept_and_taken_away(store: ThreadStore) -> None:
     record = added(store)
     store.change(record.id, Changes(git_info={"sha": "abc", "branch": None, "originUrl": None}))
-    assert kept_of(store, record.id).facts.git_info == {"sha": "abc", "branch": None, "originUrl": None}
+    assert stored_thread(store, record.id).metadata.git_info == {"sha": "abc", "branch": None, "originUrl": None}
     store.change(record.id, Changes(git_info={}))
-    assert kept_of(store, record.id).facts.git_info is None
+    assert stored_thread(store, record.id).metadata.git_info is None
 
 
 def test_turns_are_paged_both_ways(store: ThreadStore) -> None:
@@ -227,7 +234,7 @@ def test_items_are_paged_over_turns_and_within_one(store: ThreadStore) -> None:
 
 def test_items_are_paged_from_an_item_of_their_turn(store: ThreadStore) -> None:
     record = added(store, "", "a", "b", "c")
-    first, second = past_of(store, record.id)[0].turn.id, run(record, "a", "d").id
+    first, second = transcript_of(store, record.id)[0].turn.id, run(record, "a", "d").id
 
     def texts(turn_id: str, anchor: str, *, descending: bool = False) -> list[Item]:
         query = PageQuery(anchor=anchor, descending=descending)
@@ -252,8 +259,8 @@ def test_what_only_the_model_is_told_is_no_item(store: ThreadStore) -> None:
     record = thread()
     store.add(record)
     turn = begin(record)
-    at_once(record.keep(turn, None, remembered("hidden")))
-    at_once(record.keep(turn, message("shown"), None))
+    at_once(record.add_item(turn, None, remembered("hidden")))
+    at_once(record.add_item(turn, message("shown"), None))
     end(record, turn)
     assert [one.item for one in items_of(store, record.id, PageQuery()).rows] == [message("shown")]
     assert loaded(store, record.id).history == [remembered("hidden")]
@@ -275,14 +282,14 @@ def test_a_fork_has_the_turns_of_its_source_and_goes_its_own_way(store: ThreadSt
     fork = thread("Hello", forked_from=source.id)
     store.fork(source.id, fork, Cut())
     assert fork.history == source.history
-    assert [one.turn.viewed("full") for one in past_of(store, fork.id)] == [
-        one.turn.viewed("full") for one in past_of(store, source.id)
+    assert [one.turn.viewed("full") for one in transcript_of(store, fork.id)] == [
+        one.turn.viewed("full") for one in transcript_of(store, source.id)
     ]
     run(fork, "two")
     run(source, "three")
     assert loaded(store, fork.id).history == [remembered("one"), remembered("two")]
     assert loaded(store, source.id).history == [remembered("one"), remembered("three")]
-    assert kept_of(store, fork.id).facts.forked_from == source.id
+    assert stored_thread(store, fork.id).metadata.forked_from == source.id
     assert set(listed(store)) == {source.id, fork.id}
 
 
@@ -305,7 +312,7 @@ def test_a_fork_before_the_first_turn_is_empty_and_not_listed(store: ThreadStore
     store.add(source)
     first, fork = run(source, "one"), thread(forked_from=source.id)
     store.fork(source.id, fork, Cut(before=first.id))
-    assert (past_of(store, fork.id), fork.history) == ([], [])
+    assert (transcript_of(store, fork.id), fork.history) == ([], [])
     assert listed(store) == [source.id]
 
 
@@ -315,11 +322,11 @@ def test_a_fork_in_the_middle_of_a_turn_has_it_as_an_interrupted_one(store: Thre
     say(source, turn, "two")
     store.fork(source.id, fork, Cut())
     say(source, turn, "three")
-    (_, copied) = past_of(store, fork.id)
+    (_, copied) = transcript_of(store, fork.id)
     assert (copied.turn.status, copied.turn.id) == ("interrupted", turn.id)
     assert copied.turn.completed_at is not None
     assert [entry.item for entry in copied.entries] == [message("two")]
-    assert past_of(store, source.id)[1].turn.status == "inProgress"
+    assert transcript_of(store, source.id)[1].turn.status == "inProgress"
     run(fork, "four")
     end(source, turn)
 
@@ -337,16 +344,18 @@ def test_a_cut_that_cannot_be_made_is_refused_and_nothing_is_kept(store: ThreadS
         with pytest.raises(RequestError, match=words):
             store.fork(source.id, fork, cut)
         with pytest.raises(ThreadNotFound):
-            kept_of(store, fork.id)
+            stored_thread(store, fork.id)
 
 
 def test_turns_that_were_kept_elsewhere_are_kept(store: ThreadStore) -> None:
     elsewhere = MemoryThreads()
     source = added(elsewhere, "Hello", "one", "two")
     fork = thread("Hello", forked_from=source.id)
-    store.add(fork, past_of(elsewhere, source.id))
+    store.add(fork, transcript_of(elsewhere, source.id))
     assert fork.history == loaded(store, fork.id).history == source.history
-    assert past_of(store, fork.id)[0].turn.viewed("full") == past_of(elsewhere, source.id)[0].turn.viewed("full")
+    assert transcript_of(store, fork.id)[0].turn.viewed("full") == transcript_of(elsewhere, source.id)[0].turn.viewed(
+        "full"
+    )
 
 
 def test_a_tool_call_that_was_cut_off_gets_an_output(store: ThreadStore) -> None:
@@ -354,9 +363,9 @@ def test_a_tool_call_that_was_cut_off_gets_an_output(store: ThreadStore) -> None
     store.add(record)
     turn = begin(record)
     call = {"type": "function_call", "call_id": "call-1", "name": "look", "arguments": "{}"}
-    at_once(record.keep(turn, None, call))
+    at_once(record.add_item(turn, None, call))
     end(record, turn, "interrupted")
-    assert loaded(store, record.id).history == [
+    assert with_all_outputs(loaded(store, record.id).history) == [
         call,
         {"type": "function_call_output", "call_id": "call-1", "output": "aborted"},
     ]
@@ -371,7 +380,7 @@ def test_a_cursor_that_is_not_ours_is_refused(store: ThreadStore, cursor: str) -
 def test_text_that_no_database_takes_is_kept(store: ThreadStore) -> None:
     odd = "half \ud800 a pair\x00"
     record = added(store, odd, odd, cwd=odd)
-    assert kept_of(store, record.id).facts.preview == odd
+    assert stored_thread(store, record.id).metadata.preview == odd
     assert listed(store, cwds=(odd,)) == [record.id]
     assert listed(store, search="\ud800") == [record.id]
     assert [one.item for one in items_of(store, record.id, PageQuery()).rows] == [message(odd)]

@@ -19,10 +19,10 @@ from tests.threads.records import (
     items_of,
     loaded,
     message,
-    past_of,
     remembered,
     run,
     thread,
+    transcript_of,
     turns_of,
 )
 
@@ -59,10 +59,10 @@ def test_items_that_were_put_in_are_not_part_of_the_transcript(store: ThreadStor
     record = thread()
     store.add(record)
     record.inject([remembered("before")])
-    assert (past_of(store, record.id), items_of(store, record.id, PageQuery()).rows) == ([], [])
+    assert (transcript_of(store, record.id), items_of(store, record.id, PageQuery()).rows) == ([], [])
     run(record, "one")
     record.inject([remembered("after")])
-    assert [one.turn.items for one in past_of(store, record.id)] == [[message("one")]]
+    assert [one.turn.items for one in transcript_of(store, record.id)] == [[message("one")]]
     assert [one.item for one in items_of(store, record.id, PageQuery()).rows] == [message("one")]
     assert len(turns_of(store, record.id, PageQuery()).rows) == 1
 
@@ -101,10 +101,10 @@ def test_a_thread_may_be_kept_with_what_stands_before_its_turns(store: ThreadSto
     record.inject([remembered("before")])
     run(record, "one")
     with elsewhere.reading(record.id) as found:
-        store.add(copy, found.past(), found.before())
+        store.add(copy, found.transcript(), found.first_entries())
     assert copy.history == loaded(store, copy.id).history == said("before", "one")
     with store.reading(copy.id) as kept:
-        assert [entry.remembered for entry in kept.before()] == said("before")
+        assert [entry.remembered for entry in kept.first_entries()] == said("before")
 
 
 def test_a_turn_and_all_after_it_are_taken_out(store: ThreadStore) -> None:
@@ -114,7 +114,7 @@ def test_a_turn_and_all_after_it_are_taken_out(store: ThreadStore) -> None:
     run(record, "three")
     record.revert(second.id)
     assert record.history == loaded(store, record.id).history == said("one")
-    assert [one.turn.items for one in past_of(store, record.id)] == [[message("one")]]
+    assert [one.turn.items for one in transcript_of(store, record.id)] == [[message("one")]]
     run(record, "four")
     assert loaded(store, record.id).history == record.history == said("one", "four")
 
@@ -126,7 +126,7 @@ def test_all_turns_may_be_taken_out(store: ThreadStore) -> None:
     first = run(record, "one")
     record.revert(first.id)
     assert record.history == loaded(store, record.id).history == said("before")
-    assert past_of(store, record.id) == []
+    assert transcript_of(store, record.id) == []
 
 
 def test_a_summary_that_is_taken_out_gives_back_what_it_stood_for(store: ThreadStore) -> None:

@@ -67,7 +67,7 @@ class Scene:
         seen: list[str] = []
         for happenings in [*between, *[[]] * 100]:
             page = self.store.page(query)
-            seen += [facts.id for facts in page.rows]
+            seen += [one.id for one in page.rows]
             if page.next is None:
                 return seen
             query = query._replace(cursor=page.next)
@@ -118,7 +118,7 @@ def test_a_paging_goes_on_over_many_touches_and_is_refused_after_too_many(
     for number in range(299):
         store.change(threads[number % 3].id, Changes(name=f"{number}"))
     rest = store.page(ThreadQuery(sort_key="updated_at", cursor=first.next))
-    assert [facts.id for facts in (*first.rows, *rest.rows)] == [one.id for one in reversed(threads)]
+    assert [one.id for one in (*first.rows, *rest.rows)] == [one.id for one in reversed(threads)]
     for _ in range(2):
         store.change(threads[0].id, Changes(name="again"))
     with pytest.raises(InvalidParams, match="cursor: too old"):
@@ -154,7 +154,7 @@ def test_going_back_from_a_page_shows_what_was_used_since() -> None:
     page = store.page(ThreadQuery(limit=1, sort_key="updated_at"))
     run(threads[0])
     newer = store.page(ThreadQuery(sort_key="updated_at", cursor=page.back, descending=False))
-    assert [facts.id for facts in newer.rows] == [threads[2].id, threads[0].id]
+    assert [one.id for one in newer.rows] == [threads[2].id, threads[0].id]
 
 
 def test_no_page_is_longer_than_the_bound() -> None:
@@ -169,9 +169,9 @@ PAGE_SECONDS = 0.05
 _COPIES = """
     WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?)
     INSERT INTO threads (id, created_at, updated_at, touched, archived, listed, cwd, provider, name_folded,
-        preview_folded, name, git_info, facts, usage)
+        preview_folded, name, git_info, metadata, usage)
     SELECT id || n, created_at + n, updated_at, touched + n, archived, listed, cwd, provider, name_folded,
-        preview_folded || n, name, git_info, facts, usage FROM threads, numbers
+        preview_folded || n, name, git_info, metadata, usage FROM threads, numbers
 """
 
 

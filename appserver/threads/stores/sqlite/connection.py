@@ -52,8 +52,8 @@ CarryOver: TypeAlias = "Callable[[sqlite3.Connection, sqlite3.Connection], None]
 """Writes what must not be lost from the connection to a file that is gone to the one that takes its place."""
 
 
-class EndOfTurn(NamedTuple):
-    """The end of a turn, and the statements that write it."""
+class UnwrittenEnd(NamedTuple):
+    """The end of a turn that could not be written in time, and the statements that write it."""
 
     turn: TurnRecord
     write: Callable[[sqlite3.Connection], None]
@@ -78,7 +78,7 @@ class Database:
     def __init__(self, home: str, carry_over: CarryOver, busy_seconds: float = BUSY_SECONDS) -> None:
         self.path = os.path.join(home, FILE_NAME)
         self.queue = LockQueue(busy_seconds)
-        self.owed: dict[int, EndOfTurn] = {}
+        self.unwritten: dict[int, UnwrittenEnd] = {}
         """Turns, by key, whose end could not be written and must not be lost: the next transaction begins with them."""
         self._carry_over = carry_over
         self._connection: sqlite3.Connection | None = None
@@ -113,25 +113,27 @@ class Database:
         try:
             connection = self._open()
             with transaction(connection):
-                self.pay(connection)
+                self.write_ends(connection)
                 yield connection
-            self.owed.clear()
+            self.unwritten.clear()
         except sqlite3.Error as exc:
             raise self._error(exc) from None
 
-    def pay(self, connection: sqlite3.Connection) -> None:
-        """Write what is owed. The caller forgets it once the transaction holds."""
-        for end in self.owed.values():
+    def write_ends(self, connection: sqlite3.Connection) -> None:
+        """Write the unwritten ends. The caller forgets them once the transaction is committed."""
+        for end in self.unwritten.values():
             end.write(connection)
 
     def close(self) -> None:
-        """Close the connection, after a last try to write what is owed."""
-        if self.owed:
+        """Close the connection, after a last try to write the unwritten ends."""
+        if self.unwritten:
             try:
                 with self.writing():
                     pass
             except ThreadStoreError as exc:
-                warn(f"{len(self.owed)} turns count as interrupted, their ends could not be written: {exc.message}")
+                warn(
+                    f"{len(self.unwritten)} turns count as interrupted, their ends could not be written: {exc.message}"
+                )
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
@@ -157,7 +159,7 @@ class Database:
         except BaseException:
             new.close()
             raise
-        self.owed.clear()
+        self.unwritten.clear()
         warn(f"{self.path}: was deleted or replaced while in use; the threads that are loaded go on in a new file")
         old.close()
         self._connection, self._file = new, file

@@ -66,7 +66,7 @@ def copy_turns(connection: sqlite3.Connection, source: Place, target: Place, las
 
 
 def _copy_injected(connection: sqlite3.Connection, source: Place, target: Place, columns: set[str]) -> None:
-    """Copy what stands before the first turn, unless the target has such items."""
+    """Copy the entries before the first turn, unless the target has such entries."""
     there = f"SELECT 1 FROM {target.schema}.items WHERE thread = :target AND turn = 0"
     connection.execute(
         f"INSERT INTO {target.schema}.items (thread, turn, {_list(columns)})"
@@ -93,8 +93,8 @@ def copy_thread(connection: sqlite3.Connection, source: Place, schema: str) -> i
         (key,),
     )
     connection.execute(
-        f"INSERT INTO {schema}.thread_settings (thread, in_force)"
-        f" SELECT ?, in_force FROM {source.schema}.thread_settings WHERE thread = ?",
+        f"INSERT INTO {schema}.thread_settings (thread, settings)"
+        f" SELECT ?, settings FROM {source.schema}.thread_settings WHERE thread = ?",
         (key, source.thread),
     )
     return key

@@ -18,15 +18,15 @@ from appserver.threads.stores.sqlite.rows import (
     TURN_COLUMNS,
     dumps,
     entry_in,
-    facts_in,
     loads,
+    metadata_in,
 )
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Iterable
 
-    from appserver.threads.metadata import ThreadFacts
+    from appserver.threads.metadata import ThreadMetadata
     from appserver.threads.paging import Page, PageQuery, Position, ThreadQuery
     from appserver.threads.turn_record import TurnRecord
     from protocol.item import Item
@@ -44,7 +44,7 @@ class _Clause:
         return _Clause(f"{self.sql} {other.sql}", (*self.values, *other.values))
 
 
-def read_threads(connection: sqlite3.Connection, query: ThreadQuery) -> Page[ThreadFacts]:
+def read_threads(connection: sqlite3.Connection, query: ThreadQuery) -> Page[ThreadMetadata]:
     """Return a page of threads."""
     cursor = decode(query.sort_key, query.cursor)
     if query.sort_key == "created_at":
@@ -127,26 +127,26 @@ def _anchor(connection: sqlite3.Connection, thread: int, turn_id: str, item_id: 
 
 def _by_creation(
     connection: sqlite3.Connection, query: ThreadQuery, cursor: Cursor | None
-) -> list[tuple[Position, ThreadFacts]]:
+) -> list[tuple[Position, ThreadMetadata]]:
     order = ("created_at", "id")
     if cursor is not None:
         cursor = cursor._replace(position=(cursor.position[0], plain(str(cursor.position[1]))))
     select = _Clause(f"SELECT created_at, id, {THREAD_COLUMNS} FROM threads WHERE listed") + _filters(query)
     where = _from(order, cursor, descending=query.descending)
     rows = _run(connection, select + where + _order(order, query.descending, query.limit))
-    return [((created_at, thread_id), facts_in(tuple(row))) for created_at, thread_id, *row in rows]
+    return [((created_at, thread_id), metadata_in(tuple(row))) for created_at, thread_id, *row in rows]
 
 
 def _by_touch(
     connection: sqlite3.Connection, query: ThreadQuery, cursor: Cursor | None
-) -> list[tuple[Position, ThreadFacts]]:
+) -> list[tuple[Position, ThreadMetadata]]:
     """Find threads at their places as of the first page: those touched since, few, by their touches before."""
     (newest,) = connection.execute("SELECT coalesce(max(number), 0) FROM touches").fetchone()
     as_of = newest if cursor is None or cursor.position[0] == NOW else int(cursor.position[0])
     check_beginning(as_of, newest)
     at = None if cursor is None else cursor._replace(position=cursor.position[1:])
-    settled = _Clause(f"SELECT touched AS place, {THREAD_COLUMNS} FROM threads WHERE listed AND touched <= ?", (as_of,))
-    settled += _filters(query) + _from(("touched",), at, descending=query.descending)
+    unmoved = _Clause(f"SELECT touched AS place, {THREAD_COLUMNS} FROM threads WHERE listed AND touched <= ?", (as_of,))
+    unmoved += _filters(query) + _from(("touched",), at, descending=query.descending)
     moved = _Clause(
         f"SELECT * FROM (SELECT (SELECT max(number) FROM touches WHERE thread = threads.key AND number <= ?) AS place,"
         f" {THREAD_COLUMNS} FROM threads WHERE listed AND touched > ?",
@@ -154,10 +154,10 @@ def _by_touch(
     )
     moved += _filters(query) + _Clause(") WHERE place IS NOT NULL") + _from(("place",), at, descending=query.descending)
     ordered = _order(("place",), query.descending, query.limit)
-    both = _Clause("SELECT * FROM (") + settled + ordered + _Clause(") UNION ALL SELECT * FROM (") + moved + ordered
+    both = _Clause("SELECT * FROM (") + unmoved + ordered + _Clause(") UNION ALL SELECT * FROM (") + moved + ordered
     rows = _run(connection, both + _Clause(")"))
     rows.sort(key=lambda row: row[0], reverse=query.descending)
-    return [((as_of, place), facts_in(tuple(row))) for place, *row in rows]
+    return [((as_of, place), metadata_in(tuple(row))) for place, *row in rows]
 
 
 def _filters(query: ThreadQuery) -> _Clause:

@@ -12,7 +12,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 from appserver.errors import ThreadNotFound
-from appserver.threads.stores.base import Kept, plain
+from appserver.threads.stores.base import StoredThread, plain
 from appserver.threads.stores.sqlite.queries import read_items, read_turns
 from appserver.threads.stores.sqlite.recorder import load_history
 from appserver.threads.stores.sqlite.rows import (
@@ -20,12 +20,12 @@ from appserver.threads.stores.sqlite.rows import (
     THREAD_COLUMNS,
     TURN_COLUMNS,
     entry_in,
-    facts_in,
-    loads,
+    metadata_in,
+    settings_in,
     turn_in,
     usage_in,
 )
-from appserver.threads.transcript import PastTurn
+from appserver.threads.transcript import StoredTurn
 
 if TYPE_CHECKING:
     import sqlite3
@@ -60,33 +60,33 @@ class SqliteReader:
         self._connection = connection
         self._found = found
 
-    def kept(self) -> Kept:
-        """Return what there is of the thread beside its transcript."""
-        usage, in_force, *facts = self._connection.execute(
-            f"SELECT usage, in_force, {THREAD_COLUMNS} FROM threads"
+    def thread(self) -> StoredThread:
+        """Return the thread without its transcript."""
+        usage, settings, *metadata = self._connection.execute(
+            f"SELECT usage, settings, {THREAD_COLUMNS} FROM threads"
             " JOIN thread_settings ON thread_settings.thread = key WHERE key = ?",
             (self._found.key,),
         ).fetchone()
-        return Kept(facts_in(tuple(facts)), loads(in_force), usage_in(usage))
+        return StoredThread(metadata_in(tuple(metadata)), settings_in(settings), usage_in(usage))
 
-    def past(self) -> list[PastTurn]:
+    def transcript(self) -> list[StoredTurn]:
         """Return the whole transcript."""
         of_thread = (self._found.key,)
         rows = self._connection.execute(
             f"SELECT key, owner, {TURN_COLUMNS} FROM turns WHERE thread = ? ORDER BY key", of_thread
         )
-        past = {key: PastTurn(self._turn(key, owner, tuple(row))) for key, owner, *row in rows.fetchall()}
+        found = {key: StoredTurn(self._turn(key, owner, tuple(row))) for key, owner, *row in rows.fetchall()}
         entries = self._connection.execute(
             f"SELECT turn, {ENTRY_COLUMNS} FROM items WHERE thread = ? AND turn > 0 ORDER BY turn, key", of_thread
         )
         for turn, group in groupby(entries, key=lambda row: row[0]):
-            past[turn].entries = [entry_in(row[1:]) for row in group]
-        for one in past.values():
+            found[turn].entries = [entry_in(row[1:]) for row in group]
+        for one in found.values():
             one.turn.items = [entry.item for entry in one.entries if entry.item is not None]
-        return list(past.values())
+        return list(found.values())
 
-    def before(self) -> list[Entry]:
-        """Return what a client put into the history before the first turn."""
+    def first_entries(self) -> list[Entry]:
+        """Return the entries before the first turn: what a client has put into the history."""
         entries = f"SELECT {ENTRY_COLUMNS} FROM items WHERE thread = ? AND turn = 0 ORDER BY key"
         return [entry_in(row) for row in self._connection.execute(entries, (self._found.key,))]
 
@@ -106,9 +106,9 @@ class SqliteReader:
 
     def _turn(self, key: int, owner: str | None, row: tuple[object, ...]) -> TurnRecord:
         """Read a turn; one that was cut off ended no later than its last item, as far as anybody was told."""
-        turn, owed = turn_in(row), self._loaded.database.owed.get(key)
-        if owed is not None:
-            return replace(owed.turn, items=[])
+        turn, unwritten = turn_in(row), self._loaded.database.unwritten.get(key)
+        if unwritten is not None:
+            return replace(unwritten.turn, items=[])
         if owner in self._found.dead:
             last = "SELECT max(completed_at) FROM items WHERE thread = ? AND turn = ?"
             (at,) = self._connection.execute(last, (self._found.key, key)).fetchone()

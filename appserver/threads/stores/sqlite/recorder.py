@@ -7,22 +7,22 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from appserver.errors import RequestError, ThreadNotFound, ThreadStoreBusy, ThreadStoreError
 from appserver.log import warn
-from appserver.threads.record import IN_FORCE, unknown_settings
 from appserver.threads.stores.base import UNAVAILABLE
-from appserver.threads.stores.sqlite.connection import Database, EndOfTurn
+from appserver.threads.stores.sqlite.connection import Database, UnwrittenEnd
 from appserver.threads.stores.sqlite.rows import (
     THREAD_COLUMNS,
     Row,
-    changing,
+    changing_columns,
     entry_row,
-    facts_in,
-    loads,
+    metadata_in,
     remembered_in,
+    settings_in,
     turn_row,
     usage_in,
 )
@@ -30,13 +30,13 @@ from appserver.threads.stores.sqlite.writes import (
     delete_turns_after,
     insert_entries,
     insert_turn,
+    interrupt_dead_turns,
     last_turn,
-    settle,
     touch,
     update_thread,
     write_settings,
 )
-from appserver.threads.transcript import Cut, Entry, with_all_outputs
+from appserver.threads.transcript import Cut, Entry
 
 if TYPE_CHECKING:
     import sqlite3
@@ -55,7 +55,7 @@ _END_TURN = (
     " WHERE key = ?"
 )
 _CAUGHT_UP = (
-    f"SELECT touched, usage, in_force, {THREAD_COLUMNS} FROM threads"
+    f"SELECT touched, usage, settings, {THREAD_COLUMNS} FROM threads"
     " JOIN thread_settings ON thread_settings.thread = key WHERE key = ?"
 )
 # Only what the model was told since it last forgot: a thread that was compacted loads no more than that.
@@ -64,15 +64,15 @@ _HISTORY = (
     " coalesce((SELECT max(key) FROM items WHERE thread = :thread AND forgets), 0) ORDER BY turn, key"
 )
 
-OWED_SECONDS = 1.0
+FLUSH_SECONDS = 1.0
 """Between two tries to write the end of a turn that could not be written in time: the client has been told of it."""
 
 UNKNOWN = -1
 """In place of the number of the last touch: whatever it is, the history is read again before the next turn."""
 
 
-class SqliteJournal:
-    """The journal of one loaded thread (`journal.Journal`)."""
+class SqliteRecorder:
+    """The recorder of one loaded thread (`recorder.Recorder`)."""
 
     def __init__(self, database: Database, owners: Owners, thread: ThreadRecord, key: int, touched: int) -> None:
         self.thread = thread
@@ -87,7 +87,7 @@ class SqliteJournal:
         """Whether the running turn has waited for the database in vain."""
         self._written = _compared(thread)
 
-    def turn_started(self, turn: TurnRecord) -> None:
+    def start_turn(self, turn: TurnRecord) -> None:
         """Note a new turn. Raises RequestError if another process runs one, ThreadStoreError."""
         owner = self._own_name()
         with self._database.writing() as connection:
@@ -96,17 +96,17 @@ class SqliteJournal:
             self.turn = insert_turn(connection, self.key, turn, owner)
         self._touched, self._gave_up = touched, False
 
-    async def kept(self, turn: TurnRecord, item: Item | None, remembered: dict[str, Any] | None) -> None:
+    async def add_item(self, turn: TurnRecord, item: Item | None, remembered: dict[str, Any] | None) -> None:
         """Note a finished item of a turn, and what it adds to the history; either may be missing."""
         await self._insert(Entry(item, remembered, forgets=False, completed_at=time.time()))
 
-    async def replaced(self, turn: TurnRecord, item: Item, summary: dict[str, Any]) -> None:
+    async def replace_history(self, turn: TurnRecord, item: Item, summary: dict[str, Any]) -> None:
         """Note an item in whose place the history so far was replaced by a summary."""
         await self._insert(Entry(item, summary, forgets=True, completed_at=time.time()))
 
-    async def turn_ended(self, turn: TurnRecord) -> None:
+    async def end_turn(self, turn: TurnRecord) -> None:
         """Note how a turn ended: now, or with the next write of any thread."""
-        end = EndOfTurn(turn, partial(self._write_end, turn))
+        end = UnwrittenEnd(turn, partial(self._write_end, turn))
         write = partial(self._write, end)
         try:
             if self._gave_up:  # it has been waited for already
@@ -114,19 +114,19 @@ class SqliteJournal:
             else:
                 await self._database.queue.apply(write)
         except ThreadStoreError as exc:
-            self._database.owed[self.turn] = end
+            self._database.unwritten[self.turn] = end
             warn(f"the end of a turn could not be written yet: {exc.message}")
 
-    async def write_owed(self) -> None:
+    async def flush(self) -> None:
         """Write what could not be written when a turn ended, as soon as it is possible."""
         from anyio import sleep  # late: there may be no event loop yet
 
-        while self._database.owed:
-            await sleep(OWED_SECONDS)
+        while self._database.unwritten:
+            await sleep(FLUSH_SECONDS)
             with suppress(ThreadStoreError), self._database.writing():
                 pass
 
-    def injected(self, items: list[dict[str, Any]]) -> None:
+    def inject(self, items: list[dict[str, Any]]) -> None:
         """Note input items that a client has added to the history while no turn runs."""
         added = [Entry(None, one, forgets=False, completed_at=time.time()) for one in items]
         with self._database.writing() as connection:
@@ -136,7 +136,7 @@ class SqliteJournal:
             touched = touch(connection, self.key)
         self._touched = touched
 
-    def reverted(self, before: str) -> list[dict[str, Any]]:
+    def revert(self, before: str) -> list[dict[str, Any]]:
         """Forget a turn and all that came after it while no turn runs, and return the history that is left."""
         with self._database.writing() as connection:
             self._catch_up(connection)
@@ -146,26 +146,26 @@ class SqliteJournal:
         self._touched = touched
         return history
 
-    def changed(self) -> None:
-        """Note what is in force for the thread now. Raises ThreadStoreError, ThreadStoreBusy where it would wait."""
-        in_force = _compared(self.thread)
+    def change_settings(self) -> None:
+        """Write the settings of the thread. Raises ThreadStoreError, ThreadStoreBusy where it would wait."""
+        written = _compared(self.thread)
         with self._database.writing() as connection:
             if not connection.execute("SELECT 1 FROM threads WHERE key = ?", (self.key,)).fetchone():
                 raise ThreadNotFound(self.thread.id)
-            update_thread(connection, self.key, changing(self.thread))
-            write_settings(connection, self.key, self.thread.in_force())
-        self._written = in_force
+            update_thread(connection, self.key, changing_columns(self.thread.metadata, self.thread.usage))
+            write_settings(connection, self.key, self.thread.settings)
+        self._written = written
 
-    def _write(self, end: EndOfTurn) -> None:
+    def _write(self, end: UnwrittenEnd) -> None:
         with self._database.writing() as connection:
             end.write(connection)
 
     def _write_end(self, turn: TurnRecord, connection: sqlite3.Connection) -> None:
         connection.execute(_END_TURN, (*turn_row(turn), self.turn))
-        touched = touch(connection, self.key, changing(self.thread))
+        touched = touch(connection, self.key, changing_columns(self.thread.metadata, self.thread.usage))
         self._touched = UNKNOWN if self._touched == UNKNOWN else touched
         if _compared(self.thread) != self._written:
-            write_settings(connection, self.key, self.thread.in_force())
+            write_settings(connection, self.key, self.thread.settings)
 
     def moved(self, key: int, turn: int) -> None:
         """Go on in another file, where the thread and its turn have these keys."""
@@ -181,15 +181,15 @@ class SqliteJournal:
             raise ThreadNotFound(self.thread.id)  # it has been deleted meanwhile
 
     def _insert_now(self, row: Row) -> int:
-        in_force = _compared(self.thread)
-        if in_force == self._written:
+        written = _compared(self.thread)
+        if written == self._written:
             with self._database.statement() as connection:
                 return connection.execute(_INSERT_ITEM, (self.key, self.turn, *row, self.key)).rowcount
         with self._database.writing() as connection:
             inserted = connection.execute(_INSERT_ITEM, (self.key, self.turn, *row, self.key)).rowcount
-            update_thread(connection, self.key, changing(self.thread))
-            write_settings(connection, self.key, self.thread.in_force())
-        self._written = in_force
+            update_thread(connection, self.key, changing_columns(self.thread.metadata, self.thread.usage))
+            write_settings(connection, self.key, self.thread.settings)
+        self._written = written
         return inserted
 
     def _catch_up(self, connection: sqlite3.Connection) -> None:
@@ -197,14 +197,14 @@ class SqliteJournal:
         row = connection.execute(_CAUGHT_UP, (self.key,)).fetchone()
         if row is None:
             raise ThreadNotFound(self.thread.id)
-        running = settle(connection, self._owners, self.key)
+        running = interrupt_dead_turns(connection, self._owners, self.key)
         if running is not None:
-            facts = {"kind": "threadBusy", "activeTurnId": running}
-            raise RequestError(f"turn {running} is active in this thread, in another process", facts)
+            data = {"kind": "threadBusy", "activeTurnId": running}
+            raise RequestError(f"turn {running} is active in this thread, in another process", data)
         if row[0] == self._touched:
             return
-        self.thread.unknown_facts = facts_in(row[3:]).unknown
-        self.thread.unknown_settings = unknown_settings(loads(row[2]))
+        self.thread.metadata = replace(self.thread.metadata, unknown=metadata_in(row[3:]).unknown)
+        self.thread.settings = self.thread.settings._replace(unknown=settings_in(row[2]).unknown)
         self.thread.history[:] = load_history(connection, self.key)
         self.thread.usage = usage_in(row[1])
 
@@ -219,9 +219,9 @@ class SqliteJournal:
 def load_history(connection: sqlite3.Connection, thread: int) -> list[dict[str, Any]]:
     """Return the input items that the next request begins with."""
     found = (remembered_in(*row) for row in connection.execute(_HISTORY, {"thread": thread}))
-    return with_all_outputs([one for one in found if one is not None])
+    return [one for one in found if one is not None]
 
 
 def _compared(thread: ThreadRecord) -> tuple[object, ...]:
-    in_force = (getattr(thread, name) for name in IN_FORCE)
-    return (thread.model, thread.effort, thread.preview, thread.cwd, thread.provider.id, *in_force)
+    metadata = thread.metadata
+    return metadata.model, metadata.effort, metadata.preview, metadata.cwd, metadata.provider, thread.settings

@@ -5,18 +5,18 @@ What is not compared by the database is JSON, in ASCII: that takes any text that
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from appserver import json_text
-from appserver.threads.metadata import ThreadFacts
+from appserver.threads.metadata import ThreadMetadata
 from appserver.threads.model_items import model_item
 from appserver.threads.record import NO_USAGE
+from appserver.threads.settings import ThreadSettings
 from appserver.threads.stores.base import folded, plain
 from appserver.threads.transcript import Entry
 from appserver.threads.turn_record import TurnRecord
 
 if TYPE_CHECKING:
-    from appserver.threads.record import ThreadRecord
     from protocol.thread import TokenUsage
 
 Row = tuple[Any, ...]
@@ -24,68 +24,104 @@ Row = tuple[Any, ...]
 dumps = json_text.encode
 loads = json_text.decode_stored
 
-FACTS = (
-    "id",
-    "provider",
-    "model",
-    "effort",
-    "cwd",
-    "originator",
-    "version",
-    "preview",
-    "forked_from",
-    "thread_source",
-)
-"""The members of ThreadFacts that stand in the column `facts`."""
 
-THREAD_COLUMNS = "created_at, updated_at, archived, name, git_info, facts"
+class MetadataColumn(TypedDict):
+    """The column `metadata`: members of ThreadMetadata that the database neither sorts nor filters by."""
+
+    id: str
+    provider: str
+    model: str
+    effort: str | None
+    cwd: str
+    originator: str
+    version: str
+    preview: str
+    forked_from: str | None
+    thread_source: str | None
+
+
+THREAD_COLUMNS = "created_at, updated_at, archived, name, git_info, metadata"
 TURN_COLUMNS = "id, status, error, started_at, completed_at, duration_ms"
-AS_TOLD = "true"
-"""In the column `remembered`: what follows from the column `item`. A long text or an image is not written twice."""
+SAME = "true"
+"""In the column `remembered`: it follows from the column `item`. A long text or an image is not written twice."""
 
 ENTRY_COLUMNS = "item, remembered, forgets, completed_at"
 
 
-def changing(thread: ThreadRecord) -> dict[str, object]:
+def changing_columns(metadata: ThreadMetadata, usage: TokenUsage) -> dict[str, object]:
     """Return the columns of `threads` that may change while turns run."""
-    facts = thread.facts()
+    column: MetadataColumn = {
+        "id": metadata.id,
+        "provider": metadata.provider,
+        "model": metadata.model,
+        "effort": metadata.effort,
+        "cwd": metadata.cwd,
+        "originator": metadata.originator,
+        "version": metadata.version,
+        "preview": metadata.preview,
+        "forked_from": metadata.forked_from,
+        "thread_source": metadata.thread_source,
+    }
     return {
-        "cwd": plain(thread.cwd),
-        "provider": plain(thread.provider.id),
-        "preview_folded": folded(thread.preview),
-        "facts": dumps({**facts.unknown, **{name: getattr(facts, name) for name in FACTS}}),
-        "usage": dumps(thread.usage),
+        "cwd": plain(metadata.cwd),
+        "provider": plain(metadata.provider),
+        "preview_folded": folded(metadata.preview),
+        "metadata": dumps({**metadata.unknown, **column}),
+        "usage": dumps(usage),
     }
 
 
-def thread_row(thread: ThreadRecord, touched: int, *, listed: bool) -> dict[str, object]:
+def thread_row(metadata: ThreadMetadata, usage: TokenUsage, touched: int, *, listed: bool) -> dict[str, object]:
     """Return the columns of `threads` for a new one."""
     return {
-        "id": thread.id,
-        "created_at": thread.created_at,
-        "updated_at": thread.updated_at,
+        "id": metadata.id,
+        "created_at": metadata.created_at,
+        "updated_at": metadata.updated_at,
         "touched": touched,
         "listed": listed,
-        "name": dumps(thread.name),
-        "name_folded": folded(thread.name),
-        "git_info": dumps(thread.git_info),
-        **changing(thread),
+        "name": dumps(metadata.name),
+        "name_folded": folded(metadata.name),
+        "git_info": dumps(metadata.git_info),
+        **changing_columns(metadata, usage),
     }
 
 
-def facts_in(row: Row) -> ThreadFacts:
+def metadata_in(row: Row) -> ThreadMetadata:
     """Read THREAD_COLUMNS."""
-    created_at, updated_at, archived, name, git_info, facts = row
-    written = loads(facts)
-    return ThreadFacts(
+    created_at, updated_at, archived, name, git_info, text = row
+    column = cast(MetadataColumn, loads(text))
+    return ThreadMetadata(
+        id=column["id"],
         created_at=created_at,
         updated_at=updated_at,
-        archived=bool(archived),
+        provider=column["provider"],
+        model=column["model"],
+        effort=column.get("effort"),
+        cwd=column["cwd"],
+        originator=column["originator"],
+        version=column["version"],
+        preview=column.get("preview", ""),
         name=loads(name),
+        forked_from=column.get("forked_from"),
+        thread_source=column.get("thread_source"),
         git_info=loads(git_info),
-        unknown={name: value for name, value in written.items() if name not in FACTS},
-        **{name: written[name] for name in FACTS if name in written},
+        archived=bool(archived),
+        unknown={name: value for name, value in column.items() if name not in MetadataColumn.__annotations__},
     )
+
+
+def settings_text(settings: ThreadSettings) -> str:
+    """Return the column `settings`."""
+    known = settings._asdict()
+    del known["unknown"]
+    return dumps({**settings.unknown, **known})
+
+
+def settings_in(text: str) -> ThreadSettings:
+    """Read the column `settings`."""
+    column = loads(text)
+    known = {name: column.pop(name) for name in ThreadSettings._fields if name in column}
+    return ThreadSettings(**known)._replace(unknown=column)
 
 
 def usage_in(text: str) -> TokenUsage:
@@ -114,8 +150,8 @@ def turn_in(row: Row) -> TurnRecord:
 
 def entry_row(entry: Entry) -> Row:
     """Return ENTRY_COLUMNS."""
-    as_told = entry.remembered is not None and entry.remembered == model_item(entry.item)
-    remembered = AS_TOLD if as_told else _dumped(entry.remembered)
+    same = entry.remembered is not None and entry.remembered == model_item(entry.item)
+    remembered = SAME if same else _dumped(entry.remembered)
     return _dumped(entry.item), remembered, entry.forgets, entry.completed_at
 
 
@@ -129,12 +165,12 @@ def entry_in(row: Row) -> Entry:
 
 def remembered_in(item: str | None, remembered: str) -> dict[str, Any] | None:
     """Read what the model is sent, from the columns `item` and `remembered`. None: only a newer version knows."""
-    return _sent(_loaded(item) if remembered == AS_TOLD else None, remembered)
+    return _sent(_loaded(item) if remembered == SAME else None, remembered)
 
 
 def _sent(item: Any, remembered: str) -> dict[str, Any] | None:  # noqa: ANN401 - JSON
     try:
-        sent = model_item(item) if remembered == AS_TOLD else loads(remembered)
+        sent = model_item(item) if remembered == SAME else loads(remembered)
     except (KeyError, TypeError):
         return None  # an item of another shape
     return sent if isinstance(sent, dict) else None

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
-        # Metadata: what a list shows stands in columns, and in `facts` what it neither sorts nor filters by. Names of
-        # columns that end in _folded hold what searches compare. `listed`: has a turn or a name.
+        # Metadata: columns, and in `facts` (later `metadata`) what a list neither sorts nor filters by. Columns whose
+        # names end in _folded hold what searches compare. `listed`: has a turn or a name.
         """
         CREATE TABLE threads (
             key INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -43,11 +43,11 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """,
         "CREATE INDEX threads_by_creation ON threads (archived, created_at, id) WHERE listed",
         "CREATE INDEX threads_by_touch ON threads (archived, touched) WHERE listed",
-        # The latest touches, one row each (see store.ThreadStore): all of them up to a number, and before that the last
+        # The latest touches, one row each (see stores/base.py): all of them up to a number, and before that the last
         # one of each thread. The last of all outlives its thread, so that no number is used twice.
         "CREATE TABLE touches (number INTEGER PRIMARY KEY, thread INTEGER NOT NULL)",
         "CREATE INDEX touches_of_thread ON touches (thread)",
-        # `owner` (see owners.py) is there while the turn runs.
+        # `owner` (see leases.py) is there while the turn runs.
         """
         CREATE TABLE turns (
             key INTEGER PRIMARY KEY,
@@ -78,6 +78,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """,
         "CREATE INDEX items_of_thread ON items (thread, turn)",
         "CREATE INDEX items_forgetting ON items (thread) WHERE forgets",
+    ),
+    (
+        "ALTER TABLE threads RENAME COLUMN facts TO metadata",
+        "ALTER TABLE thread_settings RENAME COLUMN in_force TO settings",
     ),
 )
 

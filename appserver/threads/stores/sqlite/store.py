@@ -22,9 +22,9 @@ from appserver.threads.stores.sqlite.writes import (
     insert_entries,
     insert_thread,
     insert_turn,
-    interrupt_turns,
+    interrupt_copied_turns,
+    interrupt_dead_turns,
     last_turn,
-    settle,
     touch,
 )
 from appserver.threads.transcript import history_of
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
     from contextlib import AbstractContextManager
 
-    from appserver.threads.metadata import ThreadFacts
+    from appserver.threads.metadata import ThreadMetadata
     from appserver.threads.paging import Page, ThreadQuery
     from appserver.threads.record import ThreadRecord
     from appserver.threads.stores.base import Changes
-    from appserver.threads.transcript import Cut, Entry, PastTurn
+    from appserver.threads.transcript import Cut, Entry, StoredTurn
 
 T = TypeVar("T")
 
@@ -55,26 +55,26 @@ class SqliteThreads:
         self._loaded = Loaded(home, busy_seconds)
         self._database = self._loaded.database
 
-    def add(self, thread: ThreadRecord, past: Sequence[PastTurn] = (), before: Sequence[Entry] = ()) -> None:
-        """Keep a new thread, with turns and what stands before them, and write down what happens in it."""
+    def add(self, thread: ThreadRecord, transcript: Sequence[StoredTurn] = (), first: Sequence[Entry] = ()) -> None:
+        """Keep a new thread, with turns and the entries before them, and record what happens in it."""
         with self._database.writing() as connection:
-            key, touched = insert_thread(connection, thread, listed=bool(past or thread.name))
-            insert_entries(connection, key, 0, before)
-            for one in past:
+            key, touched = insert_thread(connection, thread, listed=bool(transcript or thread.metadata.name))
+            insert_entries(connection, key, 0, first)
+            for one in transcript:
                 turn = insert_turn(connection, key, one.turn, None)
                 insert_entries(connection, key, turn, one.entries)
-        thread.history = history_of(past, before)
+        thread.history = history_of(transcript, first)
         self._loaded.attach(thread, key, touched)
 
     def fork(self, source_id: str, thread: ThreadRecord, cut: Cut) -> None:
-        """Keep a new thread with the turns of another, up to a cut, and write down what happens in it."""
+        """Keep a new thread with the turns of another, up to a cut, and record what happens in it."""
         with self._database.writing() as connection:
             source = self._key(connection, source_id)
-            settle(connection, self._loaded.owners, source)
+            interrupt_dead_turns(connection, self._loaded.owners, source)
             last = last_turn(connection, source, cut)
             key, touched = insert_thread(connection, thread, listed=True)
             copy_turns(connection, Place(HERE, source), Place(HERE, key), last)
-            interrupt_turns(connection, key)
+            interrupt_copied_turns(connection, key)
             connection.execute(_LIST, (key,))
             thread.history = load_history(connection, key)
         self._loaded.attach(thread, key, touched)
@@ -83,7 +83,7 @@ class SqliteThreads:
         """Begin to read a thread. The reader is good for the length of the block, in which nothing is written."""
         return reading(self._loaded, thread_id)
 
-    def page(self, query: ThreadQuery) -> Page[ThreadFacts]:
+    def page(self, query: ThreadQuery) -> Page[ThreadMetadata]:
         """Return a page of threads. Raises InvalidParams for a cursor that is not ours."""
         with self._database.reading() as connection:
             return read_threads(connection, query)

@@ -10,19 +10,20 @@ from typing import TYPE_CHECKING
 
 from appserver.threads.paging import MAX_INTEGER, horizon
 from appserver.threads.stores.base import plain
-from appserver.threads.stores.sqlite.rows import ENTRY_COLUMNS, dumps, entry_row, thread_row, turn_row
+from appserver.threads.stores.sqlite.rows import ENTRY_COLUMNS, entry_row, settings_text, thread_row, turn_row
 
 PRUNING_STEP = 256
 """Touches after which some are forgotten: so seldom that it costs a touch nothing, and so few that it takes no time."""
 
-NOBODY = 0
-"""In place of the thread of a touch: one that is gone. No thread has this key."""
+NO_THREAD = 0
+"""In place of the key of a thread that is gone. No thread has this key."""
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Mapping
 
     from appserver.threads.record import ThreadRecord
+    from appserver.threads.settings import ThreadSettings
     from appserver.threads.stores.sqlite.leases import Owners
     from appserver.threads.transcript import Cut, Entry
     from appserver.threads.turn_record import TurnRecord
@@ -30,20 +31,20 @@ if TYPE_CHECKING:
 
 def insert_thread(connection: sqlite3.Connection, thread: ThreadRecord, *, listed: bool) -> tuple[int, int]:
     """Write a new thread without its turns, and return its key and the number of its first touch."""
-    number = _new_touch(connection, NOBODY)
-    row = thread_row(thread, number, listed=listed)
+    number = _new_touch(connection, NO_THREAD)
+    row = thread_row(thread.metadata, thread.usage, number, listed=listed)
     columns, marks = ", ".join(row), ", ".join("?" * len(row))
     inserted = connection.execute(f"INSERT INTO threads ({columns}) VALUES ({marks})", tuple(row.values()))
     key = inserted.lastrowid or 0
     connection.execute("UPDATE touches SET thread = ? WHERE number = ?", (key, number))
-    write_settings(connection, key, thread.in_force())
+    write_settings(connection, key, thread.settings)
     return key, number
 
 
-def write_settings(connection: sqlite3.Connection, thread: int, in_force: Mapping[str, object]) -> None:
-    """Write what is in force for a thread, beside its row."""
+def write_settings(connection: sqlite3.Connection, thread: int, settings: ThreadSettings) -> None:
+    """Write the settings of a thread, beside its row."""
     connection.execute(
-        "INSERT OR REPLACE INTO thread_settings (thread, in_force) VALUES (?, ?)", (thread, dumps(in_force))
+        "INSERT OR REPLACE INTO thread_settings (thread, settings) VALUES (?, ?)", (thread, settings_text(settings))
     )
 
 
@@ -75,9 +76,9 @@ def delete_thread(connection: sqlite3.Connection, thread: int) -> None:
     """Delete a thread with all that belongs to it. Its last touch stays, if it is the last of all: for its number."""
     connection.execute("DELETE FROM threads WHERE key = ?", (thread,))
     connection.execute(
-        "DELETE FROM touches WHERE thread IN (?, ?) AND number < (SELECT max(number) FROM touches)", (thread, NOBODY)
+        "DELETE FROM touches WHERE thread IN (?, ?) AND number < (SELECT max(number) FROM touches)", (thread, NO_THREAD)
     )
-    connection.execute("UPDATE touches SET thread = ? WHERE thread = ?", (NOBODY, thread))
+    connection.execute("UPDATE touches SET thread = ? WHERE thread = ?", (NO_THREAD, thread))
 
 
 def update_thread(connection: sqlite3.Connection, thread: int, columns: Mapping[str, object]) -> None:
@@ -97,7 +98,7 @@ def insert_turn(connection: sqlite3.Connection, thread: int, turn: TurnRecord, o
     return inserted.lastrowid or 0
 
 
-def settle(connection: sqlite3.Connection, owners: Owners, thread: int) -> str | None:
+def interrupt_dead_turns(connection: sqlite3.Connection, owners: Owners, thread: int) -> str | None:
     """Mark turns whose process has died as interrupted. Return the id of the one that does run, if any."""
     running: str | None = None
     found = connection.execute("SELECT key, id, owner FROM turns WHERE thread = ? AND owner IS NOT NULL", (thread,))
@@ -105,7 +106,7 @@ def settle(connection: sqlite3.Connection, owners: Owners, thread: int) -> str |
         if owners.alive(owner):
             running = turn_id
         else:
-            # When it was cut off is not known: no later than its last item, as far as anybody was told.
+            # Its last item is the last that a client was told of it.
             connection.execute(
                 "UPDATE turns SET status = 'interrupted', owner = NULL, completed_at = coalesce("
                 " (SELECT max(completed_at) FROM items WHERE items.thread = turns.thread AND turn = turns.key),"
@@ -115,7 +116,7 @@ def settle(connection: sqlite3.Connection, owners: Owners, thread: int) -> str |
     return running
 
 
-def interrupt_turns(connection: sqlite3.Connection, thread: int) -> None:
+def interrupt_copied_turns(connection: sqlite3.Connection, thread: int) -> None:
     """End the turns of a thread that are copies of running ones: they go on in the original."""
     connection.execute(
         "UPDATE turns SET status = 'interrupted', owner = NULL, completed_at = ?"

@@ -18,14 +18,14 @@ from tests.threads.records import (
     at_once,
     begin,
     end,
-    kept_of,
     loaded,
     message,
-    past_of,
     remembered,
     run,
     say,
+    stored_thread,
     thread,
+    transcript_of,
 )
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def deleted(database: Path) -> None:
 
 
 def said(store: SqliteThreads, thread_id: str) -> list[list[Item | None]]:
-    return [[entry.item for entry in one.entries] for one in past_of(store, thread_id)]
+    return [[entry.item for entry in one.entries] for one in transcript_of(store, thread_id)]
 
 
 def test_a_thread_goes_on_in_a_new_file_with_its_whole_transcript(
@@ -57,7 +57,7 @@ def test_a_thread_goes_on_in_a_new_file_with_its_whole_transcript(
     other = opened()
     assert said(other, here.id) == [[message("one")], [message("two")], [message("three")]]
     assert loaded(other, here.id).history == here.history
-    assert [facts.id for facts in other.page(ThreadQuery()).rows] == [here.id]
+    assert [one.id for one in other.page(ThreadQuery()).rows] == [here.id]
     assert caplog.text.count("was deleted or replaced") == 1
     assert database.stat().st_mode & 0o777 == 0o600
 
@@ -77,12 +77,12 @@ def test_a_turn_goes_on_in_a_new_file(opened: Callable[..., SqliteThreads], data
             shutil.rmtree(database.parent)
     say(record, turn, "two")
     other = opened()
-    assert [one.turn.status for one in past_of(other, record.id)] == ["inProgress"], "its process lives"
+    assert [one.turn.status for one in transcript_of(other, record.id)] == ["inProgress"], "its process lives"
     end(record, turn)
     assert said(other, record.id) == [[message("one"), message("two")]]
-    (found,) = past_of(other, record.id)
+    (found,) = transcript_of(other, record.id)
     assert found.turn.viewed("full") == turn.viewed("full")
-    assert kept_of(other, record.id).in_force["developer_instructions"] == "Rhyme."
+    assert stored_thread(other, record.id).settings.developer_instructions == "Rhyme."
 
 
 def test_what_is_not_loaded_goes_with_the_file(opened: Callable[..., SqliteThreads], database: Path) -> None:
@@ -91,7 +91,7 @@ def test_what_is_not_loaded_goes_with_the_file(opened: Callable[..., SqliteThrea
     deleted(database)
     run(here, "two")
     with pytest.raises(ThreadNotFound):
-        past_of(store, there.id)
+        transcript_of(store, there.id)
 
 
 def test_a_thread_that_was_deleted_before_the_file_stays_deleted(
@@ -104,7 +104,7 @@ def test_a_thread_that_was_deleted_before_the_file_stays_deleted(
     run(here, "two")
     with pytest.raises(ThreadNotFound):
         begin(gone)
-    assert [facts.id for facts in opened().page(ThreadQuery()).rows] == [here.id]
+    assert [one.id for one in opened().page(ThreadQuery()).rows] == [here.id]
 
 
 def test_two_processes_that_have_a_thread_loaded_find_each_other_again(
@@ -164,7 +164,7 @@ def test_a_lock_file_that_was_deleted_is_there_again_with_the_next_turn(
     here, other = added(opened()), opened()
     shutil.rmtree(database.parent / DIRECTORY)
     turn = begin(here)
-    assert past_of(other, here.id)[-1].turn.status == "inProgress"
+    assert transcript_of(other, here.id)[-1].turn.status == "inProgress"
     end(here, turn)
 
 
@@ -184,7 +184,7 @@ def test_a_damaged_file_is_named_and_once_it_is_moved_away_what_is_loaded_goes_o
         with database.open("r+b") as file:
             file.write(b"\xff" * database.stat().st_size)
     with pytest.raises(ThreadStoreError, match=r"threads\.db: is damaged; move it away") as caught:
-        at_once(here.keep(turn, message("three"), remembered("three")))
+        at_once(here.add_item(turn, message("three"), remembered("three")))
     assert caught.value.kind == "threadStoreCorrupt"
     deleted(database)
     say(here, turn, "four")
@@ -203,11 +203,11 @@ def test_a_file_that_cannot_be_begun_anew_is_an_error_until_it_can(
     deleted(database)
     database.mkdir()
     with pytest.raises(ThreadStoreError, match="cannot be opened") as caught:
-        at_once(here.keep(turn, message("two"), remembered("two")))
+        at_once(here.add_item(turn, message("two"), remembered("two")))
     assert caught.value.kind == "threadStoreUnavailable"
     end(here, turn, "failed")
     database.rmdir()
     run(here, "three")
-    (_, failed, _) = past_of(opened(), here.id)
+    (_, failed, _) = transcript_of(opened(), here.id)
     assert (failed.turn.status, failed.entries) == ("failed", [])
     assert said(opened(), here.id) == [[message("one")], [], [message("three")]]

@@ -14,7 +14,18 @@ from appserver.errors import ThreadStoreError
 from appserver.threads.paging import PageQuery, ThreadQuery
 from appserver.threads.stores.sqlite.schema import VERSION
 from appserver.threads.transcript import Cut
-from tests.threads.records import added, items_of, kept_of, loaded, message, past_of, remembered, run, thread, turns_of
+from tests.threads.records import (
+    added,
+    items_of,
+    loaded,
+    message,
+    remembered,
+    run,
+    stored_thread,
+    thread,
+    transcript_of,
+    turns_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,19 +61,25 @@ def test_members_that_only_a_newer_version_knows_are_written_back(
     opened: Callable[..., SqliteThreads], database: Path
 ) -> None:
     record = added(opened(), "Hello", "one", effort="high")
-    changed(database, "facts", "threads", colour="blue")
-    changed(database, "in_force", "thread_settings", tone={"warm": True})
+    changed(database, "metadata", "threads", colour="blue")
+    changed(database, "settings", "thread_settings", tone={"warm": True})
     changed(database, "usage", "threads", thoughtTokens=5)
     found = loaded(opened(), record.id)
-    assert (found.facts().preview, found.effort, found.instructions) == ("Hello", "high", "Be brief.")
-    assert [facts.id for facts in opened().page(ThreadQuery()).rows] == [record.id]
+    assert (found.metadata.preview, found.metadata.effort, found.settings.instructions) == (
+        "Hello",
+        "high",
+        "Be brief.",
+    )
+    assert [one.id for one in opened().page(ThreadQuery()).rows] == [record.id]
     found.add_usage(USAGE)
-    found.model = "other-model"
+    found.choose({"model": "other-model"})
     run(found, "two")
-    opened().fork(record.id, replace(loaded(opened(), record.id), id="fork"), Cut())
-    for facts in read(database, "facts", "threads"):
-        assert (facts["colour"], facts["model"]) == ("blue", "other-model")
-    for in_force in read(database, "in_force", "thread_settings"):
+    fork = loaded(opened(), record.id)
+    fork.metadata = replace(fork.metadata, id="fork")
+    opened().fork(record.id, fork, Cut())
+    for metadata in read(database, "metadata", "threads"):
+        assert (metadata["colour"], metadata["model"]) == ("blue", "other-model")
+    for in_force in read(database, "settings", "thread_settings"):
         assert (in_force["tone"], in_force["instructions"]) == ({"warm": True}, "Be brief.")
     assert read(database, "usage", "threads")[0] == {**USAGE, "thoughtTokens": 5}
 
@@ -72,13 +89,13 @@ def test_what_a_newer_process_writes_while_a_thread_is_loaded_is_written_back(
 ) -> None:
     here = added(opened(), "Hello", "one")
     run(loaded(opened(), here.id), "two")
-    changed(database, "facts", "threads", colour="blue")
-    changed(database, "in_force", "thread_settings", tone="warm")
+    changed(database, "metadata", "threads", colour="blue")
+    changed(database, "settings", "thread_settings", tone="warm")
     run(here, "three")
-    here.model = "other-model"
+    here.choose({"model": "other-model"})
     run(here, "four")
-    assert read(database, "facts", "threads")[0]["colour"] == "blue"
-    assert read(database, "in_force", "thread_settings")[0]["tone"] == "warm"
+    assert read(database, "metadata", "threads")[0]["colour"] == "blue"
+    assert read(database, "settings", "thread_settings")[0]["tone"] == "warm"
 
 
 NEWER: Any = {"type": "holograph", "id": "h1", "beam": [1, 2]}
@@ -109,7 +126,7 @@ def test_an_item_of_a_kind_that_only_a_newer_version_knows_is_shown_and_kept(
     assert len(turns_of(store, record.id, PageQuery(), "summary").rows[0].viewed("summary")["items"]) == 1
     fork = thread(forked_from=record.id)
     store.fork(record.id, fork, Cut())
-    assert past_of(store, fork.id)[0].entries == past_of(store, record.id)[0].entries
+    assert transcript_of(store, fork.id)[0].entries == transcript_of(store, record.id)[0].entries
 
 
 def test_a_turn_whose_status_only_a_newer_version_knows_is_shown(
@@ -132,7 +149,7 @@ def test_columns_that_only_a_newer_version_knows_are_left_alone(
         connection.execute("ALTER TABLE threads ADD COLUMN colour TEXT")
         connection.execute("UPDATE threads SET colour = 'blue'")
     run(loaded(opened(), record.id), "two")
-    assert kept_of(opened(), record.id).facts.preview == "Hello"
+    assert stored_thread(opened(), record.id).metadata.preview == "Hello"
     with closing(sqlite3.connect(database)) as connection:
         assert connection.execute("SELECT colour FROM threads").fetchall() == [("blue",)]
 

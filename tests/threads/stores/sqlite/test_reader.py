@@ -8,7 +8,7 @@ import pytest
 
 from appserver.threads.paging import PageQuery, ThreadQuery
 from appserver.threads.stores.sqlite.leases import Owners
-from tests.threads.records import added, begin, end, loaded, locked, message, past_of, run, say, thread, turns_of
+from tests.threads.records import added, begin, end, loaded, locked, message, run, say, thread, transcript_of, turns_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 def test_a_thread_is_read_as_of_one_moment(opened: Callable[..., SqliteThreads]) -> None:
     here = added(opened(), "Hello", "one")
     with opened().reading(here.id) as found:
-        before = found.kept()
+        before = found.thread()
         run(here, "two")
         opened().delete(here.id)
-        assert [[entry.item for entry in one.entries] for one in found.past()] == [[message("one")]]
+        assert [[entry.item for entry in one.entries] for one in found.transcript()] == [[message("one")]]
         assert len(found.turns(PageQuery()).rows) == len(found.items(PageQuery()).rows) == 1
-        assert found.kept() == before
+        assert found.thread() == before
 
 
 def test_a_thread_of_any_length_is_read_in_few_statements(
@@ -37,8 +37,8 @@ def test_a_thread_of_any_length_is_read_in_few_statements(
         run(record, f"{number}", "and more")
     statements.clear()
     with store.reading(record.id) as found:
-        found.kept()
-        assert len(found.past()) == 31
+        found.thread()
+        assert len(found.transcript()) == 31
         found.attach(thread())
         found.turns(PageQuery(limit=30), "full")
         found.items(PageQuery(limit=30))
@@ -71,7 +71,7 @@ def test_a_turn_that_ended_with_its_process_while_it_was_read_is_not_taken_for_c
         return alive(owners, token)
 
     monkeypatch.setattr(Owners, "alive", ends_when_asked_for)
-    assert [one.turn.status for one in past_of(opened(), record.id)] == ["completed"]
+    assert [one.turn.status for one in transcript_of(opened(), record.id)] == ["completed"]
 
 
 @pytest.mark.anyio
@@ -85,6 +85,6 @@ async def test_the_end_of_a_turn_that_is_not_written_yet_is_seen_all_the_same(
     say(record, turn, "one")
     with locked(database):
         turn.end("completed", None)
-        await record.stop(turn)
-    (found,) = past_of(store, record.id)
+        await record.end_turn(turn)
+    (found,) = transcript_of(store, record.id)
     assert (found.turn.viewed("full"), loaded(store, record.id).history) == (turn.viewed("full"), record.history)

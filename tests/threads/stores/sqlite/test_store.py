@@ -28,11 +28,11 @@ from tests.threads.records import (
     loaded,
     locked,
     message,
-    past_of,
     remembered,
     run,
     say,
     thread,
+    transcript_of,
     turns_of,
 )
 
@@ -55,7 +55,7 @@ def test_what_one_process_wrote_the_other_reads(opened: Callable[..., SqliteThre
     record = added(opened(), "Hello", "one")
     other = opened()
     assert loaded(other, record.id).history == record.history
-    assert [facts.id for facts in other.page(ThreadQuery()).rows] == [record.id]
+    assert [one.id for one in other.page(ThreadQuery()).rows] == [record.id]
 
 
 def test_a_turn_of_a_process_that_lives_is_in_progress_for_the_other(opened: Callable[..., SqliteThreads]) -> None:
@@ -82,7 +82,7 @@ def test_a_turn_of_a_process_that_died_is_found_as_interrupted(opened: Callable[
     turn = begin(record)
     say(record, turn, "one")
     died.close()  # what the system does for a process: its lock is gone, its turn is not
-    (found,) = past_of(other, record.id)
+    (found,) = transcript_of(other, record.id)
     assert found.turn.status == "interrupted"
     assert found.turn.completed_at is not None
     assert [entry.item for entry in found.entries] == [message("one")]
@@ -156,7 +156,7 @@ def test_a_fork_takes_no_more_statements_the_longer_it_is(
     store, source, counts = opened(), thread(), []
     store.add(source)
     for length in (2, 30):
-        while len(past_of(store, source.id)) < length:
+        while len(transcript_of(store, source.id)) < length:
             run(source, "some", "more")
         statements.clear()
         store.fork(source.id, thread(), Cut())
@@ -210,7 +210,7 @@ async def test_the_end_of_a_turn_that_could_not_be_written_is_written_later(
     turn = begin(record)
     with locked(database):
         turn.end("completed", None)
-        await record.stop(turn)
+        await record.end_turn(turn)
     assert record.active is None
     assert statuses(opened(), record.id) == ["inProgress"]
     if later == "when the store is closed":
@@ -284,7 +284,7 @@ def test_the_log_is_a_bounded_one(opened: Callable[..., SqliteThreads], database
     store.add(record)
     turn = begin(record)
     for _ in range(12):
-        at_once(record.keep(turn, message("x" * 2_000_000), None))
+        at_once(record.add_item(turn, message("x" * 2_000_000), None))
     end(record, turn)
     assert os.path.getsize(f"{database}-wal") < 20 * 2**20
 
@@ -314,7 +314,7 @@ def test_a_large_item_is_written_once(item: Any, opened: Callable[[], SqliteThre
     store, record = opened(), thread()
     store.add(record)
     turn = begin(record)
-    at_once(record.keep(turn, item, model_item(item)))
+    at_once(record.add_item(turn, item, model_item(item)))
     end(record, turn)
     assert loaded(opened(), record.id).history == [model_item(item)]
     written = sum(os.path.getsize(path) for path in database.parent.glob(f"{database.name}*"))
@@ -330,7 +330,7 @@ def test_a_number_that_json_does_not_have_and_an_earlier_version_wrote_reads_as_
         connection.execute("UPDATE items SET remembered = ?", (f'{{"type": "message", "x": {number}}}',))
         connection.execute("UPDATE items SET item = ?", (f'{{"type": "dynamicToolCall", "arguments": {number}}}',))
     assert loaded(opened(), record.id).history == [{"type": "message", "x": None}]
-    (turn,) = past_of(opened(), record.id)
+    (turn,) = transcript_of(opened(), record.id)
     assert turn.entries[0].item == {"type": "dynamicToolCall", "arguments": None}
 
 
@@ -338,6 +338,6 @@ def test_a_number_that_json_does_not_have_is_not_written(opened: Callable[[], Sq
     record = thread()
     opened().add(record)
     turn = begin(record)
-    at_once(record.keep(turn, None, {"type": "message", "x": [math.nan, math.inf]}))
+    at_once(record.add_item(turn, None, {"type": "message", "x": [math.nan, math.inf]}))
     end(record, turn)
     assert loaded(opened(), record.id).history == [{"type": "message", "x": [None, None]}]

@@ -1,4 +1,4 @@
-"""What a request puts in force, and what a turn is run with."""
+"""What a request chooses of the settings, and what a turn is run with."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from appserver.settings import Options
-from appserver.threads.in_force import PLAN_INSTRUCTIONS, chosen, chosen_options, in_force
+from appserver.threads.settings import PLAN_INSTRUCTIONS, chosen, chosen_options
 from tests.threads.records import thread
 
 MODE = {"mode": "default", "settings": {"model": "m3", "reasoning_effort": "low", "developer_instructions": "Rhyme."}}
@@ -41,7 +41,7 @@ def asked(**params: Any) -> dict[str, Any]:  # noqa: ANN401 - members of params
         ({"developerInstructions": "Rhyme."}, {"developer_instructions": "Rhyme."}),
     ],
 )
-def test_each_member_of_a_request_puts_its_own_in_force(params: dict[str, Any], values: dict[str, Any]) -> None:
+def test_each_member_of_a_request_chooses_a_value(params: dict[str, Any], values: dict[str, Any]) -> None:
     assert asked(**params) == values
 
 
@@ -96,12 +96,12 @@ def test_what_a_collaboration_mode_leaves_out_is_the_models_and_the_modes_own() 
     assert planning["mode_instructions"] == PLAN_INSTRUCTIONS
 
 
-def test_options_that_were_not_chosen_put_nothing_in_force() -> None:
+def test_options_that_were_not_chosen_choose_nothing() -> None:
     assert chosen_options(Options(model="m", effort="low")) == {"model": "m", "effort": "low"}
 
 
 def test_a_turn_may_have_a_service_tier_of_its_own() -> None:
     record = thread(service_tier="flex")
-    assert in_force(record).service_tier == "flex"
-    assert in_force(record, "fast").service_tier == "priority"
-    assert in_force(record, "default").service_tier == "default"
+    assert record.turn_settings().service_tier == "flex"
+    assert record.turn_settings("fast").service_tier == "priority"
+    assert record.turn_settings("default").service_tier == "default"

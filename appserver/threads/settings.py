@@ -1,8 +1,9 @@
-"""What is in force for a thread and for a turn of it: the one place where that is decided. Pure but for `os.path`.
+"""The settings of a thread and of its turns, and what a request chooses of them. Pure but for `os.path`.
 
-From the bottom up: the settings, the thread's own `config`, what was asked when it was started or loaded, and what has
-been asked since with a turn or by itself. Of one request, its collaboration mode has the last word. What is asked stays
-in force; a turn that runs goes on with what was in force at its beginning.
+In ascending order of precedence: the defaults here, the configuration, the thread's own `config`, the members of the
+request that started or loaded the thread, and those of later requests (turn/start, thread/settings/update). Within one
+request, the collaboration mode takes precedence. A choice holds until the next one; a running turn keeps the settings
+that it began with.
 """
 
 from __future__ import annotations
@@ -14,14 +15,18 @@ from appserver.settings.options import SANDBOXES, service_tier
 from appserver.settings.values import DEFAULT_TIER
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from appserver.settings import Options, Provider
-    from protocol.settings import Choices, SandboxPolicy
+    from protocol.settings import ApprovalPolicy, Choices, ModeKind, SandboxPolicy
     from protocol.thread import ThreadOptions
+    from protocol.tool import DynamicTool
 
 Values = dict[str, Any]
-"""Values of members of a thread's record, by their names."""
+"""Chosen values, by name: members of ThreadSettings, or `model`, `effort`, `cwd` and `provider` (a Provider)."""
+
+DEFAULT_INSTRUCTIONS = "You are a helpful assistant."
+"""The ChatGPT backend refuses a request without instructions."""
 
 PLAN_INSTRUCTIONS = (
     "You are in plan mode. Find out what the user wants, and work out with them what is to be done and how; answer with"
@@ -29,10 +34,10 @@ PLAN_INSTRUCTIONS = (
 )
 
 _MODES: Final[Mapping[str, str]] = {"plan": PLAN_INSTRUCTIONS}
-"""The instructions of a collaboration mode for which the client has none."""
+"""The instructions of a collaboration mode where the client brings none."""
 
 _MEMBERS: Final[Mapping[str, str]] = {
-    # members of params -> members of a thread's record
+    # members of params -> names of Values
     "model": "model",
     "effort": "effort",
     "summary": "summary",
@@ -55,31 +60,49 @@ _SANDBOXES: Final[tuple[SandboxPolicy, ...]] = (
     {"type": "dangerFullAccess"},
     {"type": "externalSandbox", "networkAccess": "restricted"},
 )
-"""What each sandbox is where the client says nothing else."""
+"""Each sandbox with the members that a client may leave out."""
 
 
-class InForce(NamedTuple):
-    """What a turn is run with, from its beginning to its end."""
+class ThreadSettings(NamedTuple):
+    """The settings of a thread that lists do not show; `model`, `effort` and `cwd` are members of its metadata.
+
+    The defaults are what holds where neither the configuration nor a client has chosen. All values but `unknown` are
+    JSON, and none is changed in place.
+    """
+
+    instructions: str = DEFAULT_INSTRUCTIONS
+    developer_instructions: str | None = None
+    mode: ModeKind = "default"
+    mode_instructions: str | None = None
+    """What the collaboration mode adds to the developer's instructions."""
+    summary: str | None = None
+    verbosity: str | None = None
+    service_tier: str | None = None
+    approval_policy: ApprovalPolicy = "never"
+    approvals_reviewer: str = "user"
+    sandbox: SandboxPolicy = READ_ONLY
+    tools: Sequence[DynamicTool] = ()
+    """The client's own tools."""
+    unknown: Mapping[str, Any] = {}
+    """Members that only a newer version knows, as it has written them."""
+
+
+class TurnSettings(NamedTuple):
+    """The settings that a turn is run with, from its beginning to its end."""
 
     provider: Provider
     model: str
+    effort: str | None
     instructions: str
     developer_instructions: str | None
     mode_instructions: str | None
-    effort: str | None
     summary: str | None
     verbosity: str | None
     service_tier: str | None
 
 
-def in_force(thread: object, tier: str | None = None) -> InForce:
-    """Return what is in force for a thread now. `tier`: the service tier of one turn, in place of the thread's."""
-    found = InForce(*(getattr(thread, name) for name in InForce._fields))
-    return found._replace(service_tier=service_tier(tier)) if tier else found
-
-
 def chosen_options(options: Options) -> Values:
-    """Return what the settings, or a thread's `config`, put in force."""
+    """Return what the configuration, or a thread's `config`, chooses."""
     found = {name: value for name, value in options._asdict().items() if value is not None}
     if options.sandbox is not None:
         found["sandbox"] = _whole(options.sandbox)
@@ -87,7 +110,7 @@ def chosen_options(options: Options) -> Values:
 
 
 def chosen(params: Choices | ThreadOptions) -> Values:
-    """Return what a request puts in force."""
+    """Return what a request chooses."""
     asked: Mapping[str, Any] = params
     found = {member: asked[name] for name, member in _MEMBERS.items() if asked.get(name)}  # "" chooses nothing
     if asked.get("developerInstructions") is not None:
@@ -104,7 +127,7 @@ def chosen(params: Choices | ThreadOptions) -> Values:
 
 
 def _sandbox(asked: Mapping[str, Any]) -> Values | None:
-    """Return the sandbox that is asked for, by its name or with all that goes with it."""
+    """Return the sandbox policy that a request chooses, by name or in full."""
     policy = asked.get("sandboxPolicy")
     if asked.get("sandbox") is not None:
         policy = {"type": SANDBOXES[asked["sandbox"]]}
@@ -112,7 +135,7 @@ def _sandbox(asked: Mapping[str, Any]) -> Values | None:
 
 
 def _whole(policy: Mapping[str, Any]) -> Values:
-    """Return a sandbox policy with all that goes with its type."""
+    """Return a sandbox policy with the members that the client has left out."""
     return {**next(one for one in _SANDBOXES if one["type"] == policy["type"]), **policy}
 
 
