@@ -17,7 +17,7 @@ import anyio
 from anyio import to_thread
 from anyio.streams.buffered import BufferedByteReceiveStream
 
-from appserver.testing import FakeBackend, function_call, output, text
+from appserver.testing import FakeBackend, function_call, message, output, text
 from tests.benchmarks.texts import words
 
 if TYPE_CHECKING:
@@ -37,7 +37,9 @@ TOOL = "fetch"
 class Answer:
     """What the model answers to each request."""
 
+    messages: int = 1
     deltas: int = 1
+    """In one message."""
     characters: int = 40
     """In one delta."""
     gap: float = 0.0
@@ -100,7 +102,8 @@ class _Model:
     def take(self, line: str) -> str:
         members: dict[str, Any] = json.loads(line)
         answer = Answer(**members)
-        self._reply = text(*(words(answer.characters),) * answer.deltas, delay=answer.gap)
+        one = message(*(words(answer.characters),) * answer.deltas)
+        self._reply = output(*(one,) * answer.messages, delay=answer.gap)
         self._backend.model.clear_script()
         if answer.calls_tool:
             self._backend.model.script(output(function_call(TOOL, {"what": "everything"})))
