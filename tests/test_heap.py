@@ -28,7 +28,8 @@ async def test_garbage_is_collected_rarely_at_first_and_then_as_usual(monkeypatc
     heap.collect_rarely()
     assert gc.isenabled()
     assert gc.get_threshold()[0] == heap.START_THRESHOLD
-    frozen = gc.get_freeze_count()
+    frozen, collections = gc.get_freeze_count(), gc.get_stats()[2]["collections"]
     await heap.collect_as_usual()
     assert gc.get_threshold() == usual
     assert gc.get_freeze_count() > frozen
+    assert gc.get_stats()[2]["collections"] == collections  # a full one would hold up the event loop
