@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
 from appserver import __version__
@@ -138,19 +137,22 @@ def serve_stdio(settings: Settings, ignored: Sequence[str] = (), *, lenient: boo
 
     collect_rarely()  # first, for the imports that follow
     from appserver.log import log_info
-    from appserver.server.connection import Connection
+    from appserver.server.serve import Process, Server
     from appserver.server.startup import answer_first_lines
     from appserver.signals import end_at_once
     from appserver.stderr import claim_stderr
-    from appserver.transport.stdio import Stdio, TransportClosed
+    from appserver.transport.base import TransportClosed
+    from appserver.transport.stdio import Stdio
 
     end_at_once()
     stdio = Stdio.claim(settings.max_line_bytes)
     stderr = claim_stderr(settings.log_level)
     if ignored:
         log_info(f"ignored, as they have no meaning here: {', '.join(dict.fromkeys(ignored))}")
-    connection = Connection(settings)
-    connection.check_configuration(lenient=lenient)
+    server = Server(settings)
+    process = Process(server)
+    server.check_configuration(lenient=lenient)
+    connection = server.connection()
     try:
         if not answer_first_lines(connection, stdio):
             return 0
@@ -163,7 +165,7 @@ def serve_stdio(settings: Settings, ignored: Sequence[str] = (), *, lenient: boo
 
     set_up_logging()
     return_large_blocks()
-    code = anyio.run(partial(connection.serve, stdio, owns_process=True))
+    code = anyio.run(process.serve, connection, stdio)
     if stdio.uses_threads:
         # A thread may be blocked in a read that nothing can end.
         stderr.close()

@@ -84,6 +84,10 @@ class ClientTimeout(ClientError):
     retryable = True
 
 
+class ClientGone(ClientError):
+    """The connection has ended, so the client will not answer."""
+
+
 class AuthError(AppServerError):
     """Signing in, or using what it gave, did not work."""
 

@@ -18,13 +18,17 @@ Args = TypeVarTuple("Args")
 
 
 class Tasks:
-    """Starts tasks in the connection's task group, or keeps them until there is one."""
+    """Starts tasks in a task group, or keeps them until there is one."""
 
     def __init__(self) -> None:
         self._group: TaskGroup | None = None
         self._backlog: list[tuple[Callable[..., Coroutine[Any, Any, object]], tuple[object, ...]]] = []
+        self._closed = False
 
     def start(self, function: Callable[[*Args], Coroutine[Any, Any, object]], *args: *Args) -> None:
+        """Run function in a task of its own; do nothing once everything has ended."""
+        if self._closed:
+            return
         if self._group is None:
             self._backlog.append((function, args))
         else:
@@ -41,6 +45,10 @@ class Tasks:
         backlog, self._backlog = self._backlog, []
         for function, args in backlog:
             group.start_soon(function, *args)
+
+    def close(self) -> None:
+        """Start nothing more: the group ends."""
+        self._closed = True
 
 
 class Stop:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import anyio
 
 from appserver.rpc.pending import PendingRequests
-from appserver.server.connection import Connection
+from appserver.server.serve import Server
 from appserver.transport.framing import LineSplitter, Oversized
 from appserver.transport.memory import memory_pair
 
@@ -223,7 +223,8 @@ async def in_memory(settings: Settings, *, initialize: bool = True) -> AsyncIter
         peer.close()
 
     async def serve() -> None:
-        await Connection(settings).serve(theirs)
+        server = Server(settings)
+        await server.serve(server.connection(), theirs)
         theirs.close()
 
     try:

@@ -58,11 +58,12 @@ ORDER = (
     ("appserver.threads",),
     ("appserver.turns",),  # consumes the model's events, so it knows llm's types
     ("appserver.server",),  # the package itself
-    ("appserver.server.backend",),
-    ("appserver.server.services",),
+    ("appserver.server.backend", "appserver.server.runtime", "appserver.server.subscriptions"),
+    ("appserver.server.account",),
+    ("appserver.server.workspace",),
     ("appserver.handlers", "appserver.commands"),  # for a client, and for a person at a terminal
     ("appserver.server.connection",),
-    ("appserver.server.startup",),
+    ("appserver.server.serve", "appserver.server.startup"),
     ("appserver.client",),
     ("appserver.testing",),
     ("appserver.cli",),
@@ -210,7 +211,7 @@ def test_only_the_adapter_imports_jsonrpcserver() -> None:
 
 def test_the_rules_see_imports_inside_functions_and_for_types_only() -> None:
     found = {(one.module, one.target) for one in imports()}
-    assert ("appserver.server.connection", "appserver.server.services") in found  # both ways, in fact
+    assert ("appserver.handlers.account", "appserver.server.workspace") in found  # both ways, in fact
     assert ("appserver.rpc.router", "pydantic") in found
 
 

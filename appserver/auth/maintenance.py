@@ -1,11 +1,13 @@
-"""What is done for the credential while nobody asks: looking, making up, and renewing ahead of time.
+"""What is done for the credentials while nobody asks: looking, storing again, and renewing ahead of time.
 
-Three loops, because none may keep the others waiting: a renewal may wait for the issuer, and a lock may be stuck, while
+One loop for all accounts of the process: hundreds that are idle cost one wake-up. What may wait is done in a task of
+its own, because none may keep the others waiting: a renewal may wait for the issuer, and a lock may be stuck, while
 another process signs out.
 """
 
 from __future__ import annotations
 
+import math
 import random
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,8 @@ from appserver.log import log_exception, warn
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from anyio.abc import TaskGroup
+
     from appserver.auth.manager import AuthManager
     from appserver.settings import Settings
 
@@ -27,29 +31,66 @@ MAKE_UP_SECONDS = 10.0
 """How often to try again to store what is not stored. A lock that is stuck holds up everything for two of them."""
 
 
-class Upkeep:
-    """Looks after the credential of one connection."""
+class Maintenance:
+    """Looks after the credentials of all accounts."""
 
-    def __init__(self, settings: Settings, auth: AuthManager) -> None:
-        self._settings = settings
-        self._auth = auth
+    def __init__(self) -> None:
+        self._accounts: dict[AuthManager, AccountMaintenance] = {}
+        self._added = anyio.Event()
+
+    def add(self, settings: Settings, auth: AuthManager) -> None:
+        """Look after an account from now on."""
+        self._accounts[auth] = AccountMaintenance(settings, auth)
+        self._added.set()
+
+    def remove(self, auth: AuthManager) -> None:
+        """Look after an account no longer. What has begun comes to its end."""
+        self._accounts.pop(auth, None)
 
     async def run(self) -> None:
         """Run until cancelled."""
         async with anyio.create_task_group() as group:
-            group.start_soon(_repeat, self._look, lambda: LOOK_SECONDS)
-            group.start_soon(_repeat, self._auth.make_up, lambda: MAKE_UP_SECONDS)
-            if self._settings.background_interval:
-                group.start_soon(_repeat, self._renew_later, lambda: 0.0)
+            while True:
+                self._added = anyio.Event()
+                now = anyio.current_time()
+                for account in tuple(self._accounts.values()):
+                    account.look()
+                    account.begin_what_is_due(now, group)
+                next_due = min((one.next_due for one in self._accounts.values()), default=now + LOOK_SECONDS)
+                with anyio.move_on_after(min(next_due - now, LOOK_SECONDS)):
+                    await self._added.wait()
 
-    async def _look(self) -> None:
-        self._auth.current()
 
-    async def _renew_later(self) -> None:
-        """Renew ahead of time, after a wait with jitter: many processes of one user must not all ask at once."""
-        jitter = random.uniform(0.8, 1.2)  # noqa: S311 - no secret
-        await anyio.sleep(self._settings.background_interval * jitter)
-        await self._renew_ahead()
+class AccountMaintenance:
+    """What is done for one account, and when it is due next, in the event loop's time."""
+
+    def __init__(self, settings: Settings, auth: AuthManager) -> None:
+        self._settings = settings
+        self._auth = auth
+        self._periodic = [_Periodic(auth.make_up, lambda: MAKE_UP_SECONDS)]
+        if settings.background_interval:
+            self._periodic.append(_Periodic(self._renew_ahead, self._renewal_interval, at_once=False))
+
+    @property
+    def next_due(self) -> float:
+        """When there is something to do beside looking; infinite while it is under way."""
+        return min(one.due for one in self._periodic)
+
+    def look(self) -> None:
+        """Look at what other processes have stored."""
+        try:
+            self._auth.current()
+        except Exception as exc:  # noqa: BLE001 - it must not end the server
+            _log(exc)
+
+    def begin_what_is_due(self, now: float, group: TaskGroup) -> None:
+        """Begin what is due and not under way."""
+        for one in self._periodic:
+            one.begin_if_due(now, group)
+
+    def _renewal_interval(self) -> float:
+        """With jitter: many processes of one user must not all ask at once."""
+        return self._settings.background_interval * random.uniform(0.8, 1.2)  # noqa: S311 - no secret
 
     async def _renew_ahead(self) -> None:
         held = self._auth.current()
@@ -64,11 +105,30 @@ class Upkeep:
                 warn(f"the tokens were not renewed ahead of time: {exc.message}")
 
 
-async def _repeat(act: Callable[[], Awaitable[None]], pause: Callable[[], float]) -> None:
-    """Act at once and after every pause. What goes wrong is logged: it must not end the server."""
-    while True:
+class _Periodic:
+    """Something that is done again an interval after it has ended."""
+
+    def __init__(
+        self, act: Callable[[], Awaitable[None]], interval: Callable[[], float], *, at_once: bool = True
+    ) -> None:
+        self.due = 0.0 if at_once else -1.0
+        self._act = act
+        self._interval = interval
+
+    def begin_if_due(self, now: float, group: TaskGroup) -> None:
+        if self.due < 0:
+            self.due = now + self._interval()
+        elif self.due <= now:
+            self.due = math.inf  # until it has ended
+            group.start_soon(self._run)
+
+    async def _run(self) -> None:
         try:
-            await act()
-        except Exception as exc:  # noqa: BLE001 - as the docstring says
-            log_exception("looking after the credential failed unexpectedly", exc)
-        await anyio.sleep(pause())
+            await self._act()
+        except Exception as exc:  # noqa: BLE001 - it must not end the server
+            _log(exc)
+        self.due = anyio.current_time() + self._interval()
+
+
+def _log(exc: Exception) -> None:
+    log_exception("looking after the credential failed unexpectedly", exc)

@@ -1,4 +1,4 @@
-"""The commands for a person at a terminal: login, logout, status, doctor. They use the services that the daemon uses.
+"""The commands for a person at a terminal: login, logout, status, doctor. They use the account that the daemon uses.
 
 Each module says what its options are and runs: returns 0 or FAILED, or raises ConfigError. The environment is handed
 in by cli.py, which owns parsing and the other exit codes. Nothing here is imported for the daemon.

@@ -12,14 +12,14 @@ from protocol.account import plan_type
 
 if TYPE_CHECKING:
     from appserver.auth.credentials import Credential
-    from appserver.server.services import Services
+    from appserver.server.account import Account
 
 _UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 
 
-def kept(services: Services) -> str:
+def kept(account: Account) -> str:
     """Say where the login is kept. That need not be the configured store: "auto" chooses."""
-    return f"{services.store.kind} ({services.store.where})"
+    return f"{account.store.kind} ({account.store.where})"
 
 
 def whom(credential: Credential) -> str:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from appserver.auth.credentials import Credential
-    from appserver.server.services import Services
+    from appserver.server.account import Account
 
 LOCK_PATIENCE = 1.0
 """Seconds to wait for a lock: a change takes milliseconds, so one that is held longer is worth a line."""
@@ -59,23 +59,23 @@ def check_home(home: str) -> Check:
     return Check("home", "ok", home)
 
 
-def check_machine(services: Services) -> Iterator[Check]:
+def check_machine(account: Account) -> Iterator[Check]:
     """Check what can be checked without a network."""
-    yield Check("store", "ok", kept(services))
-    name = CREDENTIAL_FILES.get(services.store.kind)
-    if name is not None and os.path.lexists(path := Path(services.settings.home, name)):
-        yield _check_file(services, path)
+    yield Check("store", "ok", kept(account))
+    name = CREDENTIAL_FILES.get(account.store.kind)
+    if name is not None and os.path.lexists(path := Path(account.settings.home, name)):
+        yield _check_file(account, path)
         yield from _check_locks(path)
-    yield _check_storable(services)
-    yield _check_login(services)
-    yield _check_expiry(services)
-    yield _check_certificates(services)
-    yield _check_ports(services)
+    yield _check_storable(account)
+    yield _check_login(account)
+    yield _check_expiry(account)
+    yield _check_certificates(account)
+    yield _check_ports(account)
 
 
-def _check_file(services: Services, path: Path) -> Check:
+def _check_file(account: Account, path: Path) -> Check:
     try:
-        services.store.load()
+        account.store.load()
     except OccupiedError as exc:
         return Check(path.name, "fail", exc.message, f"move it away: {path}")
     except StoreError as exc:
@@ -98,20 +98,20 @@ def _check_locks(path: Path) -> Iterator[Check]:
             yield Check(f"lock: {purpose}", state, exc.message, remedy)
 
 
-def _check_storable(services: Services) -> Check:
-    if not os.path.isdir(services.settings.home):
+def _check_storable(account: Account) -> Check:
+    if not os.path.isdir(account.settings.home):
         return Check("storing", "ok", "not tried: there is no home yet")
     try:
-        services.store.prove_writable()
+        account.store.prove_writable()
     except StoreError as exc:
-        held = services.auth.current()
+        held = account.auth.current()
         state: State = "warn" if held and held.credential.mode == "apikey" else "fail"
         return Check("storing", state, exc.message, "make it writable: tokens that cannot be stored are not renewed")
     return Check("storing", "ok", "a login could be stored now")
 
 
-def _check_login(services: Services) -> Check:
-    held, reason = services.auth.current(), services.auth.needs_login
+def _check_login(account: Account) -> Check:
+    held, reason = account.auth.current(), account.auth.needs_login
     if reason:
         return Check("login", "fail", reason, SIGN_IN_AGAIN)
     if held is None:
@@ -119,8 +119,8 @@ def _check_login(services: Services) -> Check:
     return Check("login", "ok", f"signed in {whom(held.credential)}")
 
 
-def _check_expiry(services: Services) -> Check:
-    held = services.auth.current()
+def _check_expiry(account: Account) -> Check:
+    held = account.auth.current()
     if held is None:
         return Check("token", "ok", "there is none")
     if held.credential.mode == "apikey":
@@ -138,24 +138,24 @@ def _expiry(credential: Credential, expires_at: float | None, now: float) -> Che
     return Check("token", "warn" if expires_at > now else "fail", f"{detail}, and cannot be renewed", SIGN_IN_AGAIN)
 
 
-def _check_certificates(services: Services) -> Check:
-    variable, file = services.settings.ca_variable, services.settings.ca_file
+def _check_certificates(account: Account) -> Check:
+    variable, file = account.settings.ca_variable, account.settings.ca_file
     if file is None:
         return Check("certificates", "ok", "the usual authorities")
     try:
-        services.http.client("https://localhost")  # made, not used: it reads the file
+        account.runtime.http.client("https://localhost")  # made, not used: it reads the file
     except ConfigError as exc:
         return Check("certificates", "fail", exc.message, f"let {variable} name a PEM file, or unset it")
     return Check("certificates", "ok", f"the usual authorities, and those in {variable}={file}")
 
 
-def _check_ports(services: Services) -> Check:
+def _check_ports(account: Account) -> Check:
     """Try as a browser login does, on one port at a time."""
     from appserver.auth.login.browser import PORTS, BrowserLogin
 
     free = []
     for port in PORTS:
-        flow = BrowserLogin(services.token_client, services.settings, services.session, (port,))
+        flow = BrowserLogin(account.token_client(account.session), account.settings, account.session, (port,))
         try:
             flow.start()
             free.append(port)

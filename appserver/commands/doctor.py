@@ -13,7 +13,7 @@ from appserver.arguments import settings_of
 from appserver.commands.checks import Check, check_home, check_machine
 from appserver.commands.output import FAILED, say, say_json, table
 from appserver.commands.surroundings import check_surroundings
-from appserver.commands.terminal import log_for_person, with_services
+from appserver.commands.terminal import log_for_person, with_account
 from appserver.errors import ConfigError
 from appserver.settings import home_directory
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from collections.abc import Mapping, Sequence
 
-    from appserver.server.services import Services
+    from appserver.server.account import Account
     from appserver.settings import Settings
 
 
@@ -38,7 +38,7 @@ def run(options: Namespace, environ: Mapping[str, str]) -> int:
     try:
         settings = settings_of(options, environ)
         log_for_person(settings, environ, "ERROR")  # what would be logged is told by a check
-        code = with_services(settings, partial(_with_settings, settings, checks, offline=options.offline))
+        code = with_account(settings, partial(_with_settings, settings, checks, offline=options.offline))
     except ConfigError as exc:
         checks += [_broken(exc), check_home(home_directory(environ))]
     checks += check_surroundings(environ)
@@ -50,12 +50,12 @@ def run(options: Namespace, environ: Mapping[str, str]) -> int:
     return 0 if healthy else FAILED
 
 
-async def _with_settings(settings: Settings, checks: list[Check], services: Services, *, offline: bool) -> int:
-    checks += [_config(settings), check_home(settings.home), *check_machine(services)]
+async def _with_settings(settings: Settings, checks: list[Check], account: Account, *, offline: bool) -> int:
+    checks += [_config(settings), check_home(settings.home), *check_machine(account)]
     if not offline:
         from appserver.commands.probes import check_network  # late: without a network, no HTTP library is needed
 
-        checks += await check_network(services)
+        checks += await check_network(account)
     return 0
 
 

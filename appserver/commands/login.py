@@ -21,7 +21,7 @@ from appserver.auth.policy import check_credential, check_login_method, check_se
 from appserver.commands.account import kept, whom
 from appserver.commands.output import FAILED, complain, say
 from appserver.commands.qr import show_qr
-from appserver.commands.terminal import log_for_person, with_services
+from appserver.commands.terminal import log_for_person, with_account
 from appserver.commands.typed import each_line, read_secret
 from appserver.errors import AuthError, ConfigError, LoginError
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from appserver.auth.login.browser import BrowserLogin
-    from appserver.server.services import Services
+    from appserver.server.account import Account
     from protocol.base import Secret
 
 
@@ -59,48 +59,48 @@ def run(options: Namespace, environ: Mapping[str, str]) -> int:
     if options.with_api_key is not None:
         check_login_method(settings, "apiKey")
         key = read_secret("API key", "--with-api-key")  # before there is a loop: Ctrl-C works
-        return with_services(settings, partial(_with_key, key))
+        return with_account(settings, partial(_with_key, key))
     if options.with_access_token is not None:
         check_login_method(settings, "personalAccessToken")
         token = read_secret("access token", "--with-access-token")
-        return with_services(settings, partial(_with_access_token, token))
+        return with_account(settings, partial(_with_access_token, token))
     if options.device_auth:
         check_login_method(settings, "chatgptDeviceCode")
-        return with_services(settings, partial(_with_device_code, environ))
+        return with_account(settings, partial(_with_device_code, environ))
     check_login_method(settings, "chatgpt")
-    return with_services(settings, partial(_with_browser, _may_open(options, environ)))
+    return with_account(settings, partial(_with_browser, _may_open(options, environ)))
 
 
-async def _with_key(key: Secret, services: Services) -> int:
+async def _with_key(key: Secret, account: Account) -> int:
     credential = ApiKey(key)
     check_sendable(credential)
-    await services.auth.apply(partial(services.auth.sign_in, credential))
-    return _welcome(services)
+    await account.auth.apply(partial(account.auth.sign_in, credential))
+    return _welcome(account)
 
 
-async def _with_access_token(token: Secret, services: Services) -> int:
+async def _with_access_token(token: Secret, account: Account) -> int:
     if not token.reveal().startswith(PREFIX):
         raise LoginError(f"That is no personal access token: they begin with {PREFIX}")
     check_sendable(PersonalToken(token))
-    credential = await services.identify(token)
-    check_credential(services.settings, credential)
-    await services.auth.apply(partial(services.auth.sign_in, credential))
-    return _welcome(services)
+    credential = await account.identify(token)
+    check_credential(account.settings, credential)
+    await account.auth.apply(partial(account.auth.sign_in, credential))
+    return _welcome(account)
 
 
-async def _with_device_code(environ: Mapping[str, str], services: Services) -> int:
-    flow = services.device_login()
+async def _with_device_code(environ: Mapping[str, str], account: Account) -> int:
+    flow = account.device_login(account.session)
     device = await flow.start()
     say("Open this address in a browser, on this or any other device:", "", f"  {device.verification_url}", "")
     show_qr(device.verification_url, environ)
     say("There, type this code, and give it to nobody else:", "", f"  {device.user_code.reveal()}", "")
     say("Waiting for you to sign in. Ctrl-C cancels.")
-    await services.finish_login(flow)
-    return _welcome(services)
+    await account.finish_login(flow)
+    return _welcome(account)
 
 
-async def _with_browser(opens: bool, services: Services) -> int:
-    flow = services.browser_login()
+async def _with_browser(opens: bool, account: Account) -> int:
+    flow = account.browser_login(account.session)
     try:
         url = flow.start()
     except LoginError as exc:
@@ -110,21 +110,21 @@ async def _with_browser(opens: bool, services: Services) -> int:
     say(f"that page here; it begins with {_redirect_uri(url)}", "", "Waiting for you to sign in. Ctrl-C cancels.")
     if opens:
         _open_browser(url)
-    return await _finish(services, flow)
+    return await _finish(account, flow)
 
 
-async def _finish(services: Services, flow: BrowserLogin) -> int:
+async def _finish(account: Account, flow: BrowserLogin) -> int:
     """Wait for the browser, and for a pasted address, whichever comes first."""
     pasted, failure = _Pasted(flow), None
     async with create_task_group() as group:
         group.start_soon(each_line, pasted.take)
         try:
-            await services.finish_login(flow)
+            await account.finish_login(flow)
         except AuthError as exc:
             failure = exc
         group.cancel_scope.cancel()
     if failure is None:
-        return _welcome(services)
+        return _welcome(account)
     if failure.message != pasted.told:  # else the person knows
         complain(failure.message)
     return FAILED
@@ -148,11 +148,11 @@ class _Pasted:
             await sleep_forever()  # decided: what else was pasted does not count, and the login ends this
 
 
-def _welcome(services: Services) -> int:
-    held = services.auth.current()
+def _welcome(account: Account) -> int:
+    held = account.auth.current()
     if held is None:  # signed out elsewhere, in this moment
         raise LoginError("The login is gone: somebody has signed out")
-    say(f"Signed in {whom(held.credential)}.", f"Kept in: {kept(services)}")
+    say(f"Signed in {whom(held.credential)}.", f"Kept in: {kept(account)}")
     return 0
 
 

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 from appserver.arguments import settings_of
 from appserver.commands.output import FAILED
-from appserver.commands.terminal import log_for_person, with_services
+from appserver.commands.terminal import log_for_person, with_account
 from appserver.errors import ConfigError
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from collections.abc import Mapping
 
-    from appserver.server.services import Services
+    from appserver.server.account import Account
     from protocol.base import Secret
 
 SHORTEST_SHOWN = 14
@@ -34,13 +34,13 @@ def run(options: Namespace, environ: Mapping[str, str]) -> int:
     except ConfigError as exc:
         return _tell(f"Error loading configuration: {exc.message}", FAILED)
     log_for_person(settings, environ, "ERROR")
-    return with_services(settings, _status)
+    return with_account(settings, _status)
 
 
-async def _status(services: Services) -> int:
-    held = services.auth.current()
+async def _status(account: Account) -> int:
+    held = account.auth.current()
     if held is None:
-        problem = services.auth.problem
+        problem = account.auth.problem
         return _tell(f"Error checking login status: {problem}" if problem else "Not logged in", FAILED)
     if held.credential.mode == "apikey":
         return _tell(f"Logged in using an API key - {_shown(held.credential.bearer)}", 0)

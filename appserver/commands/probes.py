@@ -17,7 +17,7 @@ from appserver.http_failure import HttpFailure
 from appserver.settings import DEFAULT_API_BASE_URL
 
 if TYPE_CHECKING:
-    from appserver.server.services import Services
+    from appserver.server.account import Account
     from appserver.settings import Settings
 
 PROBE_SECONDS = 10.0
@@ -28,28 +28,28 @@ SERVER_ERROR = 500
 CONNECTION_REMEDY = "check the address, the network, and the proxies (HTTPS_PROXY, NO_PROXY)"
 
 
-async def check_network(services: Services) -> list[Check]:
+async def check_network(account: Account) -> list[Check]:
     """Ask all at once; return them in a fixed order."""
     found: dict[str, Check] = {}
 
     async def ask(name: str, url: str) -> None:
-        found[name] = await _probe(services, name, url)
+        found[name] = await _probe(account, name, url)
 
-    places = {"issuer": services.settings.issuer, "backend": _backend_url(services)}
+    places = {"issuer": account.settings.issuer, "backend": _backend_url(account)}
     async with create_task_group() as group:
         for name, url in places.items():
             group.start_soon(ask, name, url)
     return [found[name] for name in places]
 
 
-async def _probe(services: Services, name: str, configured: str) -> Check:
-    settings = services.settings
+async def _probe(account: Account, name: str, configured: str) -> Check:
+    settings = account.settings
     try:
         url = str(httpx.URL(configured).copy_with(userinfo=b"", query=None, fragment=None))
     except httpx.InvalidURL:
         return Check(name, "fail", "the configured URL is not valid", "correct it in config.toml or the environment")
     try:
-        status = await _status(services, url)
+        status = await _status(account, url)
     except ConfigError as exc:
         of_file = settings.ca_variable is not None and exc.message.startswith(settings.ca_variable)
         remedy = f"let {settings.ca_variable} name a PEM file, or unset it" if of_file else CONNECTION_REMEDY
@@ -61,22 +61,22 @@ async def _probe(services: Services, name: str, configured: str) -> Check:
     return Check(name, "ok", f"{url} answers (HTTP {status}; nothing is asked of it)")
 
 
-async def _status(services: Services, url: str) -> int:
-    headers = {"User-Agent": services.session.user_agent}
-    answer = await services.http.ask(
+async def _status(account: Account, url: str) -> int:
+    headers = {"User-Agent": account.session.user_agent}
+    answer = await account.runtime.http.ask(
         url, lambda client: client.build_request("HEAD", url, headers=headers), PROBE_SECONDS
     )
     return answer.status
 
 
-def _backend_url(services: Services) -> str:
+def _backend_url(account: Account) -> str:
     """Return where turns would go, for the way the user is signed in."""
-    provider, held = services.settings.provider, services.auth.current()
+    provider, held = account.settings.provider, account.auth.current()
     if provider.base_url is not None:
         return provider.base_url
     if held is not None and not held.credential.identity.is_chatgpt:
         return DEFAULT_API_BASE_URL
-    return services.settings.chatgpt_base_url
+    return account.settings.chatgpt_base_url
 
 
 def _remedy(settings: Settings) -> str:

@@ -11,7 +11,7 @@ from appserver.arguments import settings_of
 from appserver.auth.credentials import ManagedTokens
 from appserver.commands.account import distance, moment
 from appserver.commands.output import FAILED, say, say_json, table
-from appserver.commands.terminal import log_for_person, with_services
+from appserver.commands.terminal import log_for_person, with_account
 from appserver.session import PROTOCOL_VERSION
 from protocol.account import NeedsLogin, plan_type
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from appserver.auth.credentials import Credential
-    from appserver.server.services import Services
+    from appserver.server.account import Account
     from protocol.account import AuthMode
 
 
@@ -58,25 +58,25 @@ def add_options(parser: ArgumentParser) -> None:
 def run(options: Namespace, environ: Mapping[str, str]) -> int:
     settings = settings_of(options, environ)
     log_for_person(settings, environ, "ERROR")  # a stored login that cannot be used is part of the answer
-    return with_services(settings, partial(_tell, as_json=options.json))
+    return with_account(settings, partial(_tell, as_json=options.json))
 
 
-async def _tell(services: Services, *, as_json: bool) -> int:
-    status = read_status(services)
+async def _tell(account: Account, *, as_json: bool) -> int:
+    status = read_status(account)
     if as_json:
         say_json(status)
     else:
-        held = services.auth.current()
+        held = account.auth.current()
         say(*table(_rows(status, _expiry(held.credential if held else None))))
     return 0 if status["signedIn"] and status["needsLogin"] is None else FAILED
 
 
-def read_status(services: Services) -> Status:
+def read_status(account: Account) -> Status:
     """Collect what is known without asking anybody."""
-    held = services.auth.current()
+    held = account.auth.current()
     credential = held.credential if held else None
     identity = credential.identity if credential else None
-    reason = services.auth.needs_login
+    reason = account.auth.needs_login
     return {
         "version": __version__,
         "protocolVersion": PROTOCOL_VERSION,
@@ -87,7 +87,7 @@ def read_status(services: Services) -> Status:
         "accountId": identity.account_id if identity else None,
         "tokenExpiresAt": moment(_expiry(credential)),
         "lastRefresh": (credential.last_refresh or None) if isinstance(credential, ManagedTokens) else None,
-        "store": {"kind": services.store.kind, "where": services.store.where},
+        "store": {"kind": account.store.kind, "where": account.store.where},
         "needsLogin": {"reason": reason} if reason else None,
     }
 

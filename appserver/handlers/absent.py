@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from appserver.server.services import Services
+    from appserver.server.workspace import Client
 
 EMPTY_PAGE: Final[Mapping[str, object]] = {"data": [], "nextCursor": None}
 
@@ -50,10 +50,10 @@ OF_DIRECTORIES: Final[Mapping[str, Mapping[str, object]]] = {
 METHODS: Final = (*ANSWERS, *OF_A_THREAD, *OF_DIRECTORIES)
 
 
-def answer(services: Services, method: str, params: Mapping[str, Any]) -> Mapping[str, object]:
+def answer(client: Client, method: str, params: Mapping[str, Any]) -> Mapping[str, object]:
     """Answer one of the methods above. Raises RequestError for a thread that is not there."""
     if method in OF_A_THREAD:
-        services.threads.metadata(params["threadId"])
+        client.workspace.threads.metadata(params["threadId"])
         return OF_A_THREAD[method]
     if method in OF_DIRECTORIES:
         directories = params.get("cwds") or [os.getcwd()]

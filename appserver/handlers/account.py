@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from appserver.auth.credentials import Held
     from appserver.auth.login.pending import Login
-    from appserver.server.services import Services
+    from appserver.server.workspace import Client
     from protocol.account import (
         Account,
         AccountReadParams,
@@ -37,53 +37,53 @@ if TYPE_CHECKING:
     )
 
 
-def read(services: Services, params: AccountReadParams) -> AccountReadResult | Awaitable[AccountReadResult]:
+def read(client: Client, params: AccountReadParams) -> AccountReadResult | Awaitable[AccountReadResult]:
     """Tell who is signed in."""
     if params.get("refreshToken"):
-        return _read_refreshed(services)
-    return _read(services)
+        return _read_refreshed(client)
+    return _read(client)
 
 
 def get_auth_status(
-    services: Services, params: GetAuthStatusParams
+    client: Client, params: GetAuthStatusParams
 ) -> GetAuthStatusResult | Awaitable[GetAuthStatusResult]:
     """Tell how the user is signed in, with the token if it is asked for."""
     include_token = bool(params.get("includeToken"))
     if params.get("refreshToken"):
-        return _status_refreshed(services, include_token=include_token)
-    return _status(services, include_token=include_token)
+        return _status_refreshed(client, include_token=include_token)
+    return _status(client, include_token=include_token)
 
 
-def login_start(services: Services, params: LoginParams) -> Reply | Awaitable[object]:
+def login_start(client: Client, params: LoginParams) -> Reply | Awaitable[object]:
     """Sign in, or begin to."""
-    check_login_method(services.settings, params["type"])
-    services.auth.check_turn()
+    check_login_method(client.workspace.settings, params["type"])
+    client.workspace.account.auth.check_turn()
     if params["type"] != "chatgptAuthTokens":
-        services.auth.check_not_external()
+        client.workspace.account.auth.check_not_external()
     match params["type"]:
         case "apiKey":
-            return _login_with_api_key(services, params)
+            return _login_with_api_key(client, params)
         case "chatgptAuthTokens":
-            return _login_with_tokens(services, params)
+            return _login_with_tokens(client, params)
         case "chatgpt":
-            return Accepted(_login_with_browser(services, services.logins.begin(by_browser=True)))
+            return Accepted(_login_with_browser(client, client.workspace.account.logins.begin(by_browser=True)))
         case "chatgptDeviceCode":
-            return Accepted(_login_with_device(services, services.logins.begin()))
+            return Accepted(_login_with_device(client, client.workspace.account.logins.begin()))
 
 
-def login_cancel(services: Services, params: LoginCancelParams) -> LoginCancelResult:
+def login_cancel(client: Client, params: LoginCancelParams) -> LoginCancelResult:
     """Cancel a login that is under way."""
-    return {"status": "canceled" if services.logins.cancel(params["loginId"]) else "notFound"}
+    return {"status": "canceled" if client.workspace.account.logins.cancel(params["loginId"]) else "notFound"}
 
 
-def logout(services: Services, params: LogoutParams) -> Reply:
+def logout(client: Client, params: LogoutParams) -> Reply:
     """Sign out, and have the issuer revoke the login unless it is to end on this machine only."""
-    services.sign_out(revoke=params.get("scope") != "local")
+    client.workspace.account.sign_out(revoke=params.get("scope") != "local")
     result: LogoutResult = {}
-    return Reply(result, then=services.tell_account)
+    return Reply(result, then=client.workspace.account.tell)
 
 
-def _login_with_api_key(services: Services, params: ApiKeyLogin) -> Reply:
+def _login_with_api_key(client: Client, params: ApiKeyLogin) -> Reply:
     key = params["apiKey"].reveal().strip()  # white space at its end came with it from a file or the clipboard
     if not key:
         raise InvalidParams("Invalid params for account/login/start: apiKey: must not be empty")
@@ -92,12 +92,12 @@ def _login_with_api_key(services: Services, params: ApiKeyLogin) -> Reply:
         check_sendable(credential)
     except AuthError as exc:
         raise InvalidParams(f"Invalid params for account/login/start: {exc.message}") from None
-    services.auth.sign_in(credential)
-    services.logins.cancel_pending()
-    return Reply({"type": "apiKey"}, then=partial(services.tell_login, None, None))
+    client.workspace.account.auth.sign_in(credential)
+    client.workspace.account.logins.cancel_pending()
+    return Reply({"type": "apiKey"}, then=partial(client.workspace.account.tell_login, None, None))
 
 
-def _login_with_tokens(services: Services, params: AuthTokensLogin) -> Reply:
+def _login_with_tokens(client: Client, params: AuthTokensLogin) -> Reply:
     account_id = params.get("chatgptAccountId")
     try:
         credential = external_tokens(
@@ -110,29 +110,29 @@ def _login_with_tokens(services: Services, params: AuthTokensLogin) -> Reply:
         raise InvalidParams(
             "Invalid params for account/login/start: chatgptAccountId: neither passed nor in the tokens"
         )
-    check_external_workspace(services.settings, credential.account_id)
-    services.auth.sign_in(credential)
-    services.logins.cancel_pending()
-    return Reply({"type": "chatgptAuthTokens"}, then=partial(services.tell_login, None, None))
+    check_external_workspace(client.workspace.settings, credential.account_id)
+    client.workspace.account.sign_in_external(credential, client)
+    client.workspace.account.logins.cancel_pending()
+    return Reply({"type": "chatgptAuthTokens"}, then=partial(client.workspace.account.tell_login, None, None))
 
 
-async def _login_with_browser(services: Services, login: Login) -> Reply:
-    with services.logins.starting(login):
-        await services.logins.port_free(login)
-        services.auth.check_not_external()
-        flow = services.browser_login()
+async def _login_with_browser(client: Client, login: Login) -> Reply:
+    with client.workspace.account.logins.starting(login):
+        await client.workspace.account.logins.port_free(login)
+        client.workspace.account.auth.check_not_external()
+        flow = client.workspace.account.browser_login(client.session)
         url = flow.start()
-    services.logins.run(login, partial(services.finish_login, flow))
+    client.workspace.account.logins.run(login, partial(client.workspace.account.finish_login, flow))
     result: ChatgptLoginResult = {"type": "chatgpt", "loginId": login.id, "authUrl": url}
     return Reply(result, then=login.known.set)
 
 
-async def _login_with_device(services: Services, login: Login) -> Reply:
-    with services.logins.starting(login):
-        flow = services.device_login()
+async def _login_with_device(client: Client, login: Login) -> Reply:
+    with client.workspace.account.logins.starting(login):
+        flow = client.workspace.account.device_login(client.session)
         device = await flow.start()
-        services.auth.check_not_external()
-    services.logins.run(login, partial(services.finish_login, flow))
+        client.workspace.account.auth.check_not_external()
+    client.workspace.account.logins.run(login, partial(client.workspace.account.finish_login, flow))
     result: DeviceCodeLoginResult = {
         "type": "chatgptDeviceCode",
         "loginId": login.id,
@@ -142,48 +142,48 @@ async def _login_with_device(services: Services, login: Login) -> Reply:
     return Reply(result, then=login.known.set)
 
 
-def _read(services: Services) -> AccountReadResult:
-    held, required = _login_in_use(services), services.settings.provider.requires_openai_auth
+def _read(client: Client) -> AccountReadResult:
+    held, required = _login_in_use(client), client.workspace.settings.provider.requires_openai_auth
     result: AccountReadResult = {"account": _account(held) if held else None, "requiresOpenaiAuth": required}
-    if required and (reason := services.auth.needs_login):
+    if required and (reason := client.workspace.account.auth.needs_login):
         result["needsLogin"] = {"reason": reason}
     return result
 
 
-def _login_in_use(services: Services) -> Held | None:
+def _login_in_use(client: Client) -> Held | None:
     """Return the login. A provider that needs none uses none, whatever is stored. Raises StoreBusy."""
-    return services.auth.known() if services.settings.provider.requires_openai_auth else None
+    return client.workspace.account.auth.known() if client.workspace.settings.provider.requires_openai_auth else None
 
 
-async def _read_refreshed(services: Services) -> AccountReadResult:
-    await _refresh(services)
-    return await services.auth.apply(partial(_read, services))
+async def _read_refreshed(client: Client) -> AccountReadResult:
+    await _refresh(client)
+    return await client.workspace.account.auth.apply(partial(_read, client))
 
 
-def _status(services: Services, *, include_token: bool) -> GetAuthStatusResult:
-    held = _login_in_use(services)
+def _status(client: Client, *, include_token: bool) -> GetAuthStatusResult:
+    held = _login_in_use(client)
     token = held.credential.bearer.reveal() if held and include_token else None
     if held and held.credential.mode == "personalAccessToken":
         token = None  # as the reference has it
     return {
         "authMethod": held.credential.mode if held else None,
         "authToken": token,
-        "requiresOpenaiAuth": services.settings.provider.requires_openai_auth,
+        "requiresOpenaiAuth": client.workspace.settings.provider.requires_openai_auth,
     }
 
 
-async def _status_refreshed(services: Services, *, include_token: bool) -> GetAuthStatusResult:
-    await _refresh(services)
-    return await services.auth.apply(partial(_status, services, include_token=include_token))
+async def _status_refreshed(client: Client, *, include_token: bool) -> GetAuthStatusResult:
+    await _refresh(client)
+    return await client.workspace.account.auth.apply(partial(_status, client, include_token=include_token))
 
 
-async def _refresh(services: Services) -> None:
+async def _refresh(client: Client) -> None:
     """Refresh a login that is ours to refresh. A failure does not hide who is signed in."""
-    held = await services.auth.apply(services.auth.known)
+    held = await client.workspace.account.auth.apply(client.workspace.account.auth.known)
     if held is None or held.credential.mode != "chatgpt":
         return
     try:
-        await services.auth.renew(held.generation)
+        await client.workspace.account.auth.renew(held.generation)
     except AuthError as exc:
         warn(f"the tokens were not refreshed: {exc.message}")
 

@@ -12,7 +12,7 @@ from appserver.settings.tables import lay_over
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from appserver.server.services import Services
+    from appserver.server.workspace import Client
     from appserver.settings.layers import Layer
     from protocol.config import ConfigLayer, ConfigLayerSource, ConfigReadParams, ConfigReadResult
 
@@ -47,9 +47,9 @@ ALWAYS_THERE = (
 )
 
 
-def read(services: Services, params: ConfigReadParams) -> ConfigReadResult:
+def read(client: Client, params: ConfigReadParams) -> ConfigReadResult:
     """Tell what is in force, and where each value comes from."""
-    settings = services.settings
+    settings = client.workspace.settings
     config: dict[str, Any] = {
         **dict.fromkeys(ALWAYS_THERE),
         "chatgpt_base_url": settings.chatgpt_base_url,

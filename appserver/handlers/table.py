@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from appserver.rpc.router import Handler
-    from appserver.server.services import Services
+    from appserver.server.workspace import Client
 
 THREADS = ("thread/", "turn/start")
 """What the methods begin with that may have to write threads."""
@@ -25,15 +25,15 @@ ACCOUNT = ("account/read", "account/login/start", "account/logout", "getAuthStat
 """The methods that look at the account, or change it, at once."""
 
 
-def routes(services: Services) -> dict[str, Handler]:
-    """Return the routes, bound to the services."""
+def routes(client: Client) -> dict[str, Handler]:
+    """Return the routes, bound to the client."""
 
     def bound(handler: Callable[..., object], *given: object) -> Handler:
-        return partial(handler, services, *given)
+        return partial(handler, client, *given)
 
     def late(room: str, name: str) -> Handler:
         """A handler whose module is imported when it is first called: the first answers need none of these."""
-        return lambda params: getattr(import_module(f"appserver.handlers.{room}"), name)(services, params)
+        return lambda params: getattr(import_module(f"appserver.handlers.{room}"), name)(client, params)
 
     table = {
         "account/read": bound(account.read),
@@ -70,15 +70,15 @@ def routes(services: Services) -> dict[str, Handler]:
         **{method: bound(absent.answer, method) for method in absent.METHODS},
     }
     return {
-        method: partial(_repeated, services, method, handler) if method.startswith(THREADS + ACCOUNT) else handler
+        method: partial(_repeated, client, method, handler) if method.startswith(THREADS + ACCOUNT) else handler
         for method, handler in with_words(table).items()
     }
 
 
-def _repeated(services: Services, method: str, handler: Handler, params: object) -> object:
+def _repeated(client: Client, method: str, handler: Handler, params: object) -> object:
     """Call a handler; while another process keeps the threads, or the account, locked, again from its beginning.
 
     So it does nothing before it has written that must not happen twice.
     """
-    attempt = services.threads.attempt if method.startswith(THREADS) else services.auth.attempt
+    attempt = client.workspace.threads.attempt if method.startswith(THREADS) else client.workspace.account.auth.attempt
     return attempt(partial(handler, params))

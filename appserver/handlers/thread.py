@@ -22,7 +22,7 @@ from appserver.turns.tool_definitions import checked
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from appserver.server.services import Services
+    from appserver.server.workspace import Client
     from appserver.threads.settings import Values
     from appserver.threads.turn_record import TurnRecord
     from protocol.thread import (
@@ -30,17 +30,18 @@ if TYPE_CHECKING:
         ThreadStartedNotification,
         ThreadStartParams,
         ThreadStartResult,
+        ThreadStatusChangedNotification,
         WarningNotification,
     )
     from protocol.thread_life import ThreadForkParams, ThreadResumeParams, ThreadResumeResult
     from protocol.turn import Turn
 
 
-def start(services: Services, params: ThreadStartParams) -> Reply:
+def start(client: Client, params: ThreadStartParams) -> Reply:
     """Start a thread."""
-    values: Values = {**chosen_options(services.settings.options), **_chosen(services, params)}
+    values: Values = {**chosen_options(client.workspace.settings.options), **_chosen(client, params)}
     named = values.pop("provider", None)
-    provider = services.provider(named.id if named else None, params.get("config"))
+    provider = client.workspace.provider(named.id if named else None, params.get("config"))
     now = time.time()
     metadata = ThreadMetadata(
         id=new_id(),
@@ -50,29 +51,31 @@ def start(services: Services, params: ThreadStartParams) -> Reply:
         model=DEFAULT_MODEL,
         effort=None,
         cwd=os.getcwd(),
-        originator=services.session.originator,
+        originator=client.session.originator,
         version=PROTOCOL_VERSION,
         thread_source=params.get("threadSource"),
         ephemeral=bool(params.get("ephemeral")),
     )
     thread = ThreadRecord(metadata, ThreadSettings(tools=checked(params.get("dynamicTools") or [])), provider)
     thread.choose(values)
-    services.threads.add(thread)
-    return Reply(_result(thread), then=_telling_of_start(services, thread))
+    client.workspace.threads.add(thread)
+    client.workspace.subscriptions.subscribe(client, thread.id)
+    return Reply(_result(thread), then=_telling_of_start(client, thread))
 
 
-def resume(services: Services, params: ThreadResumeParams) -> Reply:
+def resume(client: Client, params: ThreadResumeParams) -> Reply:
     """Load a thread, so that turns can be started in it."""
-    threads, thread_id, wanted = services.threads, params["threadId"], params.get("initialTurnsPage")
-    was_loaded, values = threads.is_loaded(thread_id), _chosen(services, params)
+    threads, thread_id, wanted = client.workspace.threads, params["threadId"], params.get("initialTurnsPage")
+    was_loaded, values = threads.is_loaded(thread_id), _chosen(client, params)
     with threads.reading(thread_id) as found:
         turns = [] if params.get("excludeTurns") else all_turns(found)
         page = None if wanted is None else turns_page(found, wanted)
         last_turn, last_item = found.turns(PageQuery(limit=1)), found.items(PageQuery(limit=1))
         thread = threads.resume(found, values)
-    services.subscriptions.subscribe(thread_id)
+    client.workspace.subscriptions.subscribe(client, thread_id)
     if not was_loaded:
-        services.client.notify("thread/status/changed", {"threadId": thread_id, "status": thread.status_on_wire()})
+        changed: ThreadStatusChangedNotification = {"threadId": thread_id, "status": thread.status_on_wire()}
+        client.workspace.subscriptions.broadcast("thread/status/changed", changed)
     result: ThreadResumeResult = {
         **_result(thread, turns),
         "collaborationMode": thread.settings_on_wire()["collaborationMode"],
@@ -80,23 +83,24 @@ def resume(services: Services, params: ThreadResumeParams) -> Reply:
         "turnsBackwardsCursor": last_turn.back,
         "itemsBackwardsCursor": last_item.back,
     }
-    return Reply(result, then=_telling_of_usage(services, thread, last_turn.rows))
+    return Reply(result, then=_telling_of_usage(client, thread, last_turn.rows))
 
 
-def fork(services: Services, params: ThreadForkParams) -> Reply:
+def fork(client: Client, params: ThreadForkParams) -> Reply:
     """Make a new thread of the turns of another."""
-    thread = services.threads.fork(
+    thread = client.workspace.threads.fork(
         params["threadId"],
-        _chosen(services, params),
+        _chosen(client, params),
         ephemeral=bool(params.get("ephemeral")),
         last=params.get("lastTurnId"),
         before=params.get("beforeTurnId"),
         source=params.get("threadSource"),
     )
-    with services.threads.reading(thread.id) as copied:
+    client.workspace.subscriptions.subscribe(client, thread.id)
+    with client.workspace.threads.reading(thread.id) as copied:
         turns = [] if params.get("excludeTurns") else all_turns(copied)
         last_turn = copied.turns(PageQuery(limit=1)).rows
-    started, usage = _telling_of_start(services, thread), _telling_of_usage(services, thread, last_turn)
+    started, usage = _telling_of_start(client, thread), _telling_of_usage(client, thread, last_turn)
 
     def then() -> None:
         started()
@@ -105,18 +109,20 @@ def fork(services: Services, params: ThreadForkParams) -> Reply:
     return Reply(_result(thread, turns), then=then)
 
 
-def _chosen(services: Services, params: ThreadOptions) -> Values:
+def _chosen(client: Client, params: ThreadOptions) -> Values:
     """Return what the client chooses: with a member of the params, or else with a key of `config`."""
     config, provider = params.get("config"), params.get("modelProvider")
-    values = {**chosen_options(services.options(config)), **chosen(params)}
-    return {**values, "provider": services.provider(provider, config)} if provider else values
+    values = {**chosen_options(client.workspace.options(config)), **chosen(params)}
+    if config:
+        client.warn_of_options(config)
+    return {**values, "provider": client.workspace.provider(provider, config)} if provider else values
 
 
-def _telling_of_start(services: Services, thread: ThreadRecord) -> Callable[[], None]:
+def _telling_of_start(client: Client, thread: ThreadRecord) -> Callable[[], None]:
     started: ThreadStartedNotification = {"thread": thread.on_wire()}
 
     def tell() -> None:
-        services.client.notify("thread/started", started)
+        client.workspace.subscriptions.broadcast("thread/started", started)
         tier = thread.settings.service_tier
         if tier not in (None, DEFAULT_TIER, tier_of(thread.metadata.model, tier)):
             words = f"Configured service tier `{tier}` is not advertised as supported for model"
@@ -125,19 +131,19 @@ def _telling_of_start(services: Services, thread: ThreadRecord) -> Callable[[], 
                 "threadId": thread.id,
                 "message": f"{words} and will be omitted from requests.",  # the reference's words
             }
-            services.client.notify("warning", warning)
+            client.notify("warning", warning)
 
     return tell
 
 
-def _telling_of_usage(services: Services, thread: ThreadRecord, last: list[TurnRecord]) -> Callable[[], None]:
+def _telling_of_usage(client: Client, thread: ThreadRecord, last: list[TurnRecord]) -> Callable[[], None]:
     """Tell what the thread has used so far, if anything, as of its last turn, if it has one."""
 
     def tell() -> None:
         if last and thread.usage["totalTokens"]:
             usage = {"total": thread.usage, "last": thread.usage, "modelContextWindow": None}
             told = {"threadId": thread.id, "turnId": last[0].id, "tokenUsage": usage}
-            services.client.notify("thread/tokenUsage/updated", told)
+            client.notify("thread/tokenUsage/updated", told)
 
     return tell
 

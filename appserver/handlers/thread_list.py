@@ -12,7 +12,7 @@ from appserver.threads.paging import ALL, Cursor, PageQuery, ThreadQuery, decode
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from appserver.server.services import Services
+    from appserver.server.workspace import Client
     from appserver.threads.stores.base import ThreadReader
     from protocol.thread_list import (
         InitialTurnsPageParams,
@@ -37,17 +37,17 @@ UUID = r"[0-9a-fA-F]{8}(?:-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}"
 """The shape of a thread's id."""
 
 
-def read(services: Services, params: ThreadReadParams) -> ThreadReadResult:
+def read(client: Client, params: ThreadReadParams) -> ThreadReadResult:
     """Read a thread, loaded or not."""
-    threads, thread_id = services.threads, params["threadId"]
+    threads, thread_id = client.workspace.threads, params["threadId"]
     with threads.reading(thread_id) as found:
         metadata, turns = found.thread().metadata, all_turns(found) if params.get("includeTurns") else []
     return {"thread": metadata.on_wire(threads.status(thread_id), turns)}
 
 
-def list_(services: Services, params: ThreadListParams) -> ThreadListResult:
+def list_(client: Client, params: ThreadListParams) -> ThreadListResult:
     """List threads. Ephemeral ones are not listed, nor are those in which nothing has been said."""
-    threads, cwd = services.threads, params.get("cwd")
+    threads, cwd = client.workspace.threads, params.get("cwd")
     if not _can_fit(params):
         return {"data": [], "nextCursor": None, "backwardsCursor": None}
     query = ThreadQuery(
@@ -69,19 +69,19 @@ def list_(services: Services, params: ThreadListParams) -> ThreadListResult:
     }
 
 
-def loaded_list(services: Services, params: ThreadLoadedListParams) -> ThreadLoadedListResult:
+def loaded_list(client: Client, params: ThreadLoadedListParams) -> ThreadLoadedListResult:
     """List the loaded threads."""
     cursor, limit = decode("loaded", params.get("cursor")), params.get("limit")
-    found = [one for one in services.threads.loaded() if cursor is None or one > str(cursor.position[0])]
+    found = [one for one in client.workspace.threads.loaded() if cursor is None or one > str(cursor.position[0])]
     if limit is None or len(found) <= max(limit, 1):
         return {"data": found, "nextCursor": None}
     data = found[: max(limit, 1)]
     return {"data": data, "nextCursor": encode("loaded", Cursor((data[-1],)))}
 
 
-def turns_list(services: Services, params: ThreadTurnsListParams) -> TurnsPage:
+def turns_list(client: Client, params: ThreadTurnsListParams) -> TurnsPage:
     """List the turns of a thread."""
-    with services.threads.reading(params["threadId"]) as found:
+    with client.workspace.threads.reading(params["threadId"]) as found:
         return turns_page(found, params, params.get("cursor"))
 
 
@@ -104,7 +104,7 @@ def all_turns(found: ThreadReader) -> list[Turn]:
     return [turn.viewed("full") for turn in found.turns(PageQuery(ALL, descending=False), "full").rows]
 
 
-def items_list(services: Services, params: ThreadItemsListParams) -> ThreadItemsListResult:
+def items_list(client: Client, params: ThreadItemsListParams) -> ThreadItemsListResult:
     """List the items of a thread, or of one of its turns."""
     cursor = params.get("cursor")
     if isinstance(cursor, dict) and not params.get("turnId"):
@@ -115,7 +115,7 @@ def items_list(services: Services, params: ThreadItemsListParams) -> ThreadItems
         descending=params.get("sortDirection") == "desc",
         anchor=cursor["itemId"] if isinstance(cursor, dict) else None,
     )
-    with services.threads.reading(params["threadId"]) as found:
+    with client.workspace.threads.reading(params["threadId"]) as found:
         page = found.items(query, params.get("turnId"))
     return {
         "data": [

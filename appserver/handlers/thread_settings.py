@@ -10,28 +10,28 @@ from appserver.threads.settings import chosen
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from appserver.server.services import Services
+    from appserver.server.workspace import Client
     from appserver.threads.record import ThreadRecord
     from protocol.settings import ThreadSettingsUpdatedNotification, ThreadSettingsUpdateParams
     from protocol.thread_life import EmptyResult
 
 
-def update(services: Services, params: ThreadSettingsUpdateParams) -> Reply:
+def update(client: Client, params: ThreadSettingsUpdateParams) -> Reply:
     """Change the settings of a thread, from the next turn on."""
-    thread = services.threads.get(params["threadId"])
-    told = settings_told(services, thread)
+    thread = client.workspace.threads.get(params["threadId"])
+    told = settings_told(client, thread)
     thread.change_settings(chosen(params))
     result: EmptyResult = {}
     return Reply(result, then=told)
 
 
-def settings_told(services: Services, thread: ThreadRecord) -> Callable[[], None]:
-    """Return what tells the client the settings of a thread, if they have changed by then."""
+def settings_told(client: Client, thread: ThreadRecord) -> Callable[[], None]:
+    """Return what tells clients the settings of a thread, if they have changed by then."""
     before = thread.settings_on_wire()
 
     def tell() -> None:
         if (now := thread.settings_on_wire()) != before:
             updated: ThreadSettingsUpdatedNotification = {"threadId": thread.id, "threadSettings": now}
-            services.client.notify("thread/settings/updated", updated)
+            client.workspace.subscriptions.publish(thread.id, "thread/settings/updated", updated, client)
 
     return tell

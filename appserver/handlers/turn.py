@@ -17,7 +17,7 @@ from appserver.turns.input import message_item, names_files, preview
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from appserver.server.services import Services
+    from appserver.server.workspace import Client
     from protocol.turn import (
         TurnInterruptParams,
         TurnInterruptResult,
@@ -28,35 +28,36 @@ if TYPE_CHECKING:
     )
 
 
-def start(services: Services, params: TurnStartParams) -> Reply | Awaitable[Reply]:
+def start(client: Client, params: TurnStartParams) -> Reply | Awaitable[Reply]:
     """Start a turn, or add to the one that runs. What happens in the turn is told by notifications."""
-    services.threads.get(params["threadId"])
+    client.workspace.threads.get(params["threadId"])
     if names_files(params["input"]):
-        return _start_with_files(services, params)
-    return _start(services, params, _message(services, params))
+        return _start_with_files(client, params)
+    return _start(client, params, _message(client, params))
 
 
-def steer(services: Services, params: TurnSteerParams) -> TurnSteerResult | Awaitable[TurnSteerResult]:
+def steer(client: Client, params: TurnSteerParams) -> TurnSteerResult | Awaitable[TurnSteerResult]:
     """Add input to the active turn."""
     if not params["input"]:
         raise RequestError("input must not be empty")
     if names_files(params["input"]):
-        return Accepted(_steer_with_files(services, params))
-    return _steer(services, params, _message(services, params))
+        return Accepted(_steer_with_files(client, params))
+    return _steer(client, params, _message(client, params))
 
 
-def interrupt(services: Services, params: TurnInterruptParams) -> TurnInterruptResult:
+def interrupt(client: Client, params: TurnInterruptParams) -> TurnInterruptResult:
     """Interrupt the active turn. Doing it twice does no harm."""
-    thread = services.threads.get(params["threadId"])
-    services.turns.interrupt(thread, params["turnId"])
+    thread = client.workspace.threads.get(params["threadId"])
+    client.workspace.turns.interrupt(thread, params["turnId"])
     return {}
 
 
-def _start(services: Services, params: TurnStartParams, message: UserMessage) -> Reply:
-    thread = services.threads.get(params["threadId"])
+def _start(client: Client, params: TurnStartParams, message: UserMessage) -> Reply:
+    thread = client.workspace.threads.get(params["threadId"])
     asked = TurnRecord(message.content, message.client_id, service_tier=params.get("serviceTierForTurn"))
-    turn = services.turns.start(thread, asked, message)
-    told = settings_told(services, thread)
+    asker = client.workspace.subscriptions.of_turn(client, thread.id)
+    turn = client.workspace.turns.start(thread, asked, message, asker)
+    told = settings_told(client, thread)
     thread.choose(chosen(params))  # written with the first item of the turn
     if not thread.metadata.preview:
         thread.metadata = replace(thread.metadata, preview=preview(params["input"]))
@@ -66,35 +67,35 @@ def _start(services: Services, params: TurnStartParams, message: UserMessage) ->
 
     def then() -> None:
         told()
-        services.turns.begin(turn.id)
+        client.workspace.turns.begin(turn.id)
 
     return Reply(result, then=then)
 
 
-def _steer(services: Services, params: TurnSteerParams, message: UserMessage) -> TurnSteerResult:
-    thread = services.threads.get(params["threadId"])
-    services.turns.steer(thread, params["expectedTurnId"], message)
+def _steer(client: Client, params: TurnSteerParams, message: UserMessage) -> TurnSteerResult:
+    thread = client.workspace.threads.get(params["threadId"])
+    client.workspace.turns.steer(thread, params["expectedTurnId"], message)
     return {"turnId": params["expectedTurnId"]}
 
 
-def _message(services: Services, params: TurnStartParams | TurnSteerParams) -> UserMessage:
+def _message(client: Client, params: TurnStartParams | TurnSteerParams) -> UserMessage:
     return UserMessage(
         params["input"],
         params.get("clientUserMessageId"),
-        message_item(params["input"], services.settings.home),
+        message_item(params["input"], client.workspace.settings.home),
         params.get("additionalContext"),
     )
 
 
-async def _start_with_files(services: Services, params: TurnStartParams) -> Reply:
+async def _start_with_files(client: Client, params: TurnStartParams) -> Reply:
     from anyio import to_thread  # late: a plain text needs none
 
-    message = await to_thread.run_sync(_message, services, params)
-    started = services.threads.attempt(partial(_start, services, params, message))
+    message = await to_thread.run_sync(_message, client, params)
+    started = client.workspace.threads.attempt(partial(_start, client, params, message))
     return started if isinstance(started, Reply) else await started
 
 
-async def _steer_with_files(services: Services, params: TurnSteerParams) -> TurnSteerResult:
+async def _steer_with_files(client: Client, params: TurnSteerParams) -> TurnSteerResult:
     from anyio import to_thread
 
-    return _steer(services, params, await to_thread.run_sync(_message, services, params))
+    return _steer(client, params, await to_thread.run_sync(_message, client, params))

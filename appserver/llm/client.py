@@ -44,6 +44,8 @@ PIECE_BYTES = 256 * 1024
 class ModelRequest:
     provider: Provider
     thread_id: str
+    session: Session
+    """In whose name."""
     model: str
     instructions: str
     input: list[dict[str, Any]]
@@ -97,10 +99,9 @@ class EventStream:
 class ModelClient:
     """Sends requests to a provider's Responses API."""
 
-    def __init__(self, http: Http, settings: Settings, session: Session) -> None:
+    def __init__(self, http: Http, settings: Settings) -> None:
         self._http = http
         self._settings = settings
-        self._session = session
 
     async def open(self, request: ModelRequest, access: Access | None) -> EventStream:
         """Send a request and return its running answer.
@@ -130,7 +131,7 @@ class ModelClient:
             "POST",
             url,
             params=dict(request.provider.query) or None,
-            headers=request_headers(request.provider, access, self._session, request.thread_id, len(body)),
+            headers=request_headers(request.provider, access, request.session, request.thread_id, len(body)),
             content=_Pieces(body),
             extensions={REPEATABLE: True},
             timeout=httpx.Timeout(idle, connect=CONNECT_TIMEOUT, write=write_timeout(PIECE_BYTES)),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from appserver.errors import ClientError, ClientTimeout
+from appserver.errors import ClientError, ClientGone, ClientTimeout
 from appserver.log import redacted
 from appserver.rpc.pending import PendingRequests
 from appserver.rpc.router import validated_result
@@ -28,10 +28,11 @@ class ClientCalls:
         self._outbox = outbox
         self._session = session
         self._pending = PendingRequests()
+        self._closed = False
 
     def notify(self, method: str, params: object) -> None:
-        """Send a notification, unless the client has opted out of it."""
-        if method not in self._session.opted_out:
+        """Send a notification, unless the client has opted out of it, or not introduced itself yet."""
+        if self._session.initialized and method not in self._session.opted_out:
             self._outbox.send(envelope.notification(method, params))
 
     async def request(
@@ -40,10 +41,12 @@ class ClientCalls:
         """Send a request and return its validated result; `timeout` in seconds.
 
         A result that comes after the timeout goes to `late`. Raises ClientError with the client's own words,
-        ClientTimeout, or InvalidParams where the result does not fit.
+        ClientTimeout, InvalidParams where the result does not fit, or ClientGone once the connection has ended.
         """
         from anyio import move_on_after
 
+        if self._closed:
+            raise _gone(method)
         pending = self._pending.add(method, late)
         self._outbox.send(envelope.request(pending.id, method, params))
         try:
@@ -51,6 +54,8 @@ class ClientCalls:
                 await pending.wait()
         finally:
             self._pending.stop_waiting(pending)
+        if pending.reply is None and self._closed:
+            raise _gone(method)
         if pending.reply is None:
             raise ClientTimeout(f"{method} timed out after {timeout:g}s")
         return _result(method, pending.reply)
@@ -65,6 +70,15 @@ class ClientCalls:
                 return False
             pending.late(_result(pending.method, reply))
         return True
+
+    def close(self) -> None:
+        """Expect no more replies: what waits for one fails."""
+        self._closed = True
+        self._pending.close()
+
+
+def _gone(method: str) -> ClientGone:
+    return ClientGone(f"{method} failed: the client has gone")
 
 
 def _failed(reply: Message) -> bool:

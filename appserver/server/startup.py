@@ -10,7 +10,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
-from appserver.transport.stdio import TransportClosed
+from appserver.transport.base import TransportClosed
 
 if TYPE_CHECKING:
     from appserver.server.connection import Connection
@@ -63,7 +63,7 @@ def answer_first_lines(connection: Connection, stdio: Descriptors) -> bool:
             for line in lines or ():
                 connection.dispatcher.receive(line)
             _send_answers(connection, stdio)
-            if connection.tasks.waiting:
+            if connection.needs_event_loop:
                 return True
             if lines is None:
                 return False

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from appserver.transport.base import TransportClosed
 from appserver.transport.framing import DEFAULT_MAX_LINE_BYTES, LineSplitter
-from appserver.transport.stdio import TransportClosed
 
 if TYPE_CHECKING:
     from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream

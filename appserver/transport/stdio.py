@@ -12,8 +12,10 @@ import os
 import select
 import stat
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from appserver.transport.base import TransportClosed
 from appserver.transport.framing import LineSplitter
 
 if TYPE_CHECKING:
@@ -21,10 +23,6 @@ if TYPE_CHECKING:
 
 CHUNK_BYTES = 64 * 1024
 """One read: the capacity of a pipe on Linux."""
-
-
-class TransportClosed(Exception):
-    """The other end does not take bytes any more."""
 
 
 class Stdio:
@@ -115,6 +113,12 @@ class Stdio:
         poller = select.poll()
         poller.register(self._write_fd, 0)
         return bool(poller.poll(0))
+
+    def close(self) -> None:
+        """Let go of both descriptors."""
+        for fd in (self._read_fd, self._write_fd):
+            with suppress(OSError):
+                os.close(fd)
 
     def _read(self) -> bytes | None:
         """Read what is there: None if it was nothing after all, no bytes at the end of the stream."""

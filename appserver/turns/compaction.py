@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from appserver.llm.client import EventStream
     from appserver.llm.events import Event
+    from appserver.session import Session
     from appserver.threads.record import ThreadRecord
     from appserver.threads.turn_record import TurnRecord
     from appserver.turns.runner import Backend
@@ -46,24 +47,28 @@ class Compactor:
     emit: Callable[[str, object], None]
     retrying: Retrying = field(default_factory=Retrying)
 
-    async def run(self, thread: ThreadRecord, turn: TurnRecord) -> None:
-        """Run a turn that compacts. Raises BackendError or AuthError, and the history is as it was."""
+    async def run(self, thread: ThreadRecord, turn: TurnRecord, session: Session) -> None:
+        """Run a turn that compacts, in the name of a client.
+
+        Raises BackendError or AuthError, and the history is as it was.
+        """
         item: ContextCompactionItem = {"type": "contextCompaction", "id": new_id()}
         place = {"item": item, "threadId": thread.id, "turnId": turn.id}
         self.emit("item/started", {**place, "startedAtMs": int(time.time() * 1000)})
         if thread.history:
-            await thread.replace_history(turn, item, _said(PREFACE + await self._summary(thread, turn)))
+            summary = await self._summary(thread, turn, session)
+            await thread.replace_history(turn, item, _said(PREFACE + summary))
         else:
             await thread.add_item(turn, item, None)
         self.emit("item/completed", {**place, "completedAtMs": int(time.time() * 1000)})
 
-    async def _summary(self, thread: ThreadRecord, turn: TurnRecord) -> str:
+    async def _summary(self, thread: ThreadRecord, turn: TurnRecord, session: Session) -> str:
         notices, settings = Notices(thread, turn, self.emit), thread.turn_settings()
         items = [*thread.history, _said(REQUEST)]
         return await self.retrying.answer(
             settings.provider,
             notices,
-            send=lambda: self.backend.open(model_request(thread.id, settings, items, [])),
+            send=lambda: self.backend.open(model_request(thread.id, session, settings, items, [])),
             read=lambda stream: _taken(stream, notices),
         )
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from appserver.threads.turn_record import TurnRecord
     from appserver.turns.inbox import UserMessage
     from appserver.turns.runner import TurnRunner
+    from appserver.turns.tools import TurnClient
     from protocol.turn import TurnError
 
 
@@ -68,18 +69,18 @@ class TurnManager:
         self._closing = False
         self._idle: Event | None = None
 
-    def start(self, thread: ThreadRecord, turn: TurnRecord, message: UserMessage) -> TurnRecord:
-        """Start a turn with a message; while another one runs in the thread, that one gets it. Returns the turn.
+    def start(self, thread: ThreadRecord, turn: TurnRecord, message: UserMessage, client: TurnClient) -> TurnRecord:
+        """Start a turn of a client's with a message; while another one runs in the thread, that one gets it.
 
-        It does nothing before `begin`: the client is to know of the turn before it is told of what happens in it.
-        Raises Overloaded.
+        Returns the turn. It does nothing before `begin`: the client is to know of the turn before it is told of what
+        happens in it. Raises Overloaded.
         """
         if thread.active is not None:
             _inbox(self._running[_going_on(thread.active).id]).put(message)
             return thread.active
         inbox = Inbox()
         inbox.put(message)
-        self._begin_work(thread, turn, inbox, partial(self._runner.run, thread, turn, inbox))
+        self._begin_work(thread, turn, inbox, partial(self._runner.run, thread, turn, inbox, client))
         return turn
 
     def start_work(self, thread: ThreadRecord, turn: TurnRecord, work: Callable[[], Awaitable[None]]) -> None:

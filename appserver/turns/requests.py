@@ -9,21 +9,24 @@ from appserver.llm.client import ModelRequest
 from appserver.threads.transcript import with_all_outputs
 
 if TYPE_CHECKING:
+    from appserver.session import Session
     from appserver.threads.settings import TurnSettings
 
 
 def model_request(
     thread_id: str,
+    session: Session,
     settings: TurnSettings,
     items: list[dict[str, Any]],
     tools: list[dict[str, Any]],
     output_schema: object = None,
 ) -> ModelRequest:
-    """Return a request with these input items."""
+    """Return a request with these input items, in the name of a client."""
     defaults = defaults_of(settings.model)
     return ModelRequest(
         provider=settings.provider,
         thread_id=thread_id,
+        session=session,
         model=settings.model,
         instructions=settings.instructions,
         input=with_all_outputs(items),

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from appserver.threads.settings import TurnSettings
     from appserver.threads.turn_record import TurnRecord
     from appserver.turns.inbox import Inbox, UserMessage
-    from appserver.turns.tools import ToolDesk
+    from appserver.turns.tools import TurnClient
 
 MAX_ROUNDS = 500
 """Answers in one turn. Long work takes a hundred; a model that goes round in circles would never end."""
@@ -52,15 +52,16 @@ class TurnRunner:
 
     backend: Backend
     emit: Callable[[str, object], None]
-    room: Callable[[], Awaitable[None]]
-    """Waits while the client is slow to read."""
-    tools: ToolDesk
+    room: Callable[[str], Awaitable[None]]
+    """Waits while a client that follows the thread with this id is slow to read."""
+    tool_timeout: float
+    """Seconds that a call of a client's tool may take."""
     retrying: Retrying = field(default_factory=Retrying)
 
-    async def run(self, thread: ThreadRecord, turn: TurnRecord, inbox: Inbox) -> None:
-        """Run a turn to its end. Raises BackendError or AuthError if it fails."""
+    async def run(self, thread: ThreadRecord, turn: TurnRecord, inbox: Inbox, client: TurnClient) -> None:
+        """Run a turn of a client's to its end. Raises BackendError or AuthError if it fails."""
         settings = thread.turn_settings(turn.service_tier)
-        running = _Running(self, thread, turn, inbox, Notices(thread, turn, self.emit), settings)
+        running = _Running(self, thread, turn, inbox, client, Notices(thread, turn, self.emit), settings)
         try:
             await running.to_the_end()
         finally:
@@ -75,6 +76,7 @@ class _Running:
     thread: ThreadRecord
     turn: TurnRecord
     inbox: Inbox
+    client: TurnClient
     notices: Notices
     settings: TurnSettings
 
@@ -82,7 +84,8 @@ class _Running:
         """Take answer after answer until the model has no more to do and the user nothing more to say."""
         for _ in range(MAX_ROUNDS):
             if not await self._round() and not self.inbox:
-                await self.by.room()  # the last message is read before the turn is told to be over, and it again in it
+                # The last message is read before the turn is told to be over: until then there may be another one.
+                await self.by.room(self.thread.id)
                 if not self.inbox:
                     return
         raise BackendError(f"The model went on asking for tools: {MAX_ROUNDS} rounds in one turn")
@@ -126,7 +129,7 @@ class _Running:
         """
         failure: BackendError | None = None
         group = anyio.create_task_group()
-        calls = ToolCalls(self.thread, self.turn, self.by.tools, self.by.emit, group.start_soon)
+        calls = ToolCalls(self.thread, self.turn, self.client, self.by.tool_timeout, self.by.emit, group.start_soon)
         answer = Answer(self.thread, self.turn, self.by.emit, calls.begin)
         try:
             async with group:
@@ -162,7 +165,7 @@ class _Running:
                             await ending
                     if answer.complete:
                         return
-                    await self.by.room()
+                    await self.by.room(self.thread.id)
         except anyio.get_cancelled_exc_class():
             await answer.cut_short()
             raise
@@ -171,4 +174,4 @@ class _Running:
     def _request(self) -> ModelRequest:
         items = [*preface(self.settings), *self.thread.history]
         tools = definitions(self.thread.settings.tools)
-        return model_request(self.thread.id, self.settings, items, tools, self.turn.output_schema)
+        return model_request(self.thread.id, self.client.session, self.settings, items, tools, self.turn.output_schema)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from appserver import json_text
 from appserver.errors import AppServerError
@@ -19,6 +19,7 @@ from appserver.turns.tool_definitions import names_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from appserver.session import Session
     from appserver.threads.record import ThreadRecord
     from appserver.threads.turn_record import TurnRecord
     from protocol.item import DynamicToolCallItem
@@ -28,19 +29,15 @@ CANCELLED = "dynamic tool call was cancelled before receiving a response"
 """The output of a call whose turn has ended."""
 
 
-class Client(Protocol):
-    """The application on the other end, which runs the tools."""
+class TurnClient(Protocol):
+    """The application that has started a turn, and runs the tools."""
+
+    @property
+    def session(self) -> Session:
+        """Who it is."""
 
     async def request(self, method: str, params: object, *, timeout: float) -> dict[str, Any]:
         """Send a request and return its validated result. Raises AppServerError."""
-
-
-class ToolDesk(NamedTuple):
-    """What calling a tool takes, the same for all turns."""
-
-    client: Client
-    timeout: float
-    """Seconds that a call may take."""
 
 
 @dataclass(slots=True)
@@ -83,15 +80,18 @@ class ToolCalls:
         self,
         thread: ThreadRecord,
         turn: TurnRecord,
-        desk: ToolDesk,
+        client: TurnClient,
+        timeout: float,
         emit: Callable[[str, object], None],
         start: Callable[[Callable[[_Call], Coroutine[Any, Any, None]], _Call], object],
     ) -> None:
+        """`timeout`: seconds that a call may take."""
         self.any = False
         """Whether the model has made a call: then it waits for the output."""
         self._thread = thread
         self._turn = turn
-        self._desk = desk
+        self._client = client
+        self._timeout = timeout
         self._emit = emit
         self._start = start
         self._open: dict[str, _Call] = {}
@@ -132,7 +132,7 @@ class ToolCalls:
         }
         content: list[ToolContent]
         try:
-            result = await self._desk.client.request("item/tool/call", params, timeout=self._desk.timeout)
+            result = await self._client.request("item/tool/call", params, timeout=self._timeout)
         except AppServerError as exc:  # an error reply, none in time, or one that is no result
             content, success = [{"type": "inputText", "text": exc.message}], False
         else:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from appserver.auth.credentials import ExternalTokens, ManagedTokens, external_tokens, managed_tokens
-from appserver.auth.maintenance import Upkeep
+from appserver.auth.maintenance import Maintenance
 from appserver.auth.manager import AuthManager
 from appserver.auth.refresh.base import RefreshedTokens
 from appserver.auth.stores.base import MemoryStore
@@ -98,7 +98,7 @@ class Rig:
     """The manager and everything around it. `told` counts the changes that it announced."""
 
     manager: AuthManager
-    upkeep: Upkeep
+    maintenance: Maintenance
     store: CredentialStore
     refresher: ScriptedRefresher
     clock: Clock
@@ -182,7 +182,9 @@ async def running_manager(
     manager = AuthManager(settings, store, tasks, lambda _: refresher, clock)
     async with anyio.create_task_group() as group:
         tasks.open(group)
-        rig = Rig(manager, Upkeep(settings, manager), store, refresher, clock, group)
+        maintenance = Maintenance()
+        maintenance.add(settings, manager)
+        rig = Rig(manager, maintenance, store, refresher, clock, group)
         manager.on_change = lambda: rig.told.append(held.credential.mode if (held := manager.current()) else None)
         if background is not None:
             background(rig)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
-from appserver.auth import maintenance as upkeep
+from appserver.auth import maintenance
 from appserver.auth.credentials import ApiKey, ManagedTokens
 from appserver.auth.stores.file import FileStore
 from appserver.auth.stores.refused_tokens import fingerprint
@@ -27,14 +27,14 @@ pytestmark = pytest.mark.anyio
 
 async def watched(rig: Rig) -> None:
     """Let the background look a few times."""
-    rig.group.start_soon(rig.upkeep.run)
+    rig.group.start_soon(rig.maintenance.run)
 
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look every few milliseconds."""
-    monkeypatch.setattr(upkeep, "LOOK_SECONDS", 0.002)
-    monkeypatch.setattr(upkeep, "MAKE_UP_SECONDS", 0.002)
+    monkeypatch.setattr(maintenance, "LOOK_SECONDS", 0.002)
+    monkeypatch.setattr(maintenance, "MAKE_UP_SECONDS", 0.002)
 
 
 def eager(home: Path, *, external: bool = False) -> Settings:
@@ -54,7 +54,9 @@ async def test_a_token_that_will_expire_is_renewed_while_nobody_uses_it(tmp_path
 
 async def looked(rig: Rig, monkeypatch: pytest.MonkeyPatch, times: int = 5) -> None:
     """Wait until the background has looked so often."""
-    seen, done, renew_ahead = 0, anyio.Event(), rig.upkeep._renew_ahead
+    (account,) = rig.maintenance._accounts.values()
+    renewal = account._periodic[-1]
+    seen, done, renew_ahead = 0, anyio.Event(), renewal._act
 
     async def counting() -> None:
         nonlocal seen
@@ -63,7 +65,7 @@ async def looked(rig: Rig, monkeypatch: pytest.MonkeyPatch, times: int = 5) -> N
         if seen >= times:
             done.set()
 
-    monkeypatch.setattr(rig.upkeep, "_renew_ahead", counting)
+    monkeypatch.setattr(renewal, "_act", counting)
     await watched(rig)
     with anyio.fail_after(WAIT_SECONDS):
         await done.wait()

@@ -125,7 +125,7 @@ async def test_serving_imports_neither_the_other_commands_nor_what_help_needs(ap
     assert "appserver.server.connection" in imported
     assert not imported & {
         "appserver.commands",
-        "appserver.server.services",
+        "appserver.server.workspace",
         "argparse",
         "shutil",
         "getpass",

@@ -15,7 +15,7 @@ import pytest
 from appserver.auth import maintenance as upkeep
 from appserver.auth.stores.file import FileStore
 from appserver.errors import StoreError
-from appserver.server.connection import SHUTDOWN_SECONDS
+from appserver.server.serve import SHUTDOWN_SECONDS
 from appserver.settings import Settings
 from appserver.testing.ledger import RefreshState
 from tests.auth.manager_rig import WAIT_SECONDS, Rig, managed, new_tokens, running_manager
@@ -235,7 +235,7 @@ async def test_a_write_that_failed_is_made_up_for_while_idle(tmp_path: Path, mon
     store = FullDisk(str(tmp_path))
     async with running_manager(Settings(home=str(tmp_path)), store) as rig:
         await renewed_on_a_full_disk(rig)
-        rig.group.start_soon(rig.upkeep.run)
+        rig.group.start_soon(rig.maintenance.run)
         store.full = False
         with anyio.fail_after(WAIT_SECONDS):
             await store.written.wait()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
-from appserver.server.connection import SHUTDOWN_SECONDS
+from appserver.server.serve import SHUTDOWN_SECONDS
 from tests.e2e.run import HELLO, WAIT_SECONDS, end_of_input, lines, read_until, request, send, started
 from tests.handlers.accounts import store_login
 

@@ -260,7 +260,7 @@ async def test_a_login_during_a_refresh_serves_the_turn_that_waits(
 async def test_a_shutdown_during_a_refresh_still_ends_the_turn_once(
     server: ServerFactory, expired: Expired, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("appserver.server.connection.SETTLE_SECONDS", 0.05)
+    monkeypatch.setattr("appserver.server.serve.SETTLE_SECONDS", 0.05)
     async with server() as peer:
         await peer.start_turn(await expired.sign_in(peer))
         await peer.request(REFRESH)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from appserver.server import subscriptions
 from appserver.testing import Gate, cut, failed, http_error, stalled, text
-from appserver.threads import subscriptions
 
 if TYPE_CHECKING:
     from pathlib import Path

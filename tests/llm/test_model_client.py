@@ -40,12 +40,12 @@ class Caller:
     def __init__(self, backend: FakeBackend) -> None:
         self.settings = Settings("/nowhere", chatgpt_base_url=backend.chatgpt_base_url)
         self.http = Http(self.settings)
-        self.client = ModelClient(self.http, self.settings, Session())
+        self.client = ModelClient(self.http, self.settings)
         self.provider = Provider("fake", "Fake", backend.base_url)
 
     def request(self, **members: Any) -> ModelRequest:  # noqa: ANN401 - fields of the request
-        fields: dict[str, Any] = {"provider": self.provider, "thread_id": "t", "model": "m", "instructions": "i"}
-        return ModelRequest(**{**fields, "input": [], **members})
+        fields: dict[str, Any] = {"provider": self.provider, "thread_id": "t", "session": Session()}
+        return ModelRequest(**{**fields, "model": "m", "instructions": "i", "input": [], **members})
 
     async def types(self, request: ModelRequest) -> list[str]:
         """Send a request and return the types of all events."""

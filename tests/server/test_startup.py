@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from appserver.server import startup
-from appserver.server.connection import Connection
+from appserver.server.serve import Server
 from appserver.server.startup import answer_first_lines
 from appserver.settings import Settings
-from appserver.transport.stdio import Stdio, TransportClosed
+from appserver.transport.base import TransportClosed
+from appserver.transport.stdio import Stdio
 from tests.e2e.run import HELLO, decoded, lines
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def test_a_module_that_cannot_be_imported_ahead_costs_no_answer(
     try:
         os.write(to_server, lines(HELLO))
         stdio = Stdio(read_fd, write_fd, max_line_bytes=65536)
-        assert answer_first_lines(Connection(Settings(home=str(tmp_path))), stdio), "there is more to come"
+        assert answer_first_lines(Server(Settings(home=str(tmp_path))).connection(), stdio), "there is more to come"
         (answer,) = decoded(os.read(from_server, 65536))
         assert answer["id"] == 0
     finally:
@@ -64,7 +65,7 @@ class Pipes:
 
 
 def test_what_needs_no_waiting_is_answered_before_there_is_an_event_loop(tmp_path: Path) -> None:
-    connection = Connection(Settings(str(tmp_path)))
+    connection = Server(Settings(str(tmp_path))).connection()
     stdio = Pipes(HANDSHAKE, {"id": 2, "method": "account/read", "params": {"refreshToken": False}})
     assert not answer_first_lines(connection, stdio)  # the client is done
     assert [one["id"] for one in stdio.sent] == [1, 2]
@@ -77,7 +78,7 @@ def test_what_needs_no_waiting_is_answered_before_there_is_an_event_loop(tmp_pat
     ids=["request", "batch"],
 )
 def test_what_waits_makes_the_event_loop_take_over(request_: object, tmp_path: Path) -> None:
-    connection = Connection(Settings(str(tmp_path)))
+    connection = Server(Settings(str(tmp_path))).connection()
     stdio = Pipes(HANDSHAKE, request_)
     assert answer_first_lines(connection, stdio)
     assert [one["id"] for one in stdio.sent] == [1]
@@ -85,7 +86,7 @@ def test_what_waits_makes_the_event_loop_take_over(request_: object, tmp_path: P
 
 
 def test_what_waits_is_given_up_if_the_parent_has_gone(tmp_path: Path) -> None:
-    connection = Connection(Settings(str(tmp_path)))
+    connection = Server(Settings(str(tmp_path))).connection()
     stdio = Pipes(HANDSHAKE, {"id": 2, "method": "account/rateLimits/read"}, broken=True)
     with pytest.raises(TransportClosed):
         answer_first_lines(connection, stdio)

@@ -4,9 +4,9 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
+from appserver.transport.base import TransportClosed
 from appserver.transport.framing import Oversized
 from appserver.transport.memory import BUFFERED_WRITES, MemoryTransport, memory_pair
-from appserver.transport.stdio import TransportClosed
 
 pytestmark = pytest.mark.anyio
 

@@ -20,8 +20,9 @@ import fcntl
 import termios
 import tty
 
+from appserver.transport.base import TransportClosed
 from appserver.transport.framing import Line, Oversized
-from appserver.transport.stdio import Stdio, TransportClosed
+from appserver.transport.stdio import Stdio
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

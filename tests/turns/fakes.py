@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from appserver.llm.retry import Retrying
+from appserver.session import Session
 from appserver.settings import Provider
 from appserver.threads.metadata import ThreadMetadata
 from appserver.threads.record import ThreadRecord
@@ -16,7 +17,6 @@ from appserver.threads.turn_record import TurnRecord, new_id
 from appserver.turns.inbox import Inbox, UserMessage
 from appserver.turns.input import message_item
 from appserver.turns.runner import TurnRunner
-from appserver.turns.tools import ToolDesk
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
@@ -96,6 +96,7 @@ class Client:
     """The application: answers tool calls with a function of their params."""
 
     def __init__(self, answer: Callable[[Any], Awaitable[Any]] | None = None) -> None:
+        self.session = Session()
         self.calls: list[Any] = []
         self.asked = anyio.Event()
         self._answer = answer
@@ -130,15 +131,14 @@ class Stage:
         self.thread = thread(**provider)
         self.turn, self.inbox = TurnRecord([]), Inbox()
         self.inbox.put(said("Hello"))
-        desk = ToolDesk(self.client, TOOL_SECONDS)
-        self.runner = TurnRunner(self.model, self.told, room, desk, Retrying(self.naps, lambda: 0.5))
+        self.runner = TurnRunner(self.model, self.told, room, TOOL_SECONDS, Retrying(self.naps, lambda: 0.5))
 
     async def run(self) -> None:
         with anyio.fail_after(10):
-            await self.runner.run(self.thread, self.turn, self.inbox)
+            await self.runner.run(self.thread, self.turn, self.inbox, self.client)
 
 
-async def room() -> None:
+async def room(thread_id: str) -> None:
     """There is always room, and always a chance to be cancelled."""
     await anyio.lowlevel.checkpoint()
 

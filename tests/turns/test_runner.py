@@ -81,7 +81,7 @@ async def test_a_message_steered_in_before_the_model_answers_cuts_nothing_off() 
 async def test_a_message_that_comes_with_the_last_event_is_answered() -> None:
     late = iter([True])
 
-    async def room() -> None:
+    async def room(thread_id: str) -> None:
         if next(late, False):
             stage.inbox.put(said("one more"))
 

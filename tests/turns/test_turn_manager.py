@@ -52,7 +52,7 @@ class Desk:
         self.thread = self.stage.thread
 
     def start(self, text: str = "Hello") -> TurnRecord:
-        turn = self.manager.start(self.thread, TurnRecord([]), said(text))
+        turn = self.manager.start(self.thread, TurnRecord([]), said(text), self.stage.client)
         self.manager.begin(turn.id)
         return turn
 
@@ -281,7 +281,7 @@ async def test_a_turn_too_many_is_refused_as_overload_and_leaves_its_thread_free
 
     def overload() -> None:
         for refused in (
-            lambda: desk.manager.start(other, TurnRecord([]), said("Hello")),
+            lambda: desk.manager.start(other, TurnRecord([]), said("Hello"), desk.stage.client),
             lambda: desk.manager.start_work(other, TurnRecord([]), anyio.lowlevel.checkpoint),
         ):
             with pytest.raises(Overloaded):
@@ -298,4 +298,4 @@ async def test_a_turn_too_many_is_refused_as_overload_and_leaves_its_thread_free
 def test_a_thousand_turns_at_once_are_no_overload() -> None:
     desk = Desk()
     for _ in range(1000):
-        desk.manager.start(thread(), TurnRecord([]), said("Hello"))
+        desk.manager.start(thread(), TurnRecord([]), said("Hello"), desk.stage.client)

@@ -1,6 +1,6 @@
 """The refresher of external tokens: asks the client, which owns them, and waits a bounded time.
 
-Knows the request's name and shape; how it gets to the client is behind a Protocol that `server/services.py` joins.
+Knows the request's name and shape; which client is asked is behind a Protocol (`server/subscriptions.py`).
 """
 
 from __future__ import annotations

@@ -1,0 +1,69 @@
+"""What a process has once, however many users and clients it serves: HTTP, the tasks, and the maintenance loop.
+
+Knows neither accounts nor connections. Nothing here needs an event loop before `run`.
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from appserver.tasks import Tasks
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from appserver.auth.maintenance import Maintenance
+    from appserver.auth.oauth.http import IssuerHttp
+    from appserver.http import Http
+    from appserver.session import Session
+    from appserver.settings import Settings
+
+
+class Runtime:
+    """The one of this process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.tasks = Tasks()
+        """The tasks of workspaces: turns, logins, refreshes. They outlive the client that asked for them."""
+        self.is_running = False
+
+    @cached_property
+    def maintenance(self) -> Maintenance:
+        """The one loop that looks after the credentials of all workspaces."""
+        from appserver.auth.maintenance import Maintenance  # late: with the event loop
+
+        return Maintenance()
+
+    @cached_property
+    def http(self) -> Http:
+        """The one HTTP stack."""
+        from appserver.http import Http  # late: brings httpx
+
+        return Http(self.settings)
+
+    def issuer(self, session: Session) -> IssuerHttp:
+        """Return requests to the issuer, in the name of a client."""
+        from appserver.auth.oauth.http import IssuerHttp  # late: brings httpx
+
+        return IssuerHttp(self.http, session)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Run the tasks and the maintenance loop for the length of the block; then end them."""
+        from anyio import create_task_group
+
+        async with create_task_group() as group:
+            self.tasks.open(group)
+            group.start_soon(self.maintenance.run)
+            self.is_running = True
+            yield
+            self.tasks.close()
+            group.cancel_scope.cancel()
+
+    async def close(self) -> None:
+        """Close the connections that are kept."""
+        if "http" in self.__dict__:
+            await self.http.close()

@@ -1,0 +1,229 @@
+"""The life of a server: clients come and go, and at the end everything ends in order, within bounds.
+
+On every way out (the end of input, a signal, a client that has gone) running turns get their last notification, what is
+queued is written, and the server ends within SHUTDOWN_SECONDS. Only a redemption that has begun is waited for until the
+issuer has answered (`auth/refresh/redemption.py`).
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import asynccontextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from appserver.errors import ConfigError
+from appserver.heap import collect_as_usual
+from appserver.log import log_exception
+from appserver.parent_process import ParentProcess
+from appserver.server.connection import FLUSH_SECONDS, Connection
+from appserver.server.runtime import Runtime
+from appserver.signals import ending_signals
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from anyio.abc import TaskGroup
+
+    from appserver.server.workspace import Workspace
+    from appserver.settings import Settings
+    from appserver.transport.base import Listener, Transport
+
+DRAIN_SECONDS = 1.5
+"""What requests in flight get to be answered after the end of input, and turns to be written down."""
+
+LOCK_SECONDS = 1.0
+"""How much of that goes by before nothing waits any longer for another process's lock, or for the keyring."""
+
+SETTLE_SECONDS = 1.5
+"""What a refresh or a revocation under way gets, and a last try to store what is not stored yet."""
+
+SHUTDOWN_SECONDS = DRAIN_SECONDS + SETTLE_SECONDS + FLUSH_SECONDS
+
+WATCH_SECONDS = 1.0
+"""How often to look whether the client is still there."""
+
+
+class Server:
+    """Keeps workspaces running and serves their clients."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.runtime = Runtime(settings)
+        self._workspaces: list[Workspace] = []
+        self._connections: set[Connection] = set()
+        self._only: Connection | None = None
+        """The client without which there is nothing to serve for."""
+
+    # Before there is an event loop, too
+
+    @cached_property
+    def home(self) -> Workspace:
+        """The workspace of the home directory. Raises ConfigError."""
+        from appserver.server.workspace import Workspace  # late: after the handshake
+
+        return self.add(Workspace(self.runtime))
+
+    def add(self, workspace: Workspace) -> Workspace:
+        """Keep a workspace running, and return it."""
+        self._workspaces.append(workspace)
+        if self.runtime.is_running:
+            self.runtime.maintenance.add(workspace.settings, workspace.account.auth)
+        return workspace
+
+    def connection(self, workspace: Workspace | None = None) -> Connection:
+        """Return a connection for one client, of the home directory's workspace or of another."""
+        return Connection(self.runtime.settings, lambda: workspace or self.home)
+
+    def check_configuration(self, *, lenient: bool) -> None:
+        """Load now what a mistake in the configuration would break later. Raises ConfigError, unless lenient."""
+        settings = self.runtime.settings
+        if settings.refresher:
+            try:
+                _ = self.home
+            except ConfigError as exc:
+                if not lenient:
+                    raise
+                problems = (*settings.problems, exc)
+                self.runtime = Runtime(settings._replace(refresher=None, problems=problems))
+
+    # Inside the event loop
+
+    async def serve(self, connection: Connection, transport: Transport) -> None:
+        """Serve the client that the server is there for; when that one has left, or on `stop`, everything ends."""
+        self._only = connection
+        async with self.running():
+            self._clients.start_soon(self._serve, connection, transport)
+            await self._stopping.wait()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Keep the workspaces running for the length of the block. Then everything ends, and all clients are left."""
+        from anyio import Event, create_task_group, move_on_after
+
+        self._stopping, self._wound_down = Event(), Event()
+        async with create_task_group() as clients:
+            self._clients: TaskGroup = clients
+            async with self.runtime.running():
+                for workspace in self._workspaces:
+                    self.runtime.maintenance.add(workspace.settings, workspace.account.auth)
+                yield
+                self.stop()
+                await self._wind_down()
+            self._wound_down.set()
+            with move_on_after(FLUSH_SECONDS):
+                await self._close()
+
+    async def accept(self, listener: Listener, workspace: Workspace | None = None) -> None:
+        """Serve the clients that come to a listener, while the server is running, until no other can come."""
+        while (transport := await listener.accept()) is not None:
+            self._clients.start_soon(self._serve_one_of_many, self.connection(workspace), transport)
+
+    def stop(self) -> None:
+        """Take nothing more from any client, and end."""
+        self._stopping.set()
+        for connection in self._connections:
+            connection.stop_reading()
+
+    async def _serve(self, connection: Connection, transport: Transport) -> None:
+        self._connections.add(connection)
+        if self._stopping.is_set():
+            connection.stop_reading()
+        try:
+            await connection.serve(transport, self._leave)
+        finally:
+            self._connections.discard(connection)
+
+    async def _serve_one_of_many(self, connection: Connection, transport: Transport) -> None:
+        try:
+            await self._serve(connection, transport)
+        except Exception as exc:  # noqa: BLE001 - the other clients must not notice
+            log_exception("a connection ended with an unexpected error", exc)
+        finally:
+            transport.close()
+
+    async def _leave(self, connection: Connection) -> None:
+        """Wait for what a client that sends nothing more is still to be told.
+
+        One that leaves by itself gets the answers to its requests. At the end of the server each is told how the turns
+        that it follows have ended.
+        """
+        from anyio import move_on_after
+
+        if connection is self._only:
+            self.stop()
+        if not self._stopping.is_set():
+            with move_on_after(DRAIN_SECONDS):
+                await connection.dispatcher.idle()
+        if self._stopping.is_set():
+            await self._wound_down.wait()
+
+    async def _wind_down(self) -> None:
+        """End what runs: turns at once, requests in flight and a refresh under way within their bounds."""
+        from anyio import create_task_group, move_on_after
+
+        for workspace in self._workspaces:
+            workspace.interrupt_turns()
+        await self._drained(LOCK_SECONDS)
+        for workspace in self._workspaces:
+            workspace.stop_waiting()
+        await self._drained(DRAIN_SECONDS - LOCK_SECONDS)
+        with move_on_after(SETTLE_SECONDS) as bound:
+            async with create_task_group() as group:
+                for workspace in self._workspaces:
+                    group.start_soon(workspace.account.auth.settle)
+        for workspace in self._workspaces:
+            workspace.account.end_revocations(bound.deadline)
+
+    async def _drained(self, seconds: float) -> None:
+        """Wait until requests in flight are answered and turns have ended, but no longer than this."""
+        from anyio import move_on_after
+
+        with move_on_after(seconds):
+            for connection in tuple(self._connections):
+                await connection.dispatcher.idle()
+            for workspace in self._workspaces:
+                await workspace.turns_ended()
+
+    async def _close(self) -> None:
+        for workspace in self._workspaces:
+            await workspace.close()
+        await self.runtime.close()
+
+
+class Process:
+    """Ends a server on what can happen to its process: a signal, or that the one that started it has gone."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._parent = ParentProcess()  # now: it may end while the event loop is being imported
+        self._exit_code = 0
+
+    async def serve(self, connection: Connection, transport: Transport) -> int:
+        """Serve the one client of this process; return the exit code: 0, or 128 plus a signal's number."""
+        from anyio import create_task_group
+
+        async with create_task_group() as heeding:
+            if sys.platform != "win32":  # there, SIGTERM ends a process without asking it
+                heeding.start_soon(self._heed_signals)  # until the very end: a second signal must not cut it short
+            heeding.start_soon(collect_as_usual)
+            heeding.start_soon(self._watch_client, transport)
+            await self._server.serve(connection, transport)
+            heeding.cancel_scope.cancel()
+        return self._exit_code
+
+    async def _watch_client(self, transport: Transport) -> None:
+        """Notice that the client has gone without closing our input: somebody else may hold its end."""
+        from anyio import sleep
+
+        while not (self._parent.has_gone() or transport.peer_closed()):  # noqa: ASYNC110 - nobody sets an event for it
+            await sleep(WATCH_SECONDS)
+        self._server.stop()
+
+    async def _heed_signals(self) -> None:
+        """Take the signals that end a process as a request to wind down."""
+        from anyio import open_signal_receiver
+
+        with open_signal_receiver(*ending_signals()) as received:
+            async for number in received:
+                self._exit_code = 128 + int(number)
+                self._server.stop()
