@@ -11,6 +11,7 @@ import re
 import sys
 from functools import cache
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 from appserver.log_levels import DEFAULT_LEVELS, NUMBERS, level_numbers
 
@@ -31,31 +32,47 @@ _CREDENTIALS = (
 )
 
 MAX_HIDDEN = 64
-"""How many secrets are remembered, for error messages of others that repeat one: more than are in use at a time."""
+"""How many secrets of one owner are remembered, for error messages of others that repeat one: more than are in use."""
 
 MIN_HIDDEN = 8
 """Characters. Nothing shorter is a secret worth the name, and it could be part of a word."""
 
-_hidden: dict[Secret, None] = {}  # in the order in which they came
 _prepared: tuple[str, TextIO | None] = (DEFAULT_LEVELS, None)  # no stream: whatever sys.stderr is then
 
 
-def hide(*secrets: Secret | None) -> None:
-    """Take these secrets out of whatever is logged or told from now on, whatever they look like.
+class HiddenSecrets:
+    """Secrets of one owner, such as a user's account, that nothing which is logged or told shows while the owner lives.
 
-    Called before each use of a secret, as the one that was hidden longest ago may be forgotten.
+    Each owner has a limit of its own: one that uses many does not uncover another's.
     """
-    for secret in secrets:
-        if secret is not None and len(secret.reveal()) >= MIN_HIDDEN:
-            _hidden.pop(secret, None)
-            _hidden[secret] = None
-    while len(_hidden) > max(MAX_HIDDEN, len(secrets)):
-        del _hidden[next(iter(_hidden))]
+
+    def __init__(self) -> None:
+        self._secrets: dict[Secret, None] = {}  # in the order in which they came
+        _owners.add(self)
+
+    def hide(self, *secrets: Secret | None) -> None:
+        """Take these secrets out of all texts from now on, whatever they look like.
+
+        Called before each use of a secret, as the one that was hidden longest ago may be forgotten.
+        """
+        for secret in secrets:
+            if secret is not None and len(secret.reveal()) >= MIN_HIDDEN:
+                self._secrets.pop(secret, None)
+                self._secrets[secret] = None
+        while len(self._secrets) > max(MAX_HIDDEN, len(secrets)):
+            del self._secrets[next(iter(self._secrets))]
+
+    def values(self) -> list[str]:
+        """Return what is hidden."""
+        return [secret.reveal() for secret in tuple(self._secrets)]
+
+
+_owners: WeakSet[HiddenSecrets] = WeakSet()  # of the process, as logging is
 
 
 def redacted(text: str) -> str:
     """Return text with every credential replaced: those that are in use, and what looks like one."""
-    for value in sorted((secret.reveal() for secret in tuple(_hidden)), key=len, reverse=True):
+    for value in sorted((value for owner in tuple(_owners) for value in owner.values()), key=len, reverse=True):
         text = text.replace(value, "***")  # the longest first: one may be the beginning of another
     return _credentials().sub("***", text)
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import logging
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appserver import log
-from appserver.log import hide, log_exception, redacted, set_up_logging, warn
+from appserver.log import HiddenSecrets, log_exception, redacted, set_up_logging, warn
 from protocol.base import Secret
 
 if TYPE_CHECKING:
@@ -50,8 +51,8 @@ def stderr_logging() -> Iterator[None]:
 
 
 @pytest.fixture
-def no_secrets_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log, "_hidden", {})
+def hidden() -> HiddenSecrets:
+    return HiddenSecrets()
 
 
 @pytest.mark.parametrize(("text", "secret"), SECRETS)
@@ -60,46 +61,55 @@ def test_what_looks_like_a_credential_is_taken_out(text: str, secret: str) -> No
     assert "***" in redacted(text)
 
 
-@pytest.mark.usefixtures("no_secrets_known")
-def test_what_is_in_use_is_taken_out_whatever_it_looks_like() -> None:
+def test_what_is_in_use_is_taken_out_whatever_it_looks_like(hidden: HiddenSecrets) -> None:
     text = "Incorrect API key provided: gsk5f0a9c3d. And opaque+token= was refused"
     assert redacted(text) == text
-    hide(Secret("gsk5f0a9c3d"), None, Secret("opaque+token="))
+    hidden.hide(Secret("gsk5f0a9c3d"), None, Secret("opaque+token="))
     assert redacted(text) == "Incorrect API key provided: ***. And *** was refused"
 
 
-@pytest.mark.usefixtures("no_secrets_known")
-def test_what_could_be_part_of_a_word_is_no_secret() -> None:
-    hide(Secret(""), Secret("token"))
+def test_what_could_be_part_of_a_word_is_no_secret(hidden: HiddenSecrets) -> None:
+    hidden.hide(Secret(""), Secret("token"))
     assert redacted("the token was refused") == "the token was refused"
 
 
-@pytest.mark.usefixtures("no_secrets_known")
-def test_a_secret_that_begins_like_another_uncovers_nothing_of_it() -> None:
-    hide(Secret("opaque-secret"), Secret("opaque-secret-and-more"))
+def test_a_secret_that_begins_like_another_uncovers_nothing_of_it(hidden: HiddenSecrets) -> None:
+    hidden.hide(Secret("opaque-secret"), Secret("opaque-secret-and-more"))
     assert redacted("opaque-secret-and-more opaque-secret") == "*** ***"
 
 
-@pytest.mark.usefixtures("no_secrets_known")
-def test_a_secret_that_is_used_again_is_remembered_longer() -> None:
-    hide(Secret("in-use-again"), *(Secret(f"opaque-{number:04}") for number in range(log.MAX_HIDDEN - 1)))
-    hide(Secret("in-use-again"))
-    hide(Secret("one-more-secret"))
+def test_a_secret_that_is_used_again_is_remembered_longer(hidden: HiddenSecrets) -> None:
+    hidden.hide(Secret("in-use-again"), *(Secret(f"opaque-{number:04}") for number in range(log.MAX_HIDDEN - 1)))
+    hidden.hide(Secret("in-use-again"))
+    hidden.hide(Secret("one-more-secret"))
     assert redacted("in-use-again opaque-0000") == "*** opaque-0000"
 
 
-@pytest.mark.usefixtures("no_secrets_known")
-def test_no_more_secrets_are_remembered_than_can_be_in_use() -> None:
+def test_no_more_secrets_are_remembered_than_can_be_in_use(hidden: HiddenSecrets) -> None:
     for number in range(1000):
-        hide(Secret(f"opaque-{number:04}"), Secret("used-again"))
+        hidden.hide(Secret(f"opaque-{number:04}"), Secret("used-again"))
     assert redacted("opaque-0000 opaque-0999 used-again") == "opaque-0000 *** ***"
 
 
-@pytest.mark.usefixtures("no_secrets_known")
-def test_secrets_that_are_used_together_are_all_taken_out() -> None:
+def test_secrets_that_are_used_together_are_all_taken_out(hidden: HiddenSecrets) -> None:
     secrets = [Secret(f"opaque-{number:04}") for number in range(2 * log.MAX_HIDDEN)]
-    hide(*secrets)
+    hidden.hide(*secrets)
     assert redacted(" ".join(secret.reveal() for secret in secrets)) == " ".join(["***"] * len(secrets))
+
+
+def test_one_owner_with_many_secrets_uncovers_none_of_another(hidden: HiddenSecrets) -> None:
+    hidden.hide(Secret("one-users-secret"))
+    other = HiddenSecrets()
+    other.hide(*(Secret(f"another-users-secret-{number}") for number in range(10 * log.MAX_HIDDEN)))
+    assert redacted("one-users-secret") == "***"
+
+
+def test_the_secrets_of_an_owner_that_is_gone_are_forgotten() -> None:
+    hidden = HiddenSecrets()
+    hidden.hide(Secret("opaque-and-gone"))
+    del hidden
+    gc.collect()
+    assert redacted("opaque-and-gone") == "opaque-and-gone"
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from appserver.auth.stores.refused_tokens import DeadTokens
 from appserver.auth.stores.snapshot import Stored
 from appserver.errors import AuthError, NotSignedIn, RefreshError, StoreBusy
 from appserver.lock_queue import LockQueue
-from appserver.log import hide, warn
+from appserver.log import HiddenSecrets, warn
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -81,6 +81,7 @@ class AuthManager:
         self._queue = LockQueue(CHANGE_SECONDS, RETRY_SECONDS)
         self._storing = LockQueue(STORE_SECONDS, RETRY_SECONDS)
         self._redeemer = Redeemer(settings, store, self._dead, self.timestamp, self._storing)
+        self._hidden = HiddenSecrets()
         self._held: Held | None = None
         self._generation = 0
         self._flight = SingleFlight(tasks, self._refresh)
@@ -238,7 +239,7 @@ class AuthManager:
         if self._held is not held:
             return  # it ended before its refresh could begin, which would bring it back
         old = held.credential
-        hide(*old.secrets)
+        self._hidden.hide(*old.secrets)
         if not old.is_identified:
             await self._find_owner(held, old.bearer)
             return
@@ -336,7 +337,7 @@ class AuthManager:
     def _hold(self, credential: Credential | None) -> None:
         self._generation += 1
         if credential is not None:
-            hide(*credential.secrets)
+            self._hidden.hide(*credential.secrets)
         self._held = Held(credential, self._generation) if credential else None
         self._flight.overtake()
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from appserver.errors import NotSignedIn
 from appserver.llm.authorized import Access, authorized
-from appserver.log import hide
+from appserver.log import HiddenSecrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,17 +32,24 @@ class Authority:
 
     def __init__(self, auth: Credentials) -> None:
         self._auth = auth
+        self._hidden = HiddenSecrets()
 
     async def access(self) -> Access:
         """Return what to send. Raises AuthError, NotSignedIn if there is nothing."""
         held = await self._auth.fresh()
         if held is None:
             raise NotSignedIn("Not signed in: use account/login/start first")
-        return _access(held)
+        return self._access(held)
 
     async def renewed(self, refused: Access) -> Access:
         """Return what to send in place of what was refused. Raises AuthError."""
-        return _access(await self._auth.renew(refused.generation))
+        return self._access(await self._auth.renew(refused.generation))
+
+    def _access(self, held: Held) -> Access:
+        credential = held.credential
+        self._hidden.hide(credential.bearer)
+        is_chatgpt = credential.identity.is_chatgpt
+        return Access(credential.bearer, credential.account_id, is_chatgpt=is_chatgpt, generation=held.generation)
 
 
 class Backend:
@@ -54,6 +61,7 @@ class Backend:
         self._model = model
         self._tasks = tasks
         self._commands: dict[TokenCommand, Authority] = {}
+        self._hidden = HiddenSecrets()
 
     async def open(self, request: ModelRequest) -> EventStream:
         """Send a request and return its running answer.
@@ -64,7 +72,7 @@ class Backend:
 
         model, provider = self._model(), request.provider
         key = own_key(provider)
-        hide(key, *secret_headers(provider))
+        self._hidden.hide(key, *secret_headers(provider))
         if key is not None:
             return await model.open(request, Access(key, None, is_chatgpt=False, generation=0))
         if provider.token_command is not None:
@@ -80,10 +88,3 @@ class Backend:
 
             self._commands[command] = Authority(CommandTokens(command, self._tasks))
         return self._commands[command]
-
-
-def _access(held: Held) -> Access:
-    credential = held.credential
-    hide(credential.bearer)
-    is_chatgpt = credential.identity.is_chatgpt
-    return Access(credential.bearer, credential.account_id, is_chatgpt=is_chatgpt, generation=held.generation)

@@ -5,6 +5,7 @@ Speaks lines like stdio does, without descriptors. What is sent is taken in orde
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import anyio
@@ -65,3 +66,28 @@ def memory_pair(max_line_bytes: int = DEFAULT_MAX_LINE_BYTES) -> tuple[MemoryTra
     to_left, from_right = anyio.create_memory_object_stream[bytes](BUFFERED_WRITES)
     to_right, from_left = anyio.create_memory_object_stream[bytes](BUFFERED_WRITES)
     return MemoryTransport(from_right, to_right, max_line_bytes), MemoryTransport(from_left, to_left, max_line_bytes)
+
+
+class MemoryListener:
+    """Accepts clients of the same process."""
+
+    def __init__(self, max_line_bytes: int = DEFAULT_MAX_LINE_BYTES) -> None:
+        self._max_line_bytes = max_line_bytes
+        self._arriving, self._arrived = anyio.create_memory_object_stream[MemoryTransport](math.inf)
+
+    def connect(self) -> MemoryTransport:
+        """Connect a client and return its end."""
+        ours, theirs = memory_pair(self._max_line_bytes)
+        self._arriving.send_nowait(theirs)
+        return ours
+
+    async def accept(self) -> MemoryTransport | None:
+        """Wait for the next client. None: no other can come."""
+        try:
+            return await self._arrived.receive()
+        except anyio.EndOfStream:
+            return None
+
+    def close(self) -> None:
+        """Take no further client. Those that have connected are still accepted."""
+        self._arriving.close()

@@ -170,7 +170,8 @@ async def test_a_key_that_was_stored_long_ago_is_not_repeated(server: ServerFact
         await peer.result("account/login/start", {"type": "apiKey", "apiKey": key})
         thread = await peer.start_thread()
         await peer.turn(thread)
+        others = log.HiddenSecrets()
         for number in range(2 * log.MAX_HIDDEN):
-            log.hide(Secret(f"another-secret-{number}"))
+            others.hide(Secret(f"another-secret-{number}"))
         turn = await peer.turn(thread)
     assert turn["error"]["message"].endswith("Incorrect API key provided: ***")

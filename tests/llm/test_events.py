@@ -18,7 +18,7 @@ from appserver.llm.events import (
     stream_cut,
     token_usage,
 )
-from appserver.log import hide
+from appserver.log import HiddenSecrets
 from protocol.base import Secret
 
 
@@ -173,7 +173,8 @@ def test_a_number_that_no_client_could_read_counts_as_none(number: str) -> None:
 @pytest.mark.parametrize("length", range(MAX_TOLD - 30, MAX_TOLD + 1, 10))
 def test_a_credential_is_found_also_where_a_text_is_cut(length: int) -> None:
     secret = "a-secret-without-a-form-of-its-own"
-    hide(Secret(secret))
+    hidden = HiddenSecrets()
+    hidden.hide(Secret(secret))
     words = "x" * length + secret
     failures = (
         in_stream("unknown", words),

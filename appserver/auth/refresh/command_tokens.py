@@ -13,7 +13,7 @@ from appserver.auth.credentials import ApiKey, Held
 from appserver.auth.policy import check_sendable
 from appserver.auth.refresh.printed_token import printed_token
 from appserver.auth.refresh.single_flight import SingleFlight
-from appserver.log import hide
+from appserver.log import HiddenSecrets
 from protocol.base import Secret
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class CommandTokens:
     def __init__(self, command: TokenCommand, tasks: Tasks, clock: Callable[[], float] = time.monotonic) -> None:
         self._command = command
         self._clock = clock
+        self._hidden = HiddenSecrets()
         self._held = NONE_YET
         self._stale_at = clock()
         self._flight = SingleFlight(tasks, self._run)
@@ -51,7 +52,7 @@ class CommandTokens:
         command = self._command
         credential = ApiKey(await printed_token([*command.words], command.timeout, command.directory))
         check_sendable(credential)
-        hide(credential.key)
+        self._hidden.hide(credential.key)
         self._held = Held(credential, held.generation + 1)
         self._stale_at = self._clock() + command.refresh_interval
         self._flight.overtake()
