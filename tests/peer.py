@@ -191,6 +191,12 @@ class Peer:
             if respond is not None and (answer := respond(message.get("params") or {})) is not None:
                 await self.send({"id": message["id"], **answer})
 
+    def forget(self) -> None:
+        """Forget all messages and requests so far."""
+        self.messages.clear()
+        self.batches.clear()
+        self.posted.clear()
+
     def close(self) -> None:
         """Note that the server has closed its output."""
         self.closed = True

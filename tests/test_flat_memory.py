@@ -61,7 +61,7 @@ async def run_threads(peer: Peer, backend: FakeBackend, count: int) -> None:
         for _ in range(TURNS_IN_A_THREAD):
             assert (await peer.turn(thread))["status"] == "completed"
         await peer.result("thread/delete", {"threadId": thread})
-        peer.messages.clear()
+        peer.forget()
         backend.requests.clear()
 
 

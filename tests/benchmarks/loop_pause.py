@@ -128,7 +128,7 @@ async def _start(peer: Peer, turns: int) -> list[str]:
 
 async def _sign_in(peer: Peer) -> None:
     """Sign in with a device code: such a login has a refresh token."""
-    peer.messages.clear()  # else looking for a notification among them takes longer and longer
+    peer.forget()  # else looking for a notification among them takes longer and longer
     login = (await peer.result("account/login/start", DEVICE))["loginId"]
     await peer.notification("account/login/completed", loginId=login, success=True)
 

@@ -69,7 +69,7 @@ class Fuzz:
 
     async def run(self, count: int) -> None:
         """Send so many lines. Fails if one is not answered once, or not as it must be, or a turn does not end once."""
-        self._peer.messages.clear()  # the handshake
+        self._peer.forget()  # the handshake
         self._learn_what_is_good()
         lines = iter(self._messages)
         while count > 0:
@@ -173,7 +173,7 @@ class Fuzz:
             else:
                 self._take_answer(one)
             self._learn_from(one)
-        self._peer.messages.clear()
+        self._peer.forget()
         return condition()
 
     def _take_notification(self, note: Message) -> None:
