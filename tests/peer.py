@@ -15,15 +15,17 @@ import anyio
 from appserver.rpc.pending import PendingRequests
 from appserver.server.serve import Server
 from appserver.transport.framing import LineSplitter, Oversized
-from appserver.transport.memory import memory_pair
+from appserver.transport.memory import MemoryListener, memory_pair
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
-    from anyio.abc import Process
+    from anyio.abc import Process, TaskGroup
 
     from appserver.rpc.pending import PendingRequest
+    from appserver.server.workspace import Workspace
     from appserver.settings import Settings
+    from appserver.transport.memory import MemoryTransport
 
 WAIT_SECONDS = 20.0
 """What a test waits for anything: long enough for a loaded machine, and the end of a test that would hang."""
@@ -219,14 +221,6 @@ P = TypeVar("P", bound=Peer)
 async def in_memory(settings: Settings, *, initialize: bool = True) -> AsyncIterator[Peer]:
     """Serve a connection in this process and connect a peer to it."""
     ours, theirs = memory_pair()
-    peer = Peer(ours.send)
-
-    async def read() -> None:
-        while (lines := await ours.receive()) is not None:
-            for line in lines:
-                assert not isinstance(line, Oversized)
-                await peer.take(line)
-        peer.close()
 
     async def serve() -> None:
         server = Server(settings)
@@ -236,15 +230,76 @@ async def in_memory(settings: Settings, *, initialize: bool = True) -> AsyncIter
     try:
         async with anyio.create_task_group() as group:
             group.start_soon(serve)
-            group.start_soon(read)
-            if initialize:
-                await peer.initialize()
-            yield peer
-            ours.close_sending()
-            await peer.ended()
+            async with _reading(ours) as peer:
+                if initialize:
+                    await peer.initialize()
+                yield peer
+                ours.close_sending()
+                await peer.ended()
     finally:
         ours.close()
         theirs.close()
+
+
+class House:
+    """A running server that any number of peers can connect to, each to a workspace."""
+
+    def __init__(self, server: Server, group: TaskGroup) -> None:
+        self.server = server
+        self._group = group
+        self._listeners: dict[Workspace, MemoryListener] = {}
+
+    @asynccontextmanager
+    async def client(self, name: str | None = "tests", workspace: Workspace | None = None) -> AsyncIterator[Peer]:
+        """Connect a peer, to the home directory's workspace unless another is given. It leaves at the end.
+
+        `name`: under which it introduces itself; None: it does not.
+        """
+        workspace = workspace or self.server.home
+        if workspace not in self._listeners:
+            listener = self._listeners[workspace] = MemoryListener()
+            self._group.start_soon(self.server.accept, listener, workspace)
+        ours = self._listeners[workspace].connect()
+        try:
+            async with _reading(ours) as peer:
+                if name is not None:
+                    await peer.initialize(name)
+                yield peer
+                ours.close_sending()
+                await peer.ended()
+        finally:
+            ours.close()
+
+    def close(self) -> None:
+        """Accept no more peers."""
+        for listener in self._listeners.values():
+            listener.close()
+
+
+@asynccontextmanager
+async def house(settings: Settings) -> AsyncIterator[House]:
+    """Keep a server running in this process."""
+    server = Server(settings)
+    async with server.running(), anyio.create_task_group() as group:
+        running = House(server, group)
+        yield running
+        running.close()
+
+
+@asynccontextmanager
+async def _reading(transport: MemoryTransport) -> AsyncIterator[Peer]:
+    peer = Peer(transport.send)
+
+    async def read() -> None:
+        while (lines := await transport.receive()) is not None:
+            for line in lines:
+                assert not isinstance(line, Oversized)
+                await peer.take(line)
+        peer.close()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(read)
+        yield peer
 
 
 @asynccontextmanager

@@ -86,6 +86,7 @@ class MemoryListener:
         try:
             return await self._arrived.receive()
         except anyio.EndOfStream:
+            self._arrived.close()
             return None
 
     def close(self) -> None:
