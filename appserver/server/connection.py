@@ -102,7 +102,11 @@ class Connection:
                 writing.cancel_scope.deadline = current_time() + FLUSH_SECONDS
         finally:
             self.workspace.subscriptions.leave(self)
-            self._calls.close()
+            self.expect_no_replies()
+
+    def expect_no_replies(self) -> None:
+        """Let our requests that wait for a reply fail: the client has gone."""
+        self._calls.close()
 
     def stop_reading(self) -> None:
         """Take nothing more from the client."""

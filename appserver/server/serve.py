@@ -152,6 +152,7 @@ class Server:
         if connection is self._only:
             self.stop()
         if not self._stopping.is_set():
+            connection.expect_no_replies()  # now: whoever waits for one asks another client
             with move_on_after(DRAIN_SECONDS):
                 await connection.dispatcher.idle()
         if self._stopping.is_set():
