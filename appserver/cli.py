@@ -133,7 +133,7 @@ def serve_stdio(settings: Settings, ignored: Sequence[str] = (), *, lenient: boo
 
     `ignored`: options that have no meaning here. `lenient`: start whatever is wrong with the configuration.
     """
-    from appserver.heap import collect_rarely
+    from appserver.memory import collect_rarely
 
     collect_rarely()  # first, for the imports that follow
     from appserver.log import log_info
@@ -160,8 +160,8 @@ def serve_stdio(settings: Settings, ignored: Sequence[str] = (), *, lenient: boo
         return 0
     import anyio
 
-    from appserver.heap import return_large_blocks
     from appserver.log import set_up_logging
+    from appserver.memory import return_large_blocks
 
     set_up_logging()
     return_large_blocks()

@@ -28,7 +28,7 @@ ORDER = (
         "appserver.errors",
         "appserver.executable",
         "appserver.headers",
-        "appserver.heap",
+        "appserver.memory",
         "appserver.json_text",
         "appserver.lock_queue",
         "appserver.parent_process",

@@ -49,7 +49,7 @@ class Batches:
         self._tasks = tasks
         self._take_reply = take_reply
         self._not_begun = 0
-        self._room: Event | None = None
+        self._drained: Event | None = None
 
     def take(self, entries: list[object]) -> None:
         """Start to answer a batch. Invalid entries get an error each, replies go where they are waited for."""
@@ -61,13 +61,13 @@ class Batches:
         self._not_begun += len(entries)
         self._tasks.start(self._answer, entries)
 
-    async def room(self) -> None:
+    async def drain(self) -> None:
         """Wait while more entries than one batch may have are not begun yet: reading on would only pile up more."""
         from anyio import Event
 
         while self._not_begun > MAX_ENTRIES:
-            self._room = self._room or Event()
-            await self._room.wait()
+            self._drained = self._drained or Event()
+            await self._drained.wait()
 
     async def _answer(self, entries: list[object]) -> None:
         from anyio import create_task_group
@@ -91,9 +91,9 @@ class Batches:
 
     def _note_begun(self, entries: int) -> None:
         self._not_begun -= entries
-        if self._room is not None and self._not_begun <= MAX_ENTRIES:
-            self._room.set()
-            self._room = None
+        if self._drained is not None and self._not_begun <= MAX_ENTRIES:
+            self._drained.set()
+            self._drained = None
 
     async def _answer_slice(
         self, entries: list[object], answers: list[bytes], sequels: list[Callable[[], None]]

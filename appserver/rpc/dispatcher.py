@@ -61,10 +61,10 @@ class Dispatcher:
             else:
                 self._take(message)
 
-    async def room(self) -> None:
+    async def drain(self) -> None:
         """Wait while so much has been received and not begun that no more should be read."""
         if self._batches is not None:
-            await self._batches.room()
+            await self._batches.drain()
 
     async def idle(self) -> None:
         await self._in_flight.idle()

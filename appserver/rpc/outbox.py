@@ -1,9 +1,10 @@
 """Messages on their way to the client: encoded at once, sent in order, bounded by back-pressure.
 
-`send` never waits, so that a plain function can answer. Whoever produces much awaits `room` between its bursts: a
-streaming turn, and the read loop for the sake of the answers it causes. A client that falls behind gets the deltas of
-one item joined to longer ones, of any number of items side by side. Nothing is left out. A delta is joined to an
-earlier one only across what cannot matter to its item: messages that name another thread, and deltas of other items.
+`send` never waits, so that a plain function can answer. A producer of many messages awaits `drain` between its bursts:
+a streaming turn does, and so does the read loop, because requests cause responses. A client that falls behind gets the
+deltas of each item joined to longer ones, for any number of items side by side. Nothing is left out. A delta is joined
+to an earlier one only across messages that cannot matter to its item: those that name another thread, and deltas of
+other items.
 """
 
 from __future__ import annotations
@@ -28,19 +29,19 @@ HIGH_WATER_BYTES = 1024 * 1024
 """Above this much unsent output, a streaming turn waits. One that streams faster than the client reads, but no faster
 than that, keeps its deltas apart."""
 
-JOIN_BYTES = 64 * 1024
-"""Below this much unsent output, nothing is joined: it is not worth the trouble."""
+JOIN_LOW_WATER_BYTES = 64 * 1024
+"""Below this much unsent output, deltas are not joined: there is little to gain."""
 
 STALL_SECONDS = 0.5
-"""A client that has let output lie for so long is not reading. Text that is joined then lets the model write on for
-hours where single deltas would have filled the queue, and stopped the model, within a minute."""
+"""A client that takes no output for so long is not reading. Joined deltas then let the model write on for hours, where
+single ones would fill the queue, and stop the model, within a minute."""
 
-JOIN_AT_ONCE_BYTES = 2 * HIGH_WATER_BYTES
-"""Above this much, deltas are joined at once: so many turns write at the same time that waiting does not bound it."""
+JOIN_HIGH_WATER_BYTES = 2 * HIGH_WATER_BYTES
+"""Above this much unsent output, deltas are joined at once: with so many turns, their waits do not bound the queue."""
 
-BRIM_BYTES = 32 * 1024 * 1024
-"""Above this much unsent output, no request is read either: its answer would come on top. Far above the high water,
-because a client that writes all its requests before it reads an answer is slow, not broken."""
+READ_HIGH_WATER_BYTES = 32 * 1024 * 1024
+"""Above this much unsent output, no request is read either: its response would come on top. Far above the first mark,
+because a client that writes all its requests before it reads a response is slow, not broken."""
 
 WRITE_BYTES = 256 * 1024
 """What one write takes, or one line if that is longer: joining all that waits would double it for the time of the
@@ -68,7 +69,7 @@ class Outbox:
 
     def send(self, message: Message) -> None:
         """Queue a message. Once the queue has ended, or if it cannot be encoded, it is dropped."""
-        if self._closed or ((self._size > JOIN_BYTES or self._growing) and self._joined(message)):
+        if self._closed or ((self._size > JOIN_LOW_WATER_BYTES or self._growing) and self._joined(message)):
             return
         line = self._encode(message)
         if line is not None:
@@ -85,7 +86,7 @@ class Outbox:
             self._append(b"[" + b",".join(responses) + b"]\n")
 
     def take(self) -> bytes:
-        """Return the next bytes to write, and forget them; empty: there are none. What was taken before is written."""
+        """Return the next bytes to write; empty: there are none. Confirms that the previous ones are written."""
         self._note_written()
         if self._size > WRITE_BYTES or self._unfinished:
             data = self._some_lines()
@@ -99,7 +100,7 @@ class Outbox:
         return data
 
     def close(self, *, discard: bool = False) -> None:
-        """End the queue: what is in it may still be taken, unless it is discarded because nobody reads any more."""
+        """End the queue. What is in it can still be taken, unless it is discarded because the client has gone."""
         self._closed = True
         if discard:
             self._lines.clear()
@@ -110,7 +111,7 @@ class Outbox:
             self._filled.set()
 
     async def filled(self) -> bool:
-        """Wait until there is something to take. False: the queue has ended. For one waiter, the writer."""
+        """Wait until there is something to take. False: the queue has ended. Only one task may wait: the writer."""
         from anyio import Event  # late: `server/startup.py` uses this module before there is a loop
 
         self._note_written()
@@ -120,7 +121,7 @@ class Outbox:
             self._filled = None
         return self._size > 0
 
-    async def room(self, within: int = HIGH_WATER_BYTES) -> None:
+    async def drain(self, within: int = HIGH_WATER_BYTES) -> None:
         """Wait while more than so many bytes are unsent."""
         from anyio import Event
 
@@ -130,7 +131,7 @@ class Outbox:
             await self._drained.wait()
 
     def _note_written(self) -> None:
-        """Forget what was taken before: the writer is back, so it has been written."""
+        """Subtract what was taken before: the writer asks for more, so it has been written."""
         if self._in_writing:
             self._size -= self._in_writing
             self._in_writing = 0
@@ -169,7 +170,7 @@ class Outbox:
         return True
 
     def _end_growth(self, message: Message) -> None:
-        """See to it that no later delta passes this message which may have to follow it: one of the same thread.
+        """Join no later delta to one before this message, if it may belong behind it: if it names the same thread.
 
         A message that names no thread, such as a response, could be about any.
         """
@@ -182,7 +183,7 @@ class Outbox:
 
     def _client_lags(self) -> bool:
         waits = self._clock() - self._since
-        return self._size > JOIN_AT_ONCE_BYTES or (self._size > JOIN_BYTES and waits > STALL_SECONDS)
+        return self._size > JOIN_HIGH_WATER_BYTES or (self._size > JOIN_LOW_WATER_BYTES and waits > STALL_SECONDS)
 
     def _some_lines(self) -> bytes:
         lines: list[bytes] = []

@@ -13,7 +13,7 @@ from appserver.handlers.handshake import initialize
 from appserver.log import log_error, warn
 from appserver.rpc.client_calls import ClientCalls
 from appserver.rpc.dispatcher import Dispatcher
-from appserver.rpc.outbox import BRIM_BYTES, Outbox
+from appserver.rpc.outbox import READ_HIGH_WATER_BYTES, Outbox
 from appserver.rpc.router import Reply, Router
 from appserver.session import Session
 from appserver.tasks import Stop, Tasks
@@ -65,9 +65,9 @@ class Connection:
         """Whether something waits for the event loop: a request of the client's, or what one has begun."""
         return self.tasks.waiting or ("workspace" in self.__dict__ and self.workspace.tasks.waiting)
 
-    async def room(self) -> None:
+    async def drain(self) -> None:
         """Wait while the client is slow to read."""
-        await self.outbox.room()
+        await self.outbox.drain()
 
     def warn_of_options(self, config: Mapping[str, Any]) -> None:
         """Tell the client, once, what of the options of a thread is not run here."""
@@ -117,8 +117,8 @@ class Connection:
         while (lines := await transport.receive()) is not None:
             for line in lines:
                 self.dispatcher.receive(line)
-            await self.dispatcher.room()
-            await self.outbox.room(BRIM_BYTES)
+            await self.dispatcher.drain()
+            await self.outbox.drain(READ_HIGH_WATER_BYTES)
 
     async def _write(self, transport: Transport) -> None:
         try:

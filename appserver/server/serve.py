@@ -13,8 +13,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from appserver.errors import ConfigError
-from appserver.heap import collect_as_usual
 from appserver.log import log_exception
+from appserver.memory import collect_as_usual
 from appserver.parent_process import ParentProcess
 from appserver.server.connection import FLUSH_SECONDS, Connection
 from appserver.server.runtime import Runtime

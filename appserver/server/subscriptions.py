@@ -49,7 +49,7 @@ class Subscriber(Protocol):
         Raises ClientError, ClientTimeout, InvalidParams, and ClientGone once the connection has ended.
         """
 
-    async def room(self) -> None:
+    async def drain(self) -> None:
         """Wait while the client is slow to read."""
 
 
@@ -132,10 +132,10 @@ class Subscriptions:
             for connection in self._subscribers.get(params["threadId"], ()):
                 connection.notify(method, params)
 
-    async def room(self, thread_id: str) -> None:
+    async def drain(self, thread_id: str) -> None:
         """Wait while one who follows a thread is slow to read."""
         for connection in self._subscribers.get(thread_id, ()):
-            await connection.room()
+            await connection.drain()
 
     # Asking
 

@@ -97,7 +97,7 @@ class Workspace:
         from appserver.turns.runner import TurnRunner
 
         emit, tool_timeout = self.subscriptions.emit, self.settings.tool_timeout
-        runner = TurnRunner(self.backend, emit, self.subscriptions.room, tool_timeout)
+        runner = TurnRunner(self.backend, emit, self.subscriptions.drain, tool_timeout)
         return TurnManager(runner, self.tasks, emit)
 
     @cached_property

@@ -52,7 +52,7 @@ class TurnRunner:
 
     backend: Backend
     emit: Callable[[str, object], None]
-    room: Callable[[str], Awaitable[None]]
+    drain: Callable[[str], Awaitable[None]]
     """Waits while a client that follows the thread with this id is slow to read."""
     tool_timeout: float
     """Seconds that a call of a client's tool may take."""
@@ -85,7 +85,7 @@ class _Running:
         for _ in range(MAX_ROUNDS):
             if not await self._round() and not self.inbox:
                 # The last message is read before the turn is told to be over: until then there may be another one.
-                await self.by.room(self.thread.id)
+                await self.by.drain(self.thread.id)
                 if not self.inbox:
                     return
         raise BackendError(f"The model went on asking for tools: {MAX_ROUNDS} rounds in one turn")
@@ -165,7 +165,7 @@ class _Running:
                             await ending
                     if answer.complete:
                         return
-                    await self.by.room(self.thread.id)
+                    await self.by.drain(self.thread.id)
         except anyio.get_cancelled_exc_class():
             await answer.cut_short()
             raise

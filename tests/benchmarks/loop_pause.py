@@ -26,7 +26,7 @@ import anyio
 
 from appserver.auth.stores.file_lock import FileLock
 from appserver.errors import StoreBusy
-from appserver.heap import collect_as_usual, collect_rarely
+from appserver.memory import collect_as_usual, collect_rarely
 from appserver.server.startup import AHEAD_OF_USE, import_ahead
 from appserver.settings import load_settings
 from appserver.testing.home import environ, write_config

@@ -216,14 +216,14 @@ async def test_a_batch_with_too_many_entries_is_refused_as_a_whole(monkeypatch: 
 async def test_nothing_more_is_read_while_too_many_entries_are_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batches, "MAX_ENTRIES", 100)
     rig = Rig()
-    await rig.dispatcher.room()
+    await rig.dispatcher.drain()
     rig.feed([request(number) for number in range(100)])
-    await rig.dispatcher.room()  # one batch keeps nothing from being read
+    await rig.dispatcher.drain()  # one batch keeps nothing from being read
     rig.feed([request("more")])
     with anyio.move_on_after(0) as waited:
-        await rig.dispatcher.room()
+        await rig.dispatcher.drain()
     assert waited.cancelled_caught
     async with rig.running():
         with anyio.fail_after(BOUND):
-            await rig.dispatcher.room()
+            await rig.dispatcher.drain()
         await rig.idle()

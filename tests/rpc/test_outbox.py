@@ -75,9 +75,9 @@ async def test_the_writer_waits_until_there_is_something_to_take() -> None:
 async def test_there_is_room_until_too_much_is_unsent() -> None:
     outbox = Outbox()
     with anyio.fail_after(BOUND):
-        await outbox.room()
+        await outbox.drain()
         outbox.send({"id": 1})
-        await outbox.room()
+        await outbox.drain()
 
 
 async def test_who_produces_much_waits_until_it_has_been_written() -> None:
@@ -86,7 +86,7 @@ async def test_who_produces_much_waits_until_it_has_been_written() -> None:
     resumed: list[int] = []
 
     async def produce(number: int) -> None:
-        await outbox.room()
+        await outbox.drain()
         resumed.append(number)
 
     async with anyio.create_task_group() as group:
@@ -105,7 +105,7 @@ async def test_a_producer_that_waits_for_room_can_be_cancelled() -> None:
     outbox.send(LARGE)
     with anyio.CancelScope() as scope:
         scope.cancel()
-        await outbox.room()
+        await outbox.drain()
     assert scope.cancelled_caught
 
 
@@ -131,7 +131,7 @@ async def test_discarding_drops_what_is_queued_and_wakes_who_waits_for_room() ->
     outbox = Outbox()
     outbox.send(LARGE)
     async with anyio.create_task_group() as group:
-        group.start_soon(outbox.room)
+        group.start_soon(outbox.drain)
         await checkpoint()
         outbox.close(discard=True)
     assert outbox.take() == b""

@@ -34,7 +34,7 @@ def delta(
 
 def filler() -> dict[str, Any]:
     """A message above the size from which deltas are joined."""
-    return {"method": "filler", "params": {"text": "x" * outboxes.JOIN_BYTES}}
+    return {"method": "filler", "params": {"text": "x" * outboxes.JOIN_LOW_WATER_BYTES}}
 
 
 def taken(outbox: Outbox) -> list[Any]:
@@ -84,7 +84,7 @@ def test_deltas_of_a_parent_that_does_not_read_are_joined() -> None:
 
 def test_deltas_are_joined_at_once_when_very_much_waits() -> None:
     outbox = Outbox(Clock())
-    outbox.send({"method": "filler", "params": {"text": "x" * outboxes.JOIN_AT_ONCE_BYTES}})
+    outbox.send({"method": "filler", "params": {"text": "x" * outboxes.JOIN_HIGH_WATER_BYTES}})
     outbox.send(delta("a"))
     outbox.send(delta("b"))
     assert deltas(taken(outbox)) == ["ab"]
@@ -155,8 +155,8 @@ async def test_room_waits_until_enough_has_been_written() -> None:
     events: list[str] = []
 
     async def produce() -> None:
-        await outbox.room()
-        events.append("room")
+        await outbox.drain()
+        events.append("drained")
 
     with anyio.fail_after(5):
         async with anyio.create_task_group() as group:
@@ -166,7 +166,7 @@ async def test_room_waits_until_enough_has_been_written() -> None:
             await anyio.wait_all_tasks_blocked()
             events.append("taken, not written")
             outbox.take()
-    assert events == ["taken, not written", "room"]
+    assert events == ["taken, not written", "drained"]
 
 
 async def test_whoever_waits_for_room_goes_on_when_nobody_reads_any_more() -> None:
@@ -174,7 +174,7 @@ async def test_whoever_waits_for_room_goes_on_when_nobody_reads_any_more() -> No
     outbox.send({"text": "x" * outboxes.HIGH_WATER_BYTES})
     with anyio.fail_after(5):
         async with anyio.create_task_group() as group:
-            group.start_soon(outbox.room)
+            group.start_soon(outbox.drain)
             await anyio.wait_all_tasks_blocked()
             outbox.close(discard=True)
     assert not await outbox.filled()
@@ -230,7 +230,7 @@ def test_what_is_being_written_does_not_grow_any_more() -> None:
     outbox.send(delta("a"))
     while b"delta" not in outbox.take():
         pass
-    outbox.send({"method": "filler", "params": {"threadId": "another", "text": "x" * outboxes.JOIN_AT_ONCE_BYTES}})
+    outbox.send({"method": "filler", "params": {"threadId": "another", "text": "x" * outboxes.JOIN_HIGH_WATER_BYTES}})
     outbox.send(delta("b"))
     assert deltas(taken(outbox)) == ["b"]
 
@@ -287,7 +287,9 @@ def test_whatever_is_interleaved_each_thread_is_told_the_same_in_the_same_order(
             case "wait":
                 clock.now += outboxes.STALL_SECONDS + 0.1
             case "fill":
-                send({"method": "filler", "params": {"threadId": "another", "text": "x" * outboxes.JOIN_BYTES}})
+                send(
+                    {"method": "filler", "params": {"threadId": "another", "text": "x" * outboxes.JOIN_LOW_WATER_BYTES}}
+                )
             case message:
                 send(message)
     received += taken(outbox)

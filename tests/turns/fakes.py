@@ -131,14 +131,14 @@ class Stage:
         self.thread = thread(**provider)
         self.turn, self.inbox = TurnRecord([]), Inbox()
         self.inbox.put(said("Hello"))
-        self.runner = TurnRunner(self.model, self.told, room, TOOL_SECONDS, Retrying(self.naps, lambda: 0.5))
+        self.runner = TurnRunner(self.model, self.told, drain, TOOL_SECONDS, Retrying(self.naps, lambda: 0.5))
 
     async def run(self) -> None:
         with anyio.fail_after(10):
             await self.runner.run(self.thread, self.turn, self.inbox, self.client)
 
 
-async def room(thread_id: str) -> None:
+async def drain(thread_id: str) -> None:
     """There is always room, and always a chance to be cancelled."""
     await anyio.lowlevel.checkpoint()
 

@@ -81,12 +81,12 @@ async def test_a_message_steered_in_before_the_model_answers_cuts_nothing_off() 
 async def test_a_message_that_comes_with_the_last_event_is_answered() -> None:
     late = iter([True])
 
-    async def room(thread_id: str) -> None:
+    async def drain(thread_id: str) -> None:
         if next(late, False):
             stage.inbox.put(said("one more"))
 
     stage = Stage(answer(message("m", "first")), answer(message("n", "second")))
-    stage.runner = replace(stage.runner, room=room)
+    stage.runner = replace(stage.runner, drain=drain)
     await stage.run()
     assert words(stage.model.inputs[1]) == ["user: Hello", "assistant: first", "user: one more"]
 

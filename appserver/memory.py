@@ -1,9 +1,9 @@
-"""How memory is looked after: by the C library, and by Python's collector. Knows nothing of the server.
+"""Settings of the memory allocator and of the garbage collector. Knows nothing of the server.
 
 glibc raises its threshold for large blocks whenever one is freed; from then on they come from the heap, whose free top
-is kept. One answer of many megabytes would leave the process that much larger for good.
+is kept. One response of many megabytes would leave the process that much larger for good.
 
-Starting up makes a hundred thousand objects, nearly all of them modules, which stay. Looking through them for garbage
+Starting up makes a hundred thousand objects, nearly all of which belong to modules and stay. Searching them for garbage
 again and again takes a twentieth of the time to the end of the first turn.
 """
 
@@ -16,10 +16,10 @@ LARGE_BLOCK_BYTES = 1024 * 1024
 """Blocks from this size on are mapped one by one, and given back as soon as they are freed."""
 
 START_THRESHOLD = 200_000
-"""Objects, more than a start makes, before the collector looks: a bound, should a burst come at once."""
+"""Objects before the first collection: more than a start makes, and a bound should a burst of requests come at once."""
 
 WARM_SECONDS = 2.0
-"""After which what was imported is taken to be there for good."""
+"""After which all modules are taken to have been imported."""
 
 _USUAL_THRESHOLD = gc.get_threshold()
 
@@ -27,7 +27,7 @@ _M_MMAP_THRESHOLD = -3  # malloc.h; setting it also ends its growing
 
 
 def return_large_blocks() -> None:
-    """Have large blocks given back when they are freed, where the C library needs to be told."""
+    """Have glibc return large blocks to the system when they are freed. Does nothing elsewhere."""
     if sys.platform != "linux":
         return
     import ctypes  # late: the handshake does not need it
@@ -38,15 +38,15 @@ def return_large_blocks() -> None:
 
 
 def collect_rarely() -> None:
-    """Let the collector be while the process starts."""
+    """Keep the garbage collector from running while the process starts."""
     gc.set_threshold(START_THRESHOLD)
 
 
 async def collect_as_usual() -> None:
-    """Wait until the start is over, and have garbage looked for from then on, but not among what is there by now.
+    """Wait until the start is over; then collect garbage as usual, but not among the objects that exist by then.
 
-    What has become garbage meanwhile is kept: two objects of a hundred, and looking for them would hold up the event
-    loop for up to 40 ms.
+    Those that are garbage already stay: they are two in a hundred, and a full collection would pause the event loop for
+    up to 40 ms.
     """
     from anyio import sleep
 

@@ -1,4 +1,4 @@
-"""The collector is left alone while the process starts, and only then."""
+"""The garbage collector does not run while the process starts, and only then."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from appserver import heap
+from appserver import memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,13 +23,13 @@ def usual() -> Iterator[None]:
 
 @pytest.mark.anyio
 async def test_garbage_is_collected_rarely_at_first_and_then_as_usual(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(heap, "WARM_SECONDS", 0.0)
+    monkeypatch.setattr(memory, "WARM_SECONDS", 0.0)
     usual = gc.get_threshold()
-    heap.collect_rarely()
+    memory.collect_rarely()
     assert gc.isenabled()
-    assert gc.get_threshold()[0] == heap.START_THRESHOLD
+    assert gc.get_threshold()[0] == memory.START_THRESHOLD
     frozen, collections = gc.get_freeze_count(), gc.get_stats()[2]["collections"]
-    await heap.collect_as_usual()
+    await memory.collect_as_usual()
     assert gc.get_threshold() == usual
     assert gc.get_freeze_count() > frozen
     assert gc.get_stats()[2]["collections"] == collections  # a full one would hold up the event loop
