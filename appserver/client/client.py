@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 import anyio
 
 from appserver.client import process
-from appserver.client.connection import REQUEST_SECONDS, Connection
+from appserver.client.connection import REQUEST_SECONDS, ServerConnection
 from appserver.client.errors import ServerGone, TurnFailed
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ DEFAULT_CLIENT: Final = {"name": "appserver-client", "version": "1"}
 class AppServer:
     """A running daemon. Any number of tasks may use it at once."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: ServerConnection) -> None:
         self.info: dict[str, Any] = {}
         """What the server said of itself in the handshake: userAgent, codexHome, platformFamily, platformOs."""
         self._connection = connection
@@ -68,7 +68,7 @@ class AppServer:
         failure: Exception | None = None
         async with anyio.create_task_group() as tasks:
             assert started.stdin is not None and started.stdout is not None  # noqa: S101, PT018 - pipes were asked for
-            connection = Connection(started.stdout, started.stdin, tasks)
+            connection = ServerConnection(started.stdout, started.stdin, tasks)
             tasks.start_soon(connection.write)
             tasks.start_soon(_listen, connection, started)
             try:
@@ -145,7 +145,7 @@ def default_command() -> list[str]:
     return [sys.executable, "-P", str(Path(__file__).parents[1] / "__main__.py"), "app-server"]
 
 
-async def _listen(connection: Connection, started: Process) -> None:
+async def _listen(connection: ServerConnection, started: Process) -> None:
     """Read to the end; then nobody may go on waiting."""
     reason = "has ended"
     async with anyio.create_task_group() as tasks:

@@ -43,7 +43,7 @@ _CLOSED: Final = (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedReso
 _logger = logging.getLogger(__name__)
 
 
-class Connection:
+class ServerConnection:
     """One server on the other end of two streams."""
 
     def __init__(self, output: ByteReceiveStream, input_: ByteSendStream, tasks: TaskGroup) -> None:

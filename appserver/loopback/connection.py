@@ -29,8 +29,8 @@ _TEXT: Final = {"content-type": "text/plain; charset=utf-8"}
 _logger = logging.getLogger(__name__)
 
 
-class Connection:
-    """Request, answer, and again."""
+class HttpConnection:
+    """The requests of one client, answered one after another."""
 
     def __init__(self, place: Place, handler: Handler, limits: Limits) -> None:
         self._place = place

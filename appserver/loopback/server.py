@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import anyio
 from anyio.lowlevel import checkpoint
 
-from appserver.loopback.connection import Connection
+from appserver.loopback.connection import HttpConnection
 from appserver.loopback.limits import CALLBACK
 from appserver.loopback.places import Places
 from appserver.loopback.stream import Stream
@@ -94,6 +94,6 @@ async def _accept(listener: socket.socket, places: Places) -> socket.socket:
 async def _serve_client(place: Place, handler: Handler, limits: Limits) -> None:
     try:
         with place.serving(), place.stream:
-            await Connection(place, handler, limits).run()
+            await HttpConnection(place, handler, limits).run()
     except Exception:
         _logger.exception("loopback: a connection failed")  # this client's loss, nobody else's

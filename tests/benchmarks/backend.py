@@ -1,7 +1,7 @@
 """The model backend of the benchmarks: `appserver.testing` in a process of its own, told over stdin what to answer.
 
 `python -m tests.benchmarks.backend` prints its URL. Each line that it reads is a JSON object with the members of
-`Answer`; it takes effect for the requests from then on, and is confirmed by one line: what has arrived since the last.
+`Script`; it takes effect for the requests from then on, and is confirmed by one line: what has arrived since the last.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 READY_SECONDS = 30.0
 MAX_LINE_BYTES = 64 * 1024
 TOOL = "fetch"
-"""The tool that the model calls where an answer says so."""
+"""The tool that the model calls where a script says so."""
 
 
 @dataclass(frozen=True)
-class Answer:
+class Script:
     """What the model answers to each request."""
 
     messages: int = 1
@@ -56,7 +56,7 @@ class Arrived:
     bytes: int
 
 
-class Backend:
+class BackendProcess:
     """The process, as the benchmark sees it."""
 
     def __init__(self, process: Process, url: str, output: BufferedByteReceiveStream) -> None:
@@ -64,22 +64,22 @@ class Backend:
         self._process = process
         self._output = output
 
-    async def answers(self, answer: Answer) -> Arrived:
+    async def answers(self, script: Script) -> Arrived:
         """Have the model answer like this. Returns what has arrived since the last call."""
         assert self._process.stdin is not None
-        await self._process.stdin.send(json.dumps(asdict(answer)).encode() + b"\n")
+        await self._process.stdin.send(json.dumps(asdict(script)).encode() + b"\n")
         return Arrived(**json.loads(await _line(self._output)))
 
 
 @asynccontextmanager
-async def running_backend() -> AsyncIterator[Backend]:
+async def running_backend() -> AsyncIterator[BackendProcess]:
     """Start the process, and end it."""
     command = [sys.executable, "-m", "tests.benchmarks.backend"]
     async with await anyio.open_process(command, stdin=subprocess.PIPE, stderr=None) as process:
         assert process.stdout is not None
         output = BufferedByteReceiveStream(process.stdout)
         try:
-            yield Backend(process, (await _line(output)).decode(), output)
+            yield BackendProcess(process, (await _line(output)).decode(), output)
         finally:
             process.kill()
 
@@ -101,11 +101,11 @@ class _Model:
 
     def take(self, line: str) -> str:
         members: dict[str, Any] = json.loads(line)
-        answer = Answer(**members)
-        one = message(*(words(answer.characters),) * answer.deltas)
-        self._reply = output(*(one,) * answer.messages, delay=answer.gap)
+        script = Script(**members)
+        one = message(*(words(script.characters),) * script.deltas)
+        self._reply = output(*(one,) * script.messages, delay=script.gap)
         self._backend.model.clear_script()
-        if answer.calls_tool:
+        if script.calls_tool:
             self._backend.model.script(output(function_call(TOOL, {"what": "everything"})))
         arrived, self._requests, self._bytes = Arrived(self._requests, self._bytes), 0, 0
         return json.dumps(asdict(arrived))

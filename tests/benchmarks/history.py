@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.benchmarks.backend import Answer
+from tests.benchmarks.backend import Script
 from tests.benchmarks.measuring import Meter, Row
 from tests.benchmarks.server import disk_of
 from tests.benchmarks.texts import words
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tests.benchmarks.server import Program
 
 TURNS = (10, 100, 1000)
-ANSWER = Answer(deltas=10, characters=40)
+SCRIPT = Script(deltas=10, characters=40)
 PAGE = 25
 """Turns."""
 
@@ -51,7 +51,7 @@ async def _home(site: Site, program: Program, turns: int) -> tuple[Path, str]:
     home = site.homes / f"{program.name}-{turns}-turns"
     made = home / "thread-id"
     if not made.exists():
-        await site.backend.answers(ANSWER)
+        await site.backend.answers(SCRIPT)
         async with site.server(program, home) as server:
             thread = await server.start_thread()
             for number in range(turns):

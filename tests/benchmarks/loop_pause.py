@@ -30,7 +30,7 @@ from appserver.memory import collect_as_usual, collect_rarely
 from appserver.server.startup import AHEAD_OF_USE, import_ahead
 from appserver.settings import load_settings
 from appserver.testing.home import environ, write_config
-from tests.benchmarks.backend import Answer, running_backend
+from tests.benchmarks.backend import Script, running_backend
 from tests.benchmarks.heartbeat import Heartbeat, Pause
 from tests.peer import in_memory
 from tests.threads.records import locked
@@ -47,7 +47,7 @@ CALM_SECONDS: Final = 1.0
 """Before each measurement and after the lock is free: what has waited for it goes on then."""
 
 TURNS: Final = 64
-ANSWER: Final = Answer(messages=10_000, deltas=5, characters=20, gap=0.2)
+SCRIPT: Final = Script(messages=10_000, deltas=5, characters=20, gap=0.2)
 """A message a second in each turn, for longer than the measurement takes."""
 
 EVERY_SECONDS: Final = 0.02
@@ -100,7 +100,7 @@ async def _measure(turns: int) -> None:
     with tempfile.TemporaryDirectory(prefix="benchmark-") as directory:
         home = Path(directory)
         async with running_backend() as backend:
-            await backend.answers(ANSWER)
+            await backend.answers(SCRIPT)
             write_config(backend.url, home)
             async with in_memory(load_settings(environ(backend.url, home))) as peer, anyio.create_task_group() as group:
                 heartbeat = Heartbeat()

@@ -13,7 +13,7 @@ from tests.benchmarks.server import disk_of, running
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from tests.benchmarks.backend import Backend
+    from tests.benchmarks.backend import BackendProcess
     from tests.benchmarks.server import Program, Server
 
 Figures = dict[str, float]
@@ -23,7 +23,7 @@ Figures = dict[str, float]
 class Site(NamedTuple):
     """Where measurements take place."""
 
-    backend: Backend
+    backend: BackendProcess
     homes: Path
     """Homes that are to be used again are made here."""
 

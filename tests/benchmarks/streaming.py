@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from tests.benchmarks.backend import Answer
+from tests.benchmarks.backend import Script
 from tests.benchmarks.measuring import Meter, Row
 from tests.benchmarks.server import Failed
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.benchmarks.server import Program, Server
 
 TURNS = (64, 256, 512, 1000)
-ANSWER = Answer(deltas=20_000, characters=20, gap=0.2)
+SCRIPT = Script(deltas=20_000, characters=20, gap=0.2)
 """Longer than any measurement takes: five deltas a second, so that the machine can do it at a thousand turns."""
 
 AT_ONCE = 16
@@ -39,7 +39,7 @@ POLL_SECONDS = 0.05
 
 
 async def _streaming(site: Site, program: Program, turns: int) -> Figures:
-    await site.backend.answers(ANSWER)
+    await site.backend.answers(SCRIPT)
     async with site.server(program) as server:
         began = time.perf_counter()
         threads: list[str] = []
@@ -84,9 +84,9 @@ async def _until_all_stream(server: Server, turns: int) -> None:
 async def _cost_of_deltas(server: Server, turns: int) -> Figures:
     characters, cpu, began = server.characters, server.used().cpu, time.perf_counter()
     await anyio.sleep(WINDOW_SECONDS)
-    deltas = (server.characters - characters) / ANSWER.characters
+    deltas = (server.characters - characters) / SCRIPT.characters
     seconds, cpu = time.perf_counter() - began, server.used().cpu - cpu
-    return {"a delta: CPU, µs": cpu / deltas * 1e6, "deltas: on time, %": deltas / (turns * seconds / ANSWER.gap) * 100}
+    return {"a delta: CPU, µs": cpu / deltas * 1e6, "deltas: on time, %": deltas / (turns * seconds / SCRIPT.gap) * 100}
 
 
 async def _latencies(server: Server, running: list[tuple[str, str]]) -> Figures:

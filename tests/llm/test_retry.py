@@ -91,7 +91,7 @@ def test_without_the_header_nothing_is_told() -> None:
 # ---------------------------------------------------------------- the loop
 
 
-class Backend:
+class FlakyBackend:
     """Fails with these errors, one after another, and then answers; hears what the client would be told."""
 
     def __init__(self, *, refusals: Iterable[BackendError] = (), cuts: Iterable[BackendError] = ()) -> None:
@@ -126,13 +126,13 @@ class Backend:
 
 
 async def test_the_backend_is_asked_until_it_has_answered() -> None:
-    backend = Backend(refusals=[failure(), failure()], cuts=[failure()])
+    backend = FlakyBackend(refusals=[failure(), failure()], cuts=[failure()])
     assert await backend.answer() == "answer to request 4"
     assert backend.waits == pytest.approx([0.2, 0.4, 0.2])
 
 
 async def test_refused_requests_and_broken_streams_are_counted_apart() -> None:
-    backend = Backend(refusals=[failure()], cuts=[failure()])
+    backend = FlakyBackend(refusals=[failure()], cuts=[failure()])
     assert await backend.answer(request_retries=1, stream_retries=1) == "answer to request 3"
     assert [told for told in backend.told if told.startswith("retry")] == ["retry 1 of 1", "retry 1 of 1"]
 
@@ -140,7 +140,7 @@ async def test_refused_requests_and_broken_streams_are_counted_apart() -> None:
 async def test_the_last_failure_is_raised_after_its_limits_were_told() -> None:
     first, last = failure(), failure()
     last.headers = {"x-codex-plan": "pro"}
-    backend = Backend(refusals=[first, last])
+    backend = FlakyBackend(refusals=[first, last])
     with pytest.raises(BackendError) as raised:
         await backend.answer(request_retries=1)
     assert raised.value is last
