@@ -31,6 +31,8 @@ if TYPE_CHECKING:
         ThreadStartParams,
         ThreadStartResult,
         ThreadStatusChangedNotification,
+        ThreadTokenUsage,
+        ThreadTokenUsageUpdatedNotification,
         WarningNotification,
     )
     from protocol.thread_life import ThreadForkParams, ThreadResumeParams, ThreadResumeResult
@@ -141,8 +143,12 @@ def _telling_of_usage(client: Client, thread: ThreadRecord, last: list[TurnRecor
 
     def tell() -> None:
         if last and thread.usage["totalTokens"]:
-            usage = {"total": thread.usage, "last": thread.usage, "modelContextWindow": None}
-            told = {"threadId": thread.id, "turnId": last[0].id, "tokenUsage": usage}
+            usage: ThreadTokenUsage = {"total": thread.usage, "last": thread.usage, "modelContextWindow": None}
+            told: ThreadTokenUsageUpdatedNotification = {
+                "threadId": thread.id,
+                "turnId": last[0].id,
+                "tokenUsage": usage,
+            }
             client.notify("thread/tokenUsage/updated", told)
 
     return tell

@@ -101,6 +101,6 @@ def _telling(client: Client, thread: ThreadRecord) -> Callable[[], None]:
     def tell() -> None:
         if (now := thread.status_on_wire()) != before:
             subscriptions.broadcast("thread/status/changed", {"threadId": thread.id, "status": now})
-        subscriptions.publish(thread.id, "thread/reverted", {"threadId": thread.id}, client)
+        subscriptions.followers(thread.id, client)("thread/reverted", {"threadId": thread.id})
 
     return tell

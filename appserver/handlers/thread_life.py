@@ -53,7 +53,7 @@ def archive(client: Client, params: ThreadIdParams) -> Reply:
     workspace.threads.change(thread_id, Changes(archived=True))
     interrupt(partial(workspace.unload_thread, thread_id))
     result: EmptyResult = {}
-    return Reply(result, then=partial(workspace.subscriptions.broadcast, "thread/archived", {"threadId": thread_id}))
+    return Reply(result, then=lambda: workspace.subscriptions.broadcast("thread/archived", {"threadId": thread_id}))
 
 
 def unarchive(client: Client, params: ThreadIdParams) -> ThreadResult:
@@ -72,7 +72,7 @@ def delete(client: Client, params: ThreadIdParams) -> Reply:
     workspace.threads.delete(thread_id)
     interrupt(partial(workspace.subscriptions.forget, thread_id))
     result: EmptyResult = {}
-    return Reply(result, then=partial(workspace.subscriptions.broadcast, "thread/deleted", {"threadId": thread_id}))
+    return Reply(result, then=lambda: workspace.subscriptions.broadcast("thread/deleted", {"threadId": thread_id}))
 
 
 def unsubscribe(client: Client, params: ThreadIdParams) -> ThreadUnsubscribeResult:

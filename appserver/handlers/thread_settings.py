@@ -32,6 +32,6 @@ def settings_told(client: Client, thread: ThreadRecord) -> Callable[[], None]:
     def tell() -> None:
         if (now := thread.settings_on_wire()) != before:
             updated: ThreadSettingsUpdatedNotification = {"threadId": thread.id, "threadSettings": now}
-            client.workspace.subscriptions.publish(thread.id, "thread/settings/updated", updated, client)
+            client.workspace.subscriptions.followers(thread.id, client)("thread/settings/updated", updated)
 
     return tell

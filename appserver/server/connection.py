@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from appserver.server.workspace import Workspace
     from appserver.settings import Settings
     from appserver.transport.base import Transport
+    from protocol.notify import Notify
 
 FLUSH_SECONDS = 1.0
 """What a client gets to read the last lines."""
@@ -48,7 +49,7 @@ class Connection:
         self._calls = ClientCalls(self.outbox, self.session)
         router = Router(self._initialize, self._routes, self.session)
         self.dispatcher = Dispatcher(router, self._calls, self.outbox, self.tasks, warn)
-        self.notify = self._calls.notify
+        self.notify: Notify = self._calls.notify
         self.request = self._calls.request
         self._reading = Stop()
         self._warned_of_options = False

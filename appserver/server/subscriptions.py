@@ -8,6 +8,7 @@ follows stays loaded for a while and is then closed.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from appserver.errors import ClientError, ClientGone
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from appserver.tasks import Tasks
+    from protocol.notify import Notify
 
 CLOSE_SECONDS = 1800.0
 """After which a thread that nobody follows is closed: what the reference waits."""
@@ -33,8 +35,9 @@ class Subscriber(Protocol):
     def session(self) -> Session:
         """Who is on the other end."""
 
-    def notify(self, method: str, params: object) -> None:
-        """Send a notification."""
+    @property
+    def notify(self) -> Notify:
+        """Sends a notification to this client."""
 
     async def request(
         self,
@@ -58,6 +61,10 @@ class Subscriptions:
 
     def __init__(self, tasks: Tasks, close: Callable[[str], None]) -> None:
         """`close(thread_id)`: closes a thread that nobody has followed for CLOSE_SECONDS."""
+        self.broadcast: Notify = self._broadcast
+        """Sends a notification to every connection."""
+        self.emit: Notify = self._emit
+        """Sends a notification of a turn to whom it concerns."""
         self._tasks = tasks
         self._close = close
         self._connections: tuple[Subscriber, ...] = ()  # the oldest first
@@ -111,26 +118,18 @@ class Subscriptions:
 
     # Telling
 
-    def broadcast(self, method: str, params: object) -> None:
-        """Send a notification to every connection."""
-        for connection in self._connections:
-            connection.notify(method, params)
-
-    def publish(self, thread_id: str, method: str, params: object, asker: Subscriber | None = None) -> None:
-        """Send a notification about a thread to those who follow it, and to who has asked for what it tells."""
+    def followers(self, thread_id: str, asker: Subscriber | None = None) -> Notify:
+        """Return what sends notifications to the connections that follow a thread, and to `asker` in any case."""
         subscribers = self._subscribers.get(thread_id, ())
-        for connection in subscribers:
-            connection.notify(method, params)
-        if asker is not None and asker not in subscribers:
-            asker.notify(method, params)
+        others = () if asker is None or asker in subscribers else (asker,)
+        return partial(_send, (*subscribers, *others))
 
-    def emit(self, method: str, params: Any) -> None:  # noqa: ANN401 - a notification's params
-        """Send a notification of a turn to whom it concerns."""
-        if method in BROADCAST:
-            self.broadcast(method, params)
-        else:
-            for connection in self._subscribers.get(params["threadId"], ()):
-                connection.notify(method, params)
+    def _broadcast(self, method: Any, params: Any) -> None:  # noqa: ANN401 - checked by Notify
+        _send(self._connections, method, params)
+
+    def _emit(self, method: Any, params: Any) -> None:  # noqa: ANN401 - checked by Notify
+        for connection in self._connections if method in BROADCAST else self._subscribers.get(params["threadId"], ()):
+            connection.notify(method, params)
 
     async def drain(self, thread_id: str) -> None:
         """Wait while one who follows a thread is slow to read."""
@@ -200,3 +199,8 @@ class Asked:
 
 def _without(connections: tuple[Subscriber, ...], one: Subscriber) -> tuple[Subscriber, ...]:
     return tuple(other for other in connections if other is not one)
+
+
+def _send(connections: tuple[Subscriber, ...], method: Any, params: Any) -> None:  # noqa: ANN401 - checked by Notify
+    for connection in connections:
+        connection.notify(method, params)

@@ -17,15 +17,15 @@ from appserver.turns.notifications import Notices
 from appserver.turns.requests import model_request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from appserver.llm.client import EventStream
     from appserver.llm.events import Event
     from appserver.session import Session
     from appserver.threads.record import ThreadRecord
     from appserver.threads.turn_record import TurnRecord
+    from appserver.turns.notifications import ItemPlace
     from appserver.turns.runner import Backend
     from protocol.item import ContextCompactionItem
+    from protocol.notify import Notify
     from protocol.thread import TokenUsage
 
 REQUEST = (
@@ -44,7 +44,7 @@ class Compactor:
     """Compacts threads, any number at a time."""
 
     backend: Backend
-    emit: Callable[[str, object], None]
+    emit: Notify
     retrying: Retrying = field(default_factory=Retrying)
 
     async def run(self, thread: ThreadRecord, turn: TurnRecord, session: Session) -> None:
@@ -53,7 +53,7 @@ class Compactor:
         Raises BackendError or AuthError, and the history is as it was.
         """
         item: ContextCompactionItem = {"type": "contextCompaction", "id": new_id()}
-        place = {"item": item, "threadId": thread.id, "turnId": turn.id}
+        place: ItemPlace = {"item": item, "threadId": thread.id, "turnId": turn.id}
         self.emit("item/started", {**place, "startedAtMs": int(time.time() * 1000)})
         if thread.history:
             summary = await self._summary(thread, turn, session)

@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from appserver.turns.inbox import UserMessage
     from appserver.turns.runner import TurnRunner
     from appserver.turns.tools import TurnClient
-    from protocol.turn import TurnError
+    from protocol.notify import Notify
+    from protocol.turn import ErrorNotification, TurnError
 
 
 MAX_RUNNING_TURNS = 2048
@@ -57,7 +58,7 @@ class _Reins(NamedTuple):
 class TurnManager:
     """Runs turns side by side, one per thread."""
 
-    def __init__(self, runner: TurnRunner, tasks: Tasks, emit: Callable[[str, object], None]) -> None:
+    def __init__(self, runner: TurnRunner, tasks: Tasks, emit: Notify) -> None:
         self._runner = runner
         self._tasks = tasks
         self._emit = emit
@@ -197,8 +198,13 @@ class TurnManager:
         del self._running[turn.id]
         _whatever_happens(partial(self._tell_status, thread))
         if error is not None:
-            told = {"error": error, "willRetry": False, "threadId": thread.id, "turnId": turn.id}
-            _whatever_happens(partial(self._emit, "error", told))
+            told: ErrorNotification = {
+                "error": error,
+                "willRetry": False,
+                "threadId": thread.id,
+                "turnId": turn.id,
+            }
+            _whatever_happens(lambda: self._emit("error", told))
         if not _whatever_happens(partial(self._tell_end, thread, turn, summary=turn.status == "completed")):
             _whatever_happens(partial(self._tell_end, thread, turn, summary=False))
         _whatever_happens(thread.run_after_turn)

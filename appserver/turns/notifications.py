@@ -3,22 +3,43 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from appserver.llm.limits import limits_in_headers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from appserver.errors import BackendError
     from appserver.llm.retry import Retries
     from appserver.threads.record import ThreadRecord
     from appserver.threads.turn_record import TurnRecord
-    from protocol.thread import TokenUsage
+    from protocol.item import Item
+    from protocol.notify import Notify
+    from protocol.thread import ThreadTokenUsage, TokenUsage
     from protocol.turn import TurnError
 
 CONTEXT_WINDOW: int | None = None
 """Unknown: the backend does not tell it, and a wrong number misleads more than none."""
+
+
+class TurnPlace(TypedDict):
+    """The members of a notification that say which turn it is about."""
+
+    threadId: str
+    turnId: str
+
+
+class PartPlace(TurnPlace):
+    """The members of a notification about a part of an item."""
+
+    itemId: str
+
+
+class ItemPlace(TurnPlace):
+    """The members of a notification about a whole item."""
+
+    item: Item
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +48,10 @@ class Notices:
 
     thread: ThreadRecord
     turn: TurnRecord
-    emit: Callable[[str, object], None]
+    emit: Notify
 
     @property
-    def place(self) -> dict[str, object]:
+    def place(self) -> TurnPlace:
         """Which turn it is about."""
         return {"threadId": self.thread.id, "turnId": self.turn.id}
 
@@ -39,7 +60,11 @@ class Notices:
         if usage is None:
             return
         self.thread.add_usage(usage)
-        told = {"total": self.thread.usage, "last": usage, "modelContextWindow": CONTEXT_WINDOW}
+        told: ThreadTokenUsage = {
+            "total": self.thread.usage,
+            "last": usage,
+            "modelContextWindow": CONTEXT_WINDOW,
+        }
         self.emit("thread/tokenUsage/updated", {**self.place, "tokenUsage": told})
 
     def limits(self, headers: Mapping[str, str]) -> None:

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from appserver.llm.events import Event
     from appserver.threads.record import ThreadRecord
     from appserver.threads.turn_record import TurnRecord
+    from appserver.turns.notifications import ItemPlace, PartPlace
     from protocol.item import AgentMessageItem, Item, ReasoningItem
+    from protocol.notify import Notify
     from protocol.thread import TokenUsage
 
 
@@ -28,7 +30,7 @@ class Answer:
         self,
         thread: ThreadRecord,
         turn: TurnRecord,
-        emit: Callable[[str, object], None],
+        emit: Notify,
         on_call: Callable[[dict[str, Any]], Awaitable[None]],
     ) -> None:
         self.complete = False
@@ -114,28 +116,25 @@ class Answer:
         raise failure_in_stream(event)
 
     def _summary_part(self, event: Event) -> None:
-        self._part_event("item/reasoning/summaryPartAdded", event, summaryIndex=event.get("summary_index"))
+        place, index = self._part_of(event), event.get("summary_index")
+        if place is not None and isinstance(index, int):
+            self._emit("item/reasoning/summaryPartAdded", {**place, "summaryIndex": index})
 
     def _summary_delta(self, event: Event) -> None:
-        self._part_event(
-            "item/reasoning/summaryTextDelta",
-            event,
-            delta=event.get("delta"),
-            summaryIndex=event.get("summary_index"),
-        )
+        place, delta, index = self._part_of(event), event.get("delta"), event.get("summary_index")
+        if place is not None and isinstance(delta, str) and isinstance(index, int):
+            self._emit("item/reasoning/summaryTextDelta", {**place, "delta": delta, "summaryIndex": index})
 
     def _reasoning_delta(self, event: Event) -> None:
-        self._part_event(
-            "item/reasoning/textDelta",
-            event,
-            delta=event.get("delta"),
-            contentIndex=event.get("content_index"),
-        )
+        place, delta, index = self._part_of(event), event.get("delta"), event.get("content_index")
+        if place is not None and isinstance(delta, str) and isinstance(index, int):
+            self._emit("item/reasoning/textDelta", {**place, "delta": delta, "contentIndex": index})
 
-    def _part_event(self, method: str, event: Event, **members: object) -> None:
-        if isinstance(event.get("item_id"), str) and all(isinstance(value, int | str) for value in members.values()):
-            place = {"threadId": self._thread.id, "turnId": self._turn.id, "itemId": event["item_id"]}
-            self._emit(method, {**place, **members})
+    def _part_of(self, event: Event) -> PartPlace | None:
+        item_id = event.get("item_id")
+        if not isinstance(item_id, str):
+            return None
+        return {"threadId": self._thread.id, "turnId": self._turn.id, "itemId": item_id}
 
     def _open_message(self, item_id: str) -> list[str]:
         self._started(_message(item_id, ""))
@@ -160,7 +159,7 @@ class Answer:
         await self._thread.add_item(self._turn, item, for_history(upstream))
         self._emit("item/completed", {**self._place(item), "completedAtMs": _now_ms()})
 
-    def _place(self, item: Item) -> dict[str, object]:
+    def _place(self, item: Item) -> ItemPlace:
         return {"item": item, "threadId": self._thread.id, "turnId": self._turn.id}
 
 

@@ -33,7 +33,9 @@ if TYPE_CHECKING:
     from appserver.threads.settings import TurnSettings
     from appserver.threads.turn_record import TurnRecord
     from appserver.turns.inbox import Inbox, UserMessage
+    from appserver.turns.notifications import ItemPlace
     from appserver.turns.tools import TurnClient
+    from protocol.notify import Notify
 
 MAX_ROUNDS = 500
 """Answers in one turn. Long work takes a hundred; a model that goes round in circles would never end."""
@@ -51,7 +53,7 @@ class TurnRunner:
     """Runs turns, any number at a time."""
 
     backend: Backend
-    emit: Callable[[str, object], None]
+    emit: Notify
     drain: Callable[[str], Awaitable[None]]
     """Waits while a client that follows the thread with this id is slow to read."""
     tool_timeout: float
@@ -109,7 +111,8 @@ class _Running:
             return  # a turn may begin without a word
         item = message.item()
         await self.thread.add_item(self.turn, item, message.remembered)
-        place, now = {"item": item, **self.notices.place}, int(time.time() * 1000)
+        place: ItemPlace = {"item": item, **self.notices.place}
+        now = int(time.time() * 1000)
         self.by.emit("item/started", {**place, "startedAtMs": now})
         self.by.emit("item/completed", {**place, "completedAtMs": now})
 

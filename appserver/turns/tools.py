@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from appserver.session import Session
     from appserver.threads.record import ThreadRecord
     from appserver.threads.turn_record import TurnRecord
+    from appserver.turns.notifications import TurnPlace
     from protocol.item import DynamicToolCallItem
+    from protocol.notify import Notify
     from protocol.tool import DynamicToolCallParams, ToolContent
 
 CANCELLED = "dynamic tool call was cancelled before receiving a response"
@@ -82,7 +84,7 @@ class ToolCalls:
         turn: TurnRecord,
         client: TurnClient,
         timeout: float,
-        emit: Callable[[str, object], None],
+        emit: Notify,
         start: Callable[[Callable[[_Call], Coroutine[Any, Any, None]], _Call], object],
     ) -> None:
         """`timeout`: seconds that a call may take."""
@@ -148,7 +150,7 @@ class ToolCalls:
     async def _answer(self, call_id: str, output: str) -> None:
         await self._thread.add_item(self._turn, None, tool_output(call_id, output))
 
-    def _place(self) -> dict[str, object]:
+    def _place(self) -> TurnPlace:
         return {"threadId": self._thread.id, "turnId": self._turn.id}
 
 
