@@ -20,7 +20,7 @@ SandboxMode = Literal["read-only", "workspace-write", "danger-full-access"]
 
 ReasoningSummary = Literal["auto", "concise", "detailed", "none"]
 
-ApprovalPolicy = str | dict[str, Any]
+ApprovalPolicy = Annotated[str | dict[str, Any], "of its own: other aliases are of the same types"]
 """A name such as "on-request", or an object of finer choices."""
 
 

@@ -6,19 +6,18 @@ with what is committed, and another one has the compiler check it.
 
 from __future__ import annotations
 
-import ast
-import inspect
 import json
-from types import ModuleType, NoneType, UnionType
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, NotRequired, Union, get_args, get_origin
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired, Union, get_args, get_origin
 
 from typing_extensions import get_type_hints, is_typeddict
 
 from protocol import methods
 from protocol.base import Secret, WithDefault
+from protocol.named_types import Named, file_of, modules, named_types, reachable, table_types
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 HEADER = "// Generated from protocol/ by `appserver generate-ts`. Do not edit.\n"
@@ -31,22 +30,13 @@ export type JsonValue = number | string | boolean | null | Array<JsonValue> | { 
 SIMPLE = {str: "string", Secret: "string", int: "number", float: "number", bool: "boolean", NoneType: "null"}
 
 
-class Named(NamedTuple):
-    """A type with a name of its own: a TypedDict, or an alias for a union."""
-
-    file: str
-    name: str
-    kind: Any
-    doc: str
-
-
 def typescript() -> dict[str, str]:
     """Return the text of each file, by its name."""
     texts = {"json": JSON_VALUE}
     writer = _Writer()
-    for module in _modules():
-        if text := writer.module_text(_file(module)):
-            texts[_file(module)] = text
+    for module in modules():
+        if text := writer.module_text(file_of(module)):
+            texts[file_of(module)] = text
     texts["methods"] = writer.methods_text()
     texts["index"] = "".join(f'export * from "./{file}";\n' for file in texts)
     return {f"{file}.ts": f"{HEADER}{text}" for file, text in texts.items()}
@@ -67,13 +57,13 @@ class _Writer:
     """Writes types, and knows which names of other files a text needs."""
 
     def __init__(self) -> None:
-        self._named = _named_types()
+        self._named = named_types()
+        self._reachable = reachable(self._named, table_types())
         self._used: set[tuple[str, str]] = set()
 
     def module_text(self, file: str) -> str:
         """Write the types of one module that the method table leads to."""
-        reachable = _reachable(self._named)
-        return self._file_text(file, [self._definition(one) for one in reachable if one.file == file])
+        return self._file_text(file, [self._definition(one) for one in self._reachable if one.file == file])
 
     def methods_text(self) -> str:
         """Write the unions of all messages, and the result of each request."""
@@ -119,7 +109,8 @@ class _Writer:
         if origin is NotRequired:
             return self._type(arguments[0])
         if origin is Annotated:
-            return self._annotated(arguments[0], [one for one in arguments[1:] if isinstance(one, WithDefault)])
+            defaults = [one for one in arguments[1:] if isinstance(one, WithDefault)]
+            return self._annotated(arguments[0], defaults[0]) if defaults else self._type(arguments[0], by_name=by_name)
         if origin is Literal:
             return " | ".join(json.dumps(value) for value in arguments)
         if origin in (Union, UnionType):
@@ -132,11 +123,8 @@ class _Writer:
             return self._use("json", "JsonValue")
         raise TypeError(f"there is no TypeScript for {kind}")
 
-    def _annotated(self, kind: Any, defaults: list[WithDefault]) -> str:  # noqa: ANN401 - a type expression
+    def _annotated(self, kind: Any, default: WithDefault) -> str:  # noqa: ANN401 - a type expression
         """Write a type, the member that has a default in it optional."""
-        if not defaults:
-            return self._type(kind)
-        default = defaults[0]
         options = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
         return " | ".join(self._with_default(one, default) for one in options)
 
@@ -165,72 +153,6 @@ class _Writer:
     def _results(self, name: str, doc: str, table: Mapping[str, methods.Method]) -> str:
         members = "".join(f'  "{one}": {self._type(types.result)};\n' for one, types in table.items())
         return f"{_comment(doc)}export type {name} = {{\n{members}}};\n"
-
-
-def _modules() -> list[ModuleType]:
-    return [one for one in vars(methods).values() if isinstance(one, ModuleType)]
-
-
-def _file(module: ModuleType) -> str:
-    return module.__name__.rpartition(".")[2]
-
-
-def _named_types() -> dict[Any, Named]:
-    """Find every TypedDict, and every alias that a module gives a name, in the order of their definition.
-
-    Where two modules use one name, the second one's gets the module's in front of it.
-    """
-    found: dict[Any, Named] = {}
-    taken: set[str] = set()
-    for module in _modules():
-        for name, doc in _definitions(module):
-            kind = getattr(module, name)
-            if not is_typeddict(kind) and get_origin(kind) not in (Annotated, Literal, Union, UnionType):
-                continue
-            unique = _file(module).title().replace("_", "") + name if name in taken else name
-            taken.add(unique)
-            found[kind] = Named(_file(module), unique, kind, doc)
-    return found
-
-
-def _definitions(module: ModuleType) -> Iterator[tuple[str, str]]:
-    """Yield what a module defines at its top, with its documentation."""
-    body = ast.parse(inspect.getsource(module)).body
-    for node, following in zip(body, [*body[1:], None], strict=True):
-        if isinstance(node, ast.ClassDef):
-            yield node.name, ast.get_docstring(node) or ""
-        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            yield node.targets[0].id, _string(following)
-
-
-def _string(statement: ast.stmt | None) -> str:
-    """Return the text of a statement that is a string: the documentation of what stands before it."""
-    value = statement.value if isinstance(statement, ast.Expr) else None
-    return inspect.cleandoc(value.value) if isinstance(value, ast.Constant) and isinstance(value.value, str) else ""
-
-
-def _reachable(named: dict[Any, Named]) -> list[Named]:
-    """Return the types that a method uses, and those that they use, in the order of their definition."""
-    tables = (methods.CLIENT_REQUESTS, methods.SERVER_REQUESTS)
-    waiting = [kind for table in tables for types in table.values() for kind in types]
-    waiting += [*methods.CLIENT_NOTIFICATIONS.values(), *methods.SERVER_NOTIFICATIONS.values()]
-    seen: set[Any] = set()
-    while waiting:
-        kind = waiting.pop()
-        if kind in seen:
-            continue
-        if kind in named:
-            seen.add(kind)
-        waiting += get_type_hints(kind, include_extras=True).values() if is_typeddict(kind) else _parts(kind)
-    return [one for kind, one in named.items() if kind in seen]
-
-
-def _parts(kind: Any) -> Iterable[Any]:  # noqa: ANN401 - a type expression
-    """Return the type expressions in another one."""
-    if get_origin(kind) is Literal:
-        return ()
-    arguments = get_args(kind)
-    return arguments[:1] if get_origin(kind) is Annotated else arguments
 
 
 def _union(name: str, doc: str, members: Iterable[str]) -> str:

@@ -1,6 +1,5 @@
 // Generated from protocol/ by `appserver generate-ts`. Do not edit.
 import type { JsonValue } from "./json";
-import type { CodexErrorInfo } from "./turn";
 
 /** The older names are the reference's; clients still send them. */
 export type ModeKind = "plan" | "default";
@@ -8,6 +7,9 @@ export type ModeKind = "plan" | "default";
 export type SandboxMode = "read-only" | "workspace-write" | "danger-full-access";
 
 export type ReasoningSummary = "auto" | "concise" | "detailed" | "none";
+
+/** A name such as "on-request", or an object of finer choices. */
+export type ApprovalPolicy = string | { [key: string]: JsonValue };
 
 /** Files may be read. */
 export type ReadOnlySandbox = {
@@ -61,7 +63,7 @@ export type ThreadSettingsUpdateParams = {
   serviceTier?: string | null;
   cwd?: string | null;
   collaborationMode?: CollaborationMode | null;
-  approvalPolicy?: string | { [key: string]: JsonValue } | null;
+  approvalPolicy?: ApprovalPolicy | null;
   approvalsReviewer?: string | null;
   sandboxPolicy?: SandboxPolicy | null;
   threadId: string;
@@ -76,7 +78,7 @@ export type ThreadSettings = {
   serviceTier: string | null;
   cwd: string;
   collaborationMode: CollaborationMode;
-  approvalPolicy: CodexErrorInfo;
+  approvalPolicy: ApprovalPolicy;
   approvalsReviewer: string;
   sandboxPolicy: SandboxPolicy;
 };

@@ -1,8 +1,8 @@
 // Generated from protocol/ by `appserver generate-ts`. Do not edit.
 import type { JsonValue } from "./json";
-import type { SandboxMode, SandboxPolicy } from "./settings";
+import type { ApprovalPolicy, SandboxMode, SandboxPolicy } from "./settings";
 import type { DynamicTool } from "./tool";
-import type { CodexErrorInfo, Turn } from "./turn";
+import type { Turn } from "./turn";
 
 /** The thread is not in memory. */
 export type NotLoadedStatus = {
@@ -70,7 +70,7 @@ export type ThreadStartParams = {
   baseInstructions?: string | null;
   developerInstructions?: string | null;
   serviceTier?: string | null;
-  approvalPolicy?: string | { [key: string]: JsonValue } | null;
+  approvalPolicy?: ApprovalPolicy | null;
   approvalsReviewer?: string | null;
   sandbox?: SandboxMode | null;
   ephemeral?: boolean | null;
@@ -89,7 +89,7 @@ export type ThreadStartResult = {
   modelProvider: string;
   serviceTier: string | null;
   cwd: string;
-  approvalPolicy: CodexErrorInfo;
+  approvalPolicy: ApprovalPolicy;
   approvalsReviewer: string;
   sandbox: SandboxPolicy;
   reasoningEffort: string | null;

@@ -1,9 +1,8 @@
 // Generated from protocol/ by `appserver generate-ts`. Do not edit.
 import type { JsonValue } from "./json";
-import type { CollaborationMode, SandboxMode, SandboxPolicy } from "./settings";
+import type { ApprovalPolicy, CollaborationMode, SandboxMode, SandboxPolicy } from "./settings";
 import type { Thread } from "./thread";
 import type { InitialTurnsPageParams, TurnsPage } from "./thread_list";
-import type { CodexErrorInfo } from "./turn";
 
 /**
  * Load a thread, so that turns can be started in it. The overrides hold from now on; excludeTurns: answer without
@@ -17,7 +16,7 @@ export type ThreadResumeParams = {
   baseInstructions?: string | null;
   developerInstructions?: string | null;
   serviceTier?: string | null;
-  approvalPolicy?: string | { [key: string]: JsonValue } | null;
+  approvalPolicy?: ApprovalPolicy | null;
   approvalsReviewer?: string | null;
   sandbox?: SandboxMode | null;
   threadId: string;
@@ -32,7 +31,7 @@ export type ThreadResumeResult = {
   modelProvider: string;
   serviceTier: string | null;
   cwd: string;
-  approvalPolicy: CodexErrorInfo;
+  approvalPolicy: ApprovalPolicy;
   approvalsReviewer: string;
   sandbox: SandboxPolicy;
   reasoningEffort: string | null;
@@ -53,7 +52,7 @@ export type ThreadForkParams = {
   baseInstructions?: string | null;
   developerInstructions?: string | null;
   serviceTier?: string | null;
-  approvalPolicy?: string | { [key: string]: JsonValue } | null;
+  approvalPolicy?: ApprovalPolicy | null;
   approvalsReviewer?: string | null;
   sandbox?: SandboxMode | null;
   threadId: string;

@@ -1,15 +1,15 @@
 // Generated from protocol/ by `appserver generate-ts`. Do not edit.
 import type { Item, UserInput } from "./item";
 import type { JsonValue } from "./json";
-import type { CollaborationMode, ReasoningSummary, SandboxPolicy } from "./settings";
-
-/** An open enum: a name such as "usageLimitExceeded", or an object with one key that carries facts. */
-export type CodexErrorInfo = string | { [key: string]: JsonValue };
+import type { ApprovalPolicy, CollaborationMode, ReasoningSummary, SandboxPolicy } from "./settings";
 
 export type TurnStatus = "inProgress" | "completed" | "interrupted" | "failed";
 
 /** How much of a turn's items is shown: none, the first message and the final one, or all. */
 export type ItemsView = "notLoaded" | "summary" | "full";
+
+/** An open enum: a name such as "usageLimitExceeded", or an object with one key that carries facts. */
+export type CodexErrorInfo = string | { [key: string]: JsonValue };
 
 /**
  * Why a turn failed: words for a person, codexErrorInfo for a program.
@@ -57,7 +57,7 @@ export type TurnStartParams = {
   serviceTier?: string | null;
   cwd?: string | null;
   collaborationMode?: CollaborationMode | null;
-  approvalPolicy?: string | { [key: string]: JsonValue } | null;
+  approvalPolicy?: ApprovalPolicy | null;
   approvalsReviewer?: string | null;
   sandboxPolicy?: SandboxPolicy | null;
   threadId: string;

@@ -1,0 +1,5 @@
+"""Write all that is generated."""
+
+from codegen.output import write
+
+write()

@@ -1,0 +1,35 @@
+"""What is generated in appserver/client/ is what the method table says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from appserver.client import types
+from codegen.output import ROOT, generated
+from protocol.methods import CLIENT_REQUESTS, SERVER_NOTIFICATIONS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+GENERATED = generated()
+
+
+@pytest.mark.parametrize("path", GENERATED, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_committed_file_is_what_the_method_table_says(path: Path) -> None:
+    assert path.read_text("utf-8") == GENERATED[path], "stale: run `python -m codegen`"
+
+
+def test_no_generated_file_is_left_over() -> None:
+    folder = ROOT / "appserver" / "client" / "types"
+    assert {path for path in GENERATED if path.parent == folder} == set(folder.glob("*.py"))
+
+
+def test_every_notification_has_a_class_of_its_own() -> None:
+    assert {one.method for one in types.notifications.KNOWN} == set(SERVER_NOTIFICATIONS)
+
+
+def test_everything_public_in_the_types_is_there_and_documented_by_name() -> None:
+    assert set(types.__all__) <= set(dir(types))
+    assert len(CLIENT_REQUESTS) > 20
