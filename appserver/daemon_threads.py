@@ -20,7 +20,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 MAX_THREADS = 64
-"""More than asyncio's own few, all of which lookups in vain could hold while other hosts are to be reached."""
+"""More than asyncio's default: lookups that hang could occupy all of those while other hosts can be reached."""
 
 
 class DaemonThreads(ThreadPoolExecutor):
@@ -43,7 +43,7 @@ class DaemonThreads(ThreadPoolExecutor):
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Wait for nothing, whatever is asked: what is still running has nobody left to tell."""
+        """Return at once, whatever is asked: no caller waits any more for the calls that still run."""
 
     def _run(self) -> None:
         while (next_call := self._next()) is not None:

@@ -1,4 +1,4 @@
-"""Where a program lies that is named without a folder. Never the current directory, which may be anybody's."""
+"""Finds the program that a name without a folder means. Never in the current directory: another user may own it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Reads files that ought to be small and regular, whatever has been put in their place.
+"""Reads files that should be small and regular, and refuses anything else in their place.
 
-A pipe would be waited for, /dev/zero never ends, and neither is ours to replace. Links to regular files are followed.
+Opening a pipe can block, and reading /dev/zero never ends. Links to regular files are followed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Who is on the other end of the connection: set by the handshake, read by whoever speaks in the client's name."""
+"""The client of a connection: set by the handshake, read where requests are sent in the client's name."""
 
 from __future__ import annotations
 

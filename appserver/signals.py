@@ -1,4 +1,4 @@
-"""The signals that end a serving process: at once while it starts, in order once there is something to wind down."""
+"""The signals that end a serving process: at once while it starts, with an orderly shutdown later."""
 
 from __future__ import annotations
 

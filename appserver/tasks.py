@@ -1,6 +1,6 @@
 """The owner of every background task: turns, logins, requests that wait.
 
-Work can be handed in before the event loop runs; it starts when the loop does. Imports no event loop itself.
+Tasks can be added before the event loop runs; they start when it does. Does not import an event loop itself.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ class Tasks:
 
     @property
     def waiting(self) -> bool:
-        """Whether there is work that needs the event loop."""
+        """Whether tasks wait for the event loop."""
         return bool(self._backlog)
 
     def open(self, group: TaskGroup) -> None:
-        """Start what was handed in so far, and what comes, in this group."""
+        """Start the tasks that were added so far, and later ones, in this group."""
         self._group = group
         backlog, self._backlog = self._backlog, []
         for function, args in backlog:

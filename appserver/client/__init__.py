@@ -6,7 +6,7 @@
         thread = (await server.request("thread/start", {}))["thread"]
         print(await server.complete_turn(thread["id"], "Hello"))
 
-Needs an event loop that anyio runs on (asyncio or trio). Raises what stands in `errors`, and TimeoutError.
+Needs an event loop that anyio runs on (asyncio or trio). Raises the errors in `errors`, and TimeoutError.
 """
 
 from __future__ import annotations

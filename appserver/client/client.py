@@ -31,7 +31,7 @@ HANDSHAKE_SECONDS: Final = 30.0
 """From starting the process to its first answer, on the slowest of machines."""
 
 LAST_OUTPUT_SECONDS: Final = 2.0
-"""What the last lines of a process that has ended get to be read. No more than a pipe holds is left of them."""
+"""For reading the last lines of a process that has ended. No more than a pipe holds is left of them."""
 
 TURN_SECONDS: Final = 600.0
 """What `complete_turn` waits unless told otherwise."""
@@ -146,7 +146,7 @@ def default_command() -> list[str]:
 
 
 async def _listen(connection: ServerConnection, started: Process) -> None:
-    """Read to the end; then nobody may go on waiting."""
+    """Read to the end; then fail all requests that wait for a reply."""
     reason = "has ended"
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_end_with, started, tasks.cancel_scope)
@@ -156,14 +156,14 @@ async def _listen(connection: ServerConnection, started: Process) -> None:
 
 
 async def _end_with(started: Process, reading: CancelScope) -> None:
-    """Do not read on for long when the process has ended: one that it has started may hold its output open."""
+    """Stop reading soon after the process has ended: a child of it may hold its output open."""
     await started.wait()
     await anyio.sleep(LAST_OUTPUT_SECONDS)
     reading.cancel()
 
 
 def _member(value: Any, *names: str) -> Any:  # noqa: ANN401 - JSON
-    """Return a member of a member. Raises ServerGone where a server has left it out."""
+    """Return a nested member. Raises ServerGone if the server has left it out."""
     for name in names:
         if not isinstance(value, dict) or name not in value:
             raise ServerGone(f"The app-server does not speak the protocol: there is no {'.'.join(names)}")

@@ -1,7 +1,7 @@
 """JSON-RPC as the client speaks it, over two byte streams: requests out, replies, notifications and requests in.
 
-The reader awaits nothing but bytes: a reply wakes who waits for it, a notification goes into buffers, a request of
-the server is answered in a task of its own. Knows neither processes nor what any method means.
+The reader awaits nothing but bytes: a reply wakes the caller of its request, a notification goes into buffers, and a
+request of the server is answered in a task of its own. Knows neither processes nor what any method means.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ MAX_LINE_BYTES: Final = 256 * 1024 * 1024
 
 CHUNK_BYTES: Final = 64 * 1024
 QUEUED_LINES: Final = 64
-"""Lines that may wait for a server that is slow to read; then who sends waits too."""
+"""Lines that may wait for a server that is slow to read; beyond that, senders wait."""
 
 _CLOSED: Final = (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError, OSError)
 _logger = logging.getLogger(__name__)
@@ -93,7 +93,7 @@ class ServerConnection:
             stream.end(ServerGone(self._gone))
         return stream
 
-    # The tasks that whoever owns the connection runs
+    # The tasks that the owner of the connection runs
 
     async def read(self) -> str:
         """Read until the server sends no more, and say why that is."""
@@ -124,7 +124,7 @@ class ServerConnection:
         self._outgoing.close()
 
     def lose(self, why: str) -> None:
-        """Fail everything that waits, and everything that is asked for from now on."""
+        """Fail all pending requests and streams, and all that are made from now on."""
         self._gone = self._gone or why
         self._outgoing.close()
         self._pending.close()

@@ -1,6 +1,6 @@
 """What can go wrong on the client's side, in the one tree of errors.
 
-A wait that ran out is the built-in TimeoutError; everything else that the client raises stands here.
+A wait that ran out is the built-in TimeoutError; everything else that the client raises is here.
 """
 
 from __future__ import annotations

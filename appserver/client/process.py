@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from anyio.abc import Process
 
 END_SECONDS: Final = 55.0
-"""After the end of its input the server winds down within 4 seconds, but for an answer that an issuer owes it, which
-comes once and within 45; the rest is for a loaded machine."""
+"""After the end of its input the server shuts down within 4 seconds, or within 45 if it waits for an issuer's response,
+which comes only once; the rest is for a loaded machine."""
 
 TERMINATE_SECONDS: Final = 2.0
-"""What SIGTERM gets before SIGKILL."""
+"""Between SIGTERM and SIGKILL."""
 
 KILL_SECONDS: Final = 5.0
 """A killed process is gone at once, unless the system itself is stuck; then we leave it."""
@@ -39,7 +39,7 @@ async def start(
 ) -> Process:
     """Start the process. Raises ServerGone if that is not possible."""
     try:
-        with anyio.CancelScope(shield=True):  # what is cut short while it starts would never be waited for
+        with anyio.CancelScope(shield=True):  # a process whose start is cancelled would never be waited for
             process = await anyio.open_process(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, env=env, cwd=cwd
             )
@@ -50,7 +50,7 @@ async def start(
 
 
 async def end(process: Process) -> None:
-    """Wait for a process whose input has ended; insist where it does not end. Not cut short by cancellation."""
+    """Wait for a process whose input has ended, and terminate it if it does not end. Shielded from cancellation."""
     with anyio.CancelScope(shield=True):
         if await _ended(process, END_SECONDS) is None:
             process.terminate()

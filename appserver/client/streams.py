@@ -1,8 +1,8 @@
-"""Notifications on their way to whoever asked for them.
+"""Streams of notifications, each with a buffer of its own.
 
-Every stream has a buffer of its own, so a slow consumer delays neither the reader, nor replies, nor other streams.
-The buffer is bounded and nothing is dropped unseen: a stream that falls too far behind delivers what it holds and
-then raises StreamOverflow. Knows nothing of JSON or pipes.
+A slow consumer delays neither the reader, nor replies, nor other streams. Buffers are bounded, and nothing is dropped
+silently: a stream that falls too far behind delivers what it holds and then raises StreamOverflow. Knows nothing of
+JSON or pipes.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class NotificationStream:
             raise TimeoutError(f"{wanted}: none within {timeout:g}s") from None
 
     def put(self, note: Notification) -> None:
-        """Take a notification if it is wanted here. Never waits. The reader's side."""
+        """Buffer a notification if the stream is for it. Never waits. Called by the reader."""
         if self._end is not None or not self._wants(note):
             return
         if len(self._buffer) >= self._max_buffered:
@@ -96,7 +96,7 @@ class NotificationStream:
             self._news.set()
 
     def end(self, error: AppServerError) -> None:
-        """Raise this once the buffer is empty. The reader's side."""
+        """Have the consumer get this error once the buffer is empty. Called by the reader."""
         self._end = self._end or error
         self._news.set()
 

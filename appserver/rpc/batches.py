@@ -1,7 +1,7 @@
-"""Batches (JSON-RPC 2.0, section 6): each request is answered, all answers come in one array.
+"""Batches (JSON-RPC 2.0, section 6): the responses to all requests of a batch are sent as one array.
 
-A batch is taken in slices, between which the event loop does what else there is to do. What waits in one slice does not
-keep the next one from beginning.
+A batch is handled in slices, between which the event loop runs other tasks. A request that waits does not delay the
+next slice.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 SLICE_ENTRIES = 32
-"""Entries that are begun in one go: a few milliseconds, which is what a delta or an interrupt may wait for them."""
+"""Entries that are started without a pause: a few milliseconds, by which they may delay a delta or an interrupt."""
 
 MAX_ENTRIES = 50_000
-"""Entries of a batch; one with more is refused as a whole. Its answers are kept until the last of them is there, and a
-line of the greatest length could ask for millions."""
+"""Entries of a batch; one with more is refused as a whole. All responses are kept in memory until the last is there,
+and a line of the maximum length could hold millions of requests."""
 
 
 class Batches:
@@ -52,7 +52,7 @@ class Batches:
         self._drained: Event | None = None
 
     def take(self, entries: list[object]) -> None:
-        """Start to answer a batch. Invalid entries get an error each, replies go where they are waited for."""
+        """Start to answer a batch. Each invalid entry is answered with an error; replies go to their requests."""
         if len(entries) > MAX_ENTRIES:
             text = f"Batch too large: {len(entries)} entries, and {MAX_ENTRIES} at most"
             self._outbox.send(envelope.error(None, error_codes.INVALID_REQUEST, text))
@@ -62,7 +62,7 @@ class Batches:
         self._tasks.start(self._answer, entries)
 
     async def drain(self) -> None:
-        """Wait while more entries than one batch may have are not begun yet: reading on would only pile up more."""
+        """Wait while more than MAX_ENTRIES entries have not been started."""
         from anyio import Event
 
         while self._not_begun > MAX_ENTRIES:
@@ -98,7 +98,7 @@ class Batches:
     async def _answer_slice(
         self, entries: list[object], answers: list[bytes], sequels: list[Callable[[], None]]
     ) -> None:
-        from appserver.rpc.jsonrpcserver_adapter import dispatch  # late: not before there is something to dispatch
+        from appserver.rpc.jsonrpcserver_adapter import dispatch  # late: few clients send batches
 
         requests: list[Message] = []
         for entry in entries:

@@ -1,9 +1,9 @@
-"""The read side of a connection: lines to messages, each to who waits for it.
+"""The read side of a connection: decodes lines, calls handlers, and gives replies to the requests they answer.
 
-`receive` never waits, so one slow request delays nobody. It calls the handler: a value is the answer, in the order of
-arrival; an awaitable is awaited in a task of its own. Replies to our requests are told apart before dispatch, and like
-answers that need no waiting are never refused for load. Knows nothing of transports: `server/startup.py` feeds it
-before there is an event loop, `server/connection.py` afterwards.
+`receive` never waits, so a slow request does not delay the next one. It calls the handler: a value is the result, sent
+in the order of arrival; an awaitable is awaited in a task of its own. Replies to the server's own requests never reach
+a handler; like requests that are answered at once, they are never refused for load. Knows nothing of transports:
+`server/startup.py` calls it before there is an event loop, `server/connection.py` afterwards.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ class Dispatcher:
         self._first = True
 
     def receive(self, line: Line) -> None:
-        """Take a line. Answers what can be answered at once and starts what waits."""
+        """Handle a line: answer its request at once, or start a task for it."""
         if isinstance(line, Oversized):
             self._refuse(id_in_head(line.head), error_codes.INVALID_REQUEST, f"Message too large: {line.size} bytes")
         elif line.strip():
             try:
                 message = decode(line)
-            except TooDeep as exc:  # well-formed, perhaps, and then somebody waits for an answer
+            except TooDeep as exc:  # perhaps a well-formed request, which has to be answered
                 self._refuse(id_in_head(line), error_codes.PARSE_ERROR, f"Parse error: {exc}")
             except ValueError as exc:
                 self._refuse(None, error_codes.PARSE_ERROR, f"Parse error: {exc}")
@@ -62,7 +62,7 @@ class Dispatcher:
                 self._take(message)
 
     async def drain(self) -> None:
-        """Wait while so much has been received and not begun that no more should be read."""
+        """Wait while the entries of batches that have not been started yet are more than one batch may have."""
         if self._batches is not None:
             await self._batches.drain()
 
@@ -70,7 +70,7 @@ class Dispatcher:
         await self._in_flight.idle()
 
     def close(self) -> None:
-        """Drop the requests that were to be awaited in a task, but are not: there is no loop to run it any more."""
+        """Drop the requests whose task has not started: there is no event loop any more to run it."""
         self._in_flight.close()
 
     def _take(self, message: object) -> None:
@@ -84,7 +84,7 @@ class Dispatcher:
             self._refuse(None, error_codes.INVALID_REQUEST, "Invalid request: neither an object nor a batch")
 
     def _adopt_version(self, message: object) -> None:
-        """Answer in kind: with the `jsonrpc` member if the first message, which may stand in a batch, has it."""
+        """Send the `jsonrpc` member if the first message, which may be inside a batch, has it."""
         entries = message if isinstance(message, list) else [message]
         first = next((entry for entry in entries if isinstance(entry, dict)), None)
         if first is not None:
@@ -98,7 +98,7 @@ class Dispatcher:
             case Kind.RESPONSE:
                 self._reply(message)
             case Kind.NOTIFICATION:
-                pass  # `initialized` and what else a client announces: nothing waits for it
+                pass  # `initialized`, and any other: the server acts on none of them
             case Kind.INVALID:
                 self._refuse(envelope.readable_id(message), error_codes.INVALID_REQUEST, "Invalid request")
 
@@ -124,13 +124,13 @@ class Dispatcher:
         self._batches.take(entries)
 
     async def _answer_later(self, request: Message, outcome: Awaitable[object]) -> None:
-        from appserver.rpc.jsonrpcserver_adapter import dispatch  # late: not before there is something to wait for
+        from appserver.rpc.jsonrpcserver_adapter import dispatch  # late: few requests before the event loop need it
 
         async def call(method: str, params: object) -> object:
             return await outcome
 
         try:
-            # Without its params: the handler has had them.
+            # Without params: the handler has been called with them already.
             (response,), then = await dispatch([{"id": request["id"], "method": request["method"]}], call)
         finally:
             self._in_flight.done(outcome)

@@ -1,7 +1,7 @@
 """The one place where an exception becomes a JSON-RPC error.
 
-What was raised on purpose speaks for itself; anything else says "Internal error" to the peer and everything to the
-log.
+The project's own errors are sent with their message. Any other exception is sent as "Internal error" and logged with
+its traceback.
 """
 
 from __future__ import annotations

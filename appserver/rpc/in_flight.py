@@ -1,6 +1,6 @@
-"""The requests that wait for something: how many there may be, and until when.
+"""The requests in flight: their bound, and the wait until there are none.
 
-What is counted is what handlers have returned to be awaited. Whoever awaits it reports the end.
+Counts the awaitables that handlers have returned. The task that awaits one reports its end.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from anyio import Event
 
 MAX_IN_FLIGHT = 512
-"""Requests that may wait at once; a further one is refused as overload."""
+"""Requests in flight at once; a further one is refused as overload."""
 
 RETRY_AFTER_MS = 250
-"""What a refused client is told to wait: about what a request that waits for a backend takes."""
+"""When a refused client may try again: after about the time that a request to a backend takes."""
 
 
 class InFlight:
-    """The awaitables of the requests that wait, and the batches that are not answered yet."""
+    """The awaitables of requests in flight, and the batches that have not been answered."""
 
     def __init__(self) -> None:
         self._waiting: set[Awaitable[object]] = set()
@@ -32,20 +32,20 @@ class InFlight:
         self._idle: Event | None = None
 
     def admit(self, outcome: Awaitable[object]) -> None:
-        """Count what a handler has returned. Raises Overloaded where it is a coroutine too many, which is closed."""
+        """Count an awaitable. Raises Overloaded for a coroutine above the bound, and closes it."""
         if len(self._waiting) >= MAX_IN_FLIGHT and isinstance(outcome, Coroutine):
             outcome.close()  # it has not begun, so nothing is lost
             raise Overloaded(RETRY_AFTER_MS)
         self._waiting.add(outcome)
 
     def done(self, outcome: Awaitable[object]) -> None:
-        """Forget what was admitted: it has come to its end, or was cancelled before it could begin."""
+        """Stop counting an awaitable: it has ended, or was cancelled before it started."""
         self._waiting.discard(outcome)
         _close(outcome)
         self._tell_if_idle()
 
     def batch_begins(self) -> None:
-        """Count a batch until it has been answered. Those of its requests that wait count besides."""
+        """Count a batch until it has been answered. Its requests in flight are counted, too."""
         self._batches += 1
 
     def batch_ends(self) -> None:
@@ -60,7 +60,7 @@ class InFlight:
             await self._idle.wait()
 
     def close(self) -> None:
-        """Give up what is left: the task that was to await it never started."""
+        """Close the awaitables that are left: the tasks that were to await them never started."""
         for outcome in self._waiting:
             _close(outcome)
         self._waiting.clear()
@@ -71,6 +71,6 @@ class InFlight:
 
 
 def _close(outcome: Awaitable[object]) -> None:
-    """Close a coroutine, lest Python complains that it was never awaited. One that has ended stays as it is."""
+    """Close a coroutine, so that Python does not warn that it was never awaited. No-op for one that has ended."""
     if isinstance(outcome, Coroutine | Accepted):
         outcome.close()

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from protocol.envelope import Message
 
 ENVELOPE_BYTES = 200
-"""About what a delta's line takes beside its text."""
+"""About how many bytes of a delta's line are not its text."""
 
 
 class JoinedDelta:
@@ -36,7 +36,7 @@ class JoinedDelta:
         self.size += len(piece)
 
     def finish(self) -> Message:
-        """Return them as one. No further one is taken."""
+        """Return one notification with the text of all. No further delta can be joined."""
         self._finished = True
         return {**self._first, "params": {**self._first["params"], "delta": "".join(self._pieces)}}
 

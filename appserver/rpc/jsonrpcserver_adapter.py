@@ -1,7 +1,7 @@
-"""jsonrpcserver, which dispatches the requests that wait and those of a batch. The only file that imports it.
+"""Adapter for jsonrpcserver, which dispatches awaited requests and batches. The only file that imports it.
 
-What it is kept from: the envelope's validation (`protocol.envelope` has done it), the text of unexpected exceptions
-(it would send it to the client), and the names of wire parameters (positional-only, so any name will do).
+Keeps from it the validation of the envelope (`protocol.envelope` has done it), the text of unexpected exceptions (which
+it would send to the client), and the names of wire parameters (they could collide with its own).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ async def dispatch(
 ) -> tuple[list[Message], list[Callable[[], None]]]:
     """Call each request's method, side by side.
 
-    Returns their responses, in order and without the `jsonrpc` member, and what is to happen once those have been sent.
+    Returns their responses, in order and without the `jsonrpc` member, and the functions to call once they are sent.
     """
     from jsonrpcserver import async_dispatch_to_serializable  # late: imports jsonschema, 66 ms on a slow machine
 

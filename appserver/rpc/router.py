@@ -29,30 +29,30 @@ MAX_PROBLEMS_TOLD = 3
 Handler: TypeAlias = Callable[[Any], object]
 """Takes validated params; returns a result or a Reply, or an awaitable of either.
 
-That alone decides how a request is answered: a value at once, an awaitable in a task of its own. Where too many
-requests wait already, a coroutine is closed instead of awaited and the request refused as overload. So a plain function
-returns a coroutine only where it has had no effect yet, and Accepted where it has.
+That alone decides how a request is answered: a value at once, an awaitable in a task of its own. With too many requests
+in flight, a coroutine is closed instead of awaited, and the request is refused as overload. So a plain function returns
+a coroutine only if it has had no effect yet, and Accepted if it has.
 """
 
 
 class Reply(NamedTuple):
-    """A result, and what is to happen once it has been sent: notifications that must come after it."""
+    """A result, and a function to call once it has been sent: it sends the notifications that must follow."""
 
     result: object
     then: Callable[[], None]
 
 
 def follow(sequels: Iterable[Callable[[], None]]) -> None:
-    """Do what is to be done once answers have been sent."""
+    """Call the functions that were to be called once responses have been sent."""
     for then in sequels:
         try:
             then()
-        except Exception as exc:  # noqa: BLE001 - a fault of ours behind one answer must not end the connection
+        except Exception as exc:  # noqa: BLE001 - a bug after one response must not end the connection
             log_exception("what follows an answer failed", exc)
 
 
 class Accepted(Awaitable[T]):
-    """An awaitable that is never refused for load: what has begun would be lost, or it must reach a running turn."""
+    """An awaitable that is never refused for load: it has had an effect already, or must reach a running turn."""
 
     def __init__(self, coroutine: Coroutine[Any, Any, T]) -> None:
         self._coroutine = coroutine
@@ -61,7 +61,7 @@ class Accepted(Awaitable[T]):
         return self._coroutine.__await__()
 
     def close(self) -> None:
-        """Give it up at the end of the connection, if it was never awaited."""
+        """Close it at the end of the connection, if it was never awaited."""
         self._coroutine.close()
 
 
@@ -82,7 +82,7 @@ class Router:
         return self._make_routes()
 
     def call(self, method: str, params: object) -> object:
-        """Return what the handler returns. Raises what it raises, MethodNotFound, InvalidParams, RequestError."""
+        """Return what the handler returns. Raises its errors, MethodNotFound, InvalidParams and RequestError."""
         if method == "initialize":
             if self._session.initialized:
                 raise RequestError("Already initialized")

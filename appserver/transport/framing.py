@@ -18,7 +18,7 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class Oversized(NamedTuple):
-    """A line that was longer than the cap and has been read past."""
+    """A line that was longer than the cap and has been skipped."""
 
     head: bytes
     size: int
@@ -50,7 +50,7 @@ class LineSplitter:
         return lines
 
     def finish(self) -> list[Line]:
-        """Return what stands after the last newline when the stream has ended."""
+        """Return the line after the last newline, if any. To be called when the stream has ended."""
         return [self._take()] if self._size else []
 
     def _append(self, part: bytes) -> None:

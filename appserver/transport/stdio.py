@@ -71,7 +71,7 @@ class Stdio:
             while view:
                 try:
                     view = view[os.write(self._write_fd, view) :]
-                except BlockingIOError:  # whoever shares the pipe has made it non-blocking
+                except BlockingIOError:  # another process that shares the pipe has made it non-blocking
                     select.select([], [self._write_fd], [])
         except OSError as exc:
             raise TransportClosed from exc
@@ -121,10 +121,10 @@ class Stdio:
                 os.close(fd)
 
     def _read(self) -> bytes | None:
-        """Read what is there: None if it was nothing after all, no bytes at the end of the stream."""
+        """Read without waiting. None: there is nothing to read; no bytes: the stream has ended."""
         try:
             return os.read(self._read_fd, CHUNK_BYTES)
-        except BlockingIOError:  # somebody else reads from the same pipe, and was quicker
+        except BlockingIOError:  # another process reads from the same pipe, and was faster
             return None
         except OSError:  # a socket whose peer died with our output unread, or a terminal that has gone
             return b""
