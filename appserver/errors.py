@@ -1,4 +1,4 @@
-"""The one tree of errors. Each carries facts (code, whether a retry can help), and words for the person who reads it.
+"""The one tree of errors. Each carries data for programs (code, whether a retry can help) and a message for people.
 
 `rpc/error_map.py` turns them into JSON-RPC errors; `turns/runner.py` into the error of a turn.
 Nothing here, and no message passed in here, may contain a credential.

@@ -1,6 +1,6 @@
-"""What an HTTP header may hold (RFC 9110, section 5). Pure.
+"""Checks of HTTP header fields (RFC 9110, section 5). Pure.
 
-Checked before a request is built, because an HTTP library's own complaint about a header quotes it, credential and all.
+Made before a request is built: the error of an HTTP library quotes the header, including any credential.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The one HTTP stack: how every request to the issuer and the model backend leaves this process.
 
-Owns connections, TLS trust and proxies (which httpx reads from the environment), and the bounds on an answer in time
+Owns connections, TLS trust and proxies (which httpx reads from the environment), and the bounds on a response in time
 and size. Imported when the first request is made, not at start-up. A TLS context is built only for an https URL:
 loading the CA bundle costs more than a turn. No cookie is kept: one account's must not be sent with another's request.
 """
@@ -38,13 +38,13 @@ MIN_UPLOAD_RATE = 32 * 1024
 """Bytes per second. The size of what is sent in one piece decides how long that may take."""
 
 MAX_ANSWER_BYTES = 2 * 1024 * 1024
-"""Of an answer that is read whole. Tokens and usage take some KiB, a list of models some hundred."""
+"""Of a response that is read whole. Tokens and usage take some KiB, a list of models some hundred."""
 
 MAX_ERROR_BYTES = 64 * 1024
-"""How much of a failed answer's body is read: its status says most, and its message stands at the beginning."""
+"""How much of the body of a failure response is read: its message is at the beginning."""
 
 ERROR_BODY_SECONDS = 5.0
-"""How long it is read, first byte to last: the status is known, and a failure should be told soon."""
+"""How long it is read, first byte to last: the status is known already, and the caller should learn of it soon."""
 
 MAX_CONNECTIONS = None
 """No cap: a turn holds a connection while it streams, and the number of turns is bounded elsewhere."""
@@ -54,7 +54,7 @@ IDLE_SECONDS = 60.0
 
 
 class HttpAnswer(NamedTuple):
-    """An answer that was read whole, or as far as it is of use where its status says that the request failed."""
+    """A response that was read whole; of a failure, the first MAX_ERROR_BYTES."""
 
     status: int
     body: bytes
@@ -186,7 +186,7 @@ def write_timeout(size: int) -> float:
 
 
 async def read_error(response: httpx.Response) -> bytes:
-    """Read the body of a failed answer, as far as it is of use, and close it. What breaks off is kept."""
+    """Read the beginning of a failure response and close it. If the connection breaks, return what has come."""
     body = bytearray()
     try:
         with suppress(httpx.HTTPError, OSError), anyio.move_on_after(ERROR_BODY_SECONDS):

@@ -1,7 +1,7 @@
-"""What can go wrong with a request, in words of ours: an HTTP library's own text may quote headers and URLs.
+"""Failures of HTTP requests, with messages of our own: those of an HTTP library may quote headers and URLs.
 
-Pure but for the look at what caused an error. Whether to try again is the caller's decision; whether it can help stands
-in `HttpFailure.transient`.
+Pure, except that it inspects the causes of an error. `HttpFailure.transient` says whether a retry can help; the caller
+decides whether there is one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class HttpFailure(Exception):
-    """There is no answer, or not all of it.
+    """There is no response, or only a part of it.
 
     `transient`: the same request may succeed later. `tls`: TLS failed, or the certificate is not trusted.
     """
@@ -51,7 +51,7 @@ def translated(url: str) -> Iterator[None]:
 
 
 def place(url: str) -> str:
-    """Return a URL as it may be shown: without user, password, query (which may hold a key) and fragment."""
+    """Return a URL without user, password, query (which may hold a key) and fragment, so that it can be shown."""
     try:
         where = httpx.URL(url)
     except (httpx.InvalidURL, UnicodeError):
@@ -110,7 +110,7 @@ def _connect_words(exc: BaseException) -> str:
 
 
 def _error_number(exc: OSError) -> int | None:
-    """Return what errno says, or, of several addresses that failed, the first: asyncio joins their errors in a text."""
+    """Return the text of errno; if several addresses failed, of the first: asyncio joins their errors in one text."""
     if exc.errno is not None:
         return exc.errno
     found = re.search(r"\[Errno (\d+)\]", str(exc))
@@ -124,7 +124,7 @@ def _status_in(text: str) -> str:
 
 
 def _causes(exc: BaseException | None) -> Iterator[BaseException]:
-    """Yield an error and what lies under it: the HTTP library wraps what it gets, anyio groups it by address."""
+    """Yield an error and its causes: the HTTP library wraps errors, and anyio groups them by address."""
     while exc is not None:
         yield exc
         grouped = exc.exceptions[0] if isinstance(exc, BaseExceptionGroup) else None

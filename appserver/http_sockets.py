@@ -1,8 +1,8 @@
 """The sockets of the HTTP stack: a network backend for httpcore on asyncio's transports.
 
-Readers are woken in rounds. Between two rounds the event loop looks at everything else: however many answers stream, a
-request of the client waits for one round at the most, and what comes meanwhile is read together. httpcore's own backend
-registers the socket, sets a timer and enters a cancel scope for each read: more than a streamed delta takes otherwise.
+Readers are woken in rounds, between which the event loop runs other tasks: however many responses stream, a client's
+request waits for one round at most, and all bytes that arrive meanwhile are read together. httpcore's own backend
+registers the socket, sets a timer and enters a cancel scope for each read, which costs more than the rest of a delta.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 READS_PER_ROUND = 32
-"""About two milliseconds' work."""
+"""Readers in one round: about two milliseconds of work."""
 
 READ_AHEAD_BYTES = 256 * 1024
-"""Of one socket. Above it, the other end has to wait."""
+"""Unread bytes of one socket above which the transport stops reading, so that the server has to wait."""
 
 NEXT_ADDRESS_SECONDS = 0.25
 """After which the next address of a host is tried beside one that does not answer (RFC 8305, section 5)."""
 
 
 class Sockets(httpcore.AsyncNetworkBackend):
-    """Opens sockets, and wakes those who read from them."""
+    """Opens sockets, and wakes their readers in rounds."""
 
     def __init__(self) -> None:
         self._rounds = Rounds()
@@ -60,7 +60,7 @@ class Sockets(httpcore.AsyncNetworkBackend):
 
 
 class Rounds:
-    """Wakes so many readers at once, and the others in the order in which something came for them."""
+    """Wakes a number of readers at once, and the others later, in the order in which their bytes arrived."""
 
     def __init__(self) -> None:
         self._woken = 0
@@ -106,7 +106,7 @@ class Socket(asyncio.Protocol, httpcore.AsyncNetworkStream):
         self._writable = asyncio.Event()
         self._writable.set()
 
-    # What httpcore calls
+    # Called by httpcore
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Return what has come, no bytes at the end. Raises httpcore.ReadTimeout, ReadError."""
@@ -151,7 +151,7 @@ class Socket(asyncio.Protocol, httpcore.AsyncNetworkStream):
         return self
 
     async def aclose(self) -> None:
-        """Close. What the other end still says is of no interest, and there is nothing left to be said."""
+        """Close at once: unread bytes are dropped, and no bytes are left to be written."""
         self._transport.abort()
         await asyncio.sleep(0)  # the descriptor is closed in the loop's next step
 
@@ -161,7 +161,7 @@ class Socket(asyncio.Protocol, httpcore.AsyncNetworkStream):
             return self._ended or bool(self._received)
         return self._transport.get_extra_info(info)
 
-    # What asyncio calls
+    # Called by asyncio
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a stream's
@@ -227,7 +227,7 @@ class Socket(asyncio.Protocol, httpcore.AsyncNetworkStream):
             self._rounds.wake(reader)
 
     def _set_deadline(self, deadline: float) -> None:
-        """Have the reader fail then. A timer that is set stays: to set one for each read would take longer than it."""
+        """Set the deadline of the reader. A timer that is set already stays: setting one costs more than a read."""
         self._reader_deadline = deadline
         if self._reader_timer is not None and self._reader_timer.when() > deadline:
             self._reader_timer.cancel()
@@ -257,7 +257,7 @@ def _is_address(host: str) -> bool:
 def _bounded(
     timeout: float | None, too_late: type[httpcore.TimeoutException], failed: type[httpcore.NetworkError]
 ) -> Iterator[None]:
-    """Bound what is done inside to so many seconds, and say in httpcore's words how it failed."""
+    """Bound the block to a number of seconds, and raise its failures as httpcore's exceptions."""
     try:
         with anyio.fail_after(timeout):
             yield

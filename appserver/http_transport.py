@@ -1,8 +1,8 @@
 """Connections to HTTP servers, as httpx wants them: kept after an answer for the next request to the same server.
 
-Each request takes the same time however many answers are under way, which cannot be said of httpcore's pool: it looks
-at all connections at the beginning and the end of each. There is no cap on them, so nobody waits for one. Proxies are
-left to httpx.
+The time for a request does not depend on how many responses are in progress; httpcore's pool searches all connections
+at the beginning and the end of each. Their number is not capped, so no request waits for one. Proxies are left to
+httpx.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ DEFAULT_PORT = 80
 MAX_PORT = 65535
 
 REPEATABLE = "repeatable"
-"""The extension of a request that does no harm if the server has taken it and it comes again."""
+"""The extension of a request that may be sent twice: it does no harm if the server has handled it already."""
 
 CLOSED_MEANWHILE = (httpcore.RemoteProtocolError, httpcore.ReadError, httpcore.WriteError)
-"""How it shows before there is an answer that the server has closed a connection which was kept."""
+"""The errors, before any byte of a response, that mean that the server has closed a kept connection."""
 
 
 class Transport(httpx.AsyncBaseTransport):

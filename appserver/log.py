@@ -102,7 +102,7 @@ def warn(message: str) -> None:
 
 
 def log_info(message: str) -> None:
-    """Log what is worth knowing and nothing to worry about. Imports nothing if nobody wants to know it."""
+    """Log at INFO. Does not import logging if that level is not wanted."""
     if level_numbers(_prepared[0])[""] <= NUMBERS["INFO"]:
         _logger().info(message)
 
@@ -117,7 +117,7 @@ def log_exception(message: str, exc: BaseException) -> None:
 
 
 def log_printed(line: str, stream: str) -> None:
-    """Log a line that somebody has printed to stdout or stderr, which are not theirs to write to."""
+    """Log a line that a library or a stray print has written to stdout or stderr."""
     _logger(stream).warning(line)
 
 

@@ -40,7 +40,7 @@ def level_numbers(directives: str) -> dict[str, int]:
 
 
 def _directives(text: str) -> Iterator[tuple[str, str]]:
-    """Split into pairs of a logger's name, "" for the root, and what stands where its level belongs, in capitals."""
+    """Split into pairs of a logger's name ("" for the root) and its level, in capitals and not checked."""
     for directive in text.split(","):
         if directive.strip():
             target, _, level = directive.rpartition("=")

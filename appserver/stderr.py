@@ -1,8 +1,8 @@
 """The stderr of a serving process: log lines and whatever else is printed, written by a thread of its own.
 
-A parent may have a pipe there that it never reads. Once that is full, writing to it blocks, and must not block the
-server. So lines are queued, and the thread alone writes them. When the queue is full the oldest lines are dropped: the
-newest say why a process has ended. Does not import threading before there is a line.
+The parent process may have a pipe there that it never reads. Once that is full, writing to it blocks, and must not
+block the server. So lines are queued, and only the thread writes them. When the queue is full, the oldest lines are
+dropped: the newest say why a process has ended. Does not import threading before there is a line.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MAX_QUEUED_BYTES = 1024 * 1024
 """What may wait for a slow reader: some thousand lines."""
 
 CLOSE_SECONDS = 0.5
-"""What the reader gets at the end of the process for the last lines. One that reads needs a thousandth of it."""
+"""How long the end of the process waits for the last lines to be read. A reader needs a thousandth of it."""
 
 MAX_PRINTED_BYTES = 32 * 1024
 """How much of a line is held that is printed in pieces."""
@@ -47,7 +47,7 @@ class StderrWriter:
         self._queued = 0  # bytes, by the callers; logging has them take turns
         self._taken = 0  # bytes, by the thread
         self._dropped = 0  # lines, by the callers
-        self._unwritten = 0  # lines, by the thread: a full disk, or nobody there to read
+        self._unwritten = 0  # lines, by the thread: a full disk, or no reader
         self._told = 0  # of both, by the thread
 
     def write(self, line: str) -> int:
@@ -81,7 +81,7 @@ class StderrWriter:
         from threading import Thread
 
         queue: SimpleQueue[bytes | None] = SimpleQueue()
-        # A daemon: the end of the process does not wait for a write that nobody reads.
+        # A daemon: the end of the process does not wait for a write that blocks.
         thread = Thread(target=self._run, args=(queue,), name="stderr", daemon=True)
         thread.start()
         self._queue, self._thread = queue, thread
@@ -188,7 +188,7 @@ def _cannot_block(fd: int) -> None:
         if not stat.S_ISFIFO(os.fstat(fd).st_mode) or not sys.platform.startswith("linux"):
             return
         opened = os.open(f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK)
-    except OSError:  # no /proc, another user's pipe, or nobody at its other end
+    except OSError:  # no /proc, another user's pipe, or no reader
         return
     for descriptor in (STDOUT, fd):
         os.dup2(opened, descriptor)

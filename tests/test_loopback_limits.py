@@ -14,7 +14,7 @@ import anyio.to_thread
 import pytest
 
 from appserver.loopback import CALLBACK, Request, Response, bind, serve, server
-from appserver.loopback.places import Places
+from appserver.loopback.slots import Slots
 from appserver.loopback.stream import Stream
 from tests.wire import DRIP_SECONDS
 
@@ -123,20 +123,20 @@ async def test_a_client_whose_request_is_being_answered_keeps_its_place() -> Non
 
 
 async def test_the_oldest_connection_goes_first_but_one_that_has_said_something_new_last() -> None:
-    places = Places(replace(CALLBACK, connections=3))
+    slots = Slots(replace(CALLBACK, connections=3))
     pairs = [socket.socketpair() for _ in range(3)]
     with ExitStack() as stack:
         held = []
         for ours, theirs in pairs:
             stack.enter_context(theirs)
-            place = await places.take(stack.enter_context(Stream(ours)))
-            stack.enter_context(place.idle())
-            held.append(place)
+            slot = await slots.take(stack.enter_context(Stream(ours)))
+            stack.enter_context(slot.idle())
+            held.append(slot)
         pairs[0][1].sendall(GET)
         dropped = []
         for _ in range(4):
-            places.drop_idle()
-            dropped.append([place.scope.cancel_called for place in held])
+            slots.drop_idle()
+            dropped.append([slot.scope.cancel_called for slot in held])
     assert dropped == [[False, True, False], [False, True, True], [True, True, True], [True, True, True]]
 
 

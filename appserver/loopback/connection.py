@@ -1,4 +1,4 @@
-"""One client: its requests parsed, answered in turn, each step within the limits."""
+"""The connection of one client: parses its requests and answers them in turn, each step within the limits."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from appserver.loopback.limits import Limits
     from appserver.loopback.messages import Handler
-    from appserver.loopback.places import Place
+    from appserver.loopback.slots import Slot
 
 LINGER_SECONDS: Final = 1.0  # for a refused client to stop sending, so that it can read why
 CLEANUP_SECONDS: Final = 5.0  # for a body iterator to finish after its connection has ended
@@ -32,9 +32,9 @@ _logger = logging.getLogger(__name__)
 class HttpConnection:
     """The requests of one client, answered one after another."""
 
-    def __init__(self, place: Place, handler: Handler, limits: Limits) -> None:
-        self._place = place
-        self._stream = place.stream
+    def __init__(self, slot: Slot, handler: Handler, limits: Limits) -> None:
+        self._slot = slot
+        self._stream = slot.stream
         self._handler = handler
         self._limits = limits
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=limits.head_bytes)
@@ -57,7 +57,7 @@ class HttpConnection:
 
     async def _receive(self) -> Request | None:
         """Read the next request; None when the client has no more, or takes too long."""
-        with self._place.idle(), anyio.move_on_after(self._limits.receive_seconds):
+        with self._slot.idle(), anyio.move_on_after(self._limits.receive_seconds):
             head = await self._next_event()
             if isinstance(head, h11.Request):
                 if head.method == b"CONNECT":  # asks for a tunnel (RFC 9110, section 9.3.6); there is none here
@@ -135,7 +135,7 @@ class HttpConnection:
 
     async def _cancel_on_hangup(self, scope: anyio.CancelScope) -> None:
         if data := await self._receive_data():
-            # The next request, early. It waits in h11; we look no further, so that no more can pile up there.
+            # The next request, early. It waits in h11, and nothing more is read, so that h11 buffers no more than that.
             self._http.receive_data(data)
         else:
             scope.cancel()
@@ -149,7 +149,7 @@ class HttpConnection:
         with suppress(Disconnect):
             await self._send(head, h11.Data(data=text), h11.EndOfMessage())
             self._stream.end()
-            with self._place.idle(), anyio.move_on_after(LINGER_SECONDS):
+            with self._slot.idle(), anyio.move_on_after(LINGER_SECONDS):
                 while await self._receive_data():
                     pass  # closing over unread input would reset the connection, and lose our answer
 

@@ -1,6 +1,6 @@
-"""What clients may take of the process that serves them. Pure.
+"""What a client may use of the process that serves it. Pure.
 
-Anybody on the machine can connect to a port on loopback, and any page in a browser can have it connect.
+Every user of the machine can connect to a port on loopback, and so can every page in a browser.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from typing import Final
 
 @dataclass(frozen=True)
 class Limits:
-    """Of one client, and `connections` of all together."""
+    """The limits of one client; `connections`: of all clients together."""
 
     connections: int
     """Served at once, for each listening socket. The next one waits, unless `replaces_idle`."""
     replaces_idle: bool
-    """Where all places are taken, close the connection that has waited longest for its client to say something."""
+    """If all slots are taken, close the connection that has waited longest for a request."""
     head_bytes: int
     """The request line and the headers; beyond this: 431."""
     body_bytes: int

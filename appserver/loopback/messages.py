@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 
 class Disconnect(Exception):
-    """Raised by a handler, or inside its body iterator: end the connection here, answer or not."""
+    """Raised by a handler, or inside its body iterator: close the connection, even in the middle of a response."""
 
 
 @dataclass(frozen=True)

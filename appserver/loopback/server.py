@@ -1,4 +1,4 @@
-"""The listening socket: bound to loopback, clients accepted and each given a place."""
+"""The listening socket: bound to loopback; accepts clients and gives each a slot."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from anyio.lowlevel import checkpoint
 
 from appserver.loopback.connection import HttpConnection
 from appserver.loopback.limits import CALLBACK
-from appserver.loopback.places import Places
+from appserver.loopback.slots import Slots
 from appserver.loopback.stream import Stream
 
 if TYPE_CHECKING:
     from appserver.loopback.limits import Limits
     from appserver.loopback.messages import Handler
-    from appserver.loopback.places import Place
+    from appserver.loopback.slots import Slot
 
 HOST: Final = "127.0.0.1"
 BACKLOG: Final = 1024
@@ -52,26 +52,26 @@ async def serve(listener: socket.socket, handler: Handler, limits: Limits = CALL
     A body iterator is cancelled when its client hangs up (closing its sending side counts as that); a handler
     is not: what it has begun, it finishes.
     """
-    places = Places(limits)
+    slots = Slots(limits)
     listener.setblocking(False)
     try:
         async with anyio.create_task_group() as tasks:
             while True:
-                stream = Stream(await _accept(listener, places))
-                tasks.start_soon(_serve_client, await _placed(stream, places), handler, limits)
+                stream = Stream(await _accept(listener, slots))
+                tasks.start_soon(_serve_client, await _slot_for(stream, slots), handler, limits)
     finally:
         listener.close()
 
 
-async def _placed(stream: Stream, places: Places) -> Place:
+async def _slot_for(stream: Stream, slots: Slots) -> Slot:
     try:
-        return await places.take(stream)
+        return await slots.take(stream)
     except BaseException:
         stream.close()
         raise
 
 
-async def _accept(listener: socket.socket, places: Places) -> socket.socket:
+async def _accept(listener: socket.socket, slots: Slots) -> socket.socket:
     failed = False
     while True:
         await checkpoint()
@@ -87,13 +87,13 @@ async def _accept(listener: socket.socket, places: Places) -> socket.socket:
             if not failed:
                 _logger.warning("loopback: accept failed: %s", error.strerror)
             failed = True
-            places.drop_idle()  # gives its descriptor back
+            slots.drop_idle()  # gives its descriptor back
             await anyio.sleep(ACCEPT_RETRY_SECONDS)
 
 
-async def _serve_client(place: Place, handler: Handler, limits: Limits) -> None:
+async def _serve_client(slot: Slot, handler: Handler, limits: Limits) -> None:
     try:
-        with place.serving(), place.stream:
-            await HttpConnection(place, handler, limits).run()
+        with slot.serving(), slot.stream:
+            await HttpConnection(slot, handler, limits).run()
     except Exception:
-        _logger.exception("loopback: a connection failed")  # this client's loss, nobody else's
+        _logger.exception("loopback: a connection failed")  # other clients are not affected

@@ -1,6 +1,6 @@
 """One client's socket, read in pieces of a size that its reader chooses.
 
-Nothing is read ahead: anyio's own streams take what the event loop finds, up to any amount while nobody reads them.
+Nothing is read ahead: anyio's own streams buffer what the event loop receives, without a bound.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Stream:
-    """A connected socket, ours from here on: closed at the end of a `with` block."""
+    """A connected socket. The stream owns it and closes it at the end of a `with` block."""
 
     def __init__(self, raw: socket.socket) -> None:
         self._raw = raw
