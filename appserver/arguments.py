@@ -15,13 +15,14 @@ if TYPE_CHECKING:
     from appserver.settings import Settings
 
 STDIO = "stdio://"
-"""The only transport there is."""
+"""The transport where no other is named."""
 
 EXIT_USAGE = 2
 """The command line cannot be used (as argparse has it)."""
 
 COMMANDS = (
     "app-server",
+    "proxy",
     "login",
     "logout",
     "status",
@@ -35,6 +36,7 @@ SUBCOMMANDS = {
     # As the reference spells them: the first word of a command is followed by a second one.
     ("app-server", "generate-json-schema"): "generate-json-schema",
     ("app-server", "generate-ts"): "generate-ts",
+    ("app-server", "proxy"): "proxy",
     ("login", "status"): "login status",
 }
 
@@ -71,6 +73,8 @@ OPTIONS_WITH_VALUE = {
         ("-C", "--cd"),
         ("--enable", "--disable"),
         ("--listen",),
+        ("--idle-exit",),
+        ("--sock",),
         ("--port",),
         ("-o", "--out"),
         ("--prettier",),
@@ -110,7 +114,9 @@ class Serving:
         self.model: str | None = None
         self.cd: str | None = None
         self.strict_config = False
-        self.listen = STDIO
+        self.listen: list[str] = []
+        """The transports, in the order in which they are named; none: stdio alone."""
+        self.idle_exit: float | None = None
         self.version = False
         self.ignored: list[str] = []
         """The names of options that have no meaning here."""

@@ -29,7 +29,8 @@ EXIT_INTERRUPTED = 130
 DESCRIPTION = """A JSON-RPC app-server over stdio, and the same services for a person at a terminal.
 
 commands:
-  app-server            serve a client on stdin and stdout (the default)
+  app-server            serve a client on stdin and stdout (the default), or several on sockets
+  proxy                 join stdin and stdout to a server that listens on a unix socket
   login                 sign in with a browser, a device code or an API key
   logout                sign out
   status                tell who is signed in
@@ -57,7 +58,7 @@ def run(arguments: list[str]) -> int:
         match command:
             case "app-server":
                 return _serve(words)
-            case "login" | "login status" | "logout" | "status" | "doctor":
+            case "login" | "login status" | "logout" | "status" | "doctor" | "proxy":
                 return _run_for_person(command, words)
             case "fake-backend":
                 return _fake_backend(words)
@@ -94,14 +95,16 @@ def _serve(words: list[str]) -> int:
     options = serving_at_once(words) or _parsed(words)
     if options.version:
         return _tell_version()
-    if options.listen != STDIO:
-        raise ConfigError(f"--listen {options.listen}: only {STDIO} is served")
     # pydantic would look through every installed distribution for plugins; none is wanted here.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     lenient = not options.strict_config
     settings = settings_of(options, os.environ, lenient=lenient)
     _go_to(options.cd)  # now: the home and what -c names may be told relative to where we were
-    return serve_stdio(settings, options.ignored, lenient=lenient)
+    if all(url == STDIO for url in options.listen):
+        return serve_stdio(settings, options.ignored, lenient=lenient)
+    from appserver.server.listening import serve_listeners  # late: most servers have one client, on stdio
+
+    return serve_listeners(settings, options, lenient=lenient)
 
 
 def _parsed(words: list[str]) -> Serving:
@@ -137,7 +140,8 @@ def serve_stdio(settings: Settings, ignored: Sequence[str] = (), *, lenient: boo
 
     collect_rarely()  # first, for the imports that follow
     from appserver.log import log_info
-    from appserver.server.serve import Process, Server
+    from appserver.server.process import Process
+    from appserver.server.serve import Server
     from appserver.server.startup import answer_first_lines
     from appserver.signals import end_at_once
     from appserver.stderr import claim_stderr

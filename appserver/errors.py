@@ -34,6 +34,10 @@ class ConfigError(AppServerError):
         self.position = position
 
 
+class ListenError(AppServerError):
+    """There is nowhere to listen for clients, or nobody to connect to. The message names the place."""
+
+
 class RequestError(AppServerError):
     """A request is well-formed but refused (JSON-RPC -32600, with the words that clients match on)."""
 

@@ -46,8 +46,15 @@ class Parser(argparse.ArgumentParser):
         add("-m", "--model", help="the same as -c model=MODEL")
         add("-C", "--cd", metavar="DIR", help="the working directory of threads that name none")
         add("--strict-config", action="store_true", help="end with 2 if the configuration cannot be used")
-        add("--listen", default=STDIO, metavar="URL", help=f"{STDIO}, the default")
-        add("--stdio", action="store_const", const=STDIO, dest="listen", help=f"the same as --listen {STDIO}")
+        add(
+            *("--listen",),
+            action="append",
+            default=[],
+            metavar="URL",
+            help=f"{STDIO}, the default; unix:// or unix://PATH; as often as needed",
+        )
+        add("--stdio", action="append_const", const=STDIO, dest="listen", help=f"the same as --listen {STDIO}")
+        add("--idle-exit", type=float, metavar="SECONDS", help="end after so long without a client and without a turn")
         add("-V", "--version", action="store_true", help="tell the version of the protocol, and on stderr our own")
         self._add_ignored()
 

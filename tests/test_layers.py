@@ -63,7 +63,10 @@ ORDER = (
     ("appserver.server.workspace",),
     ("appserver.handlers", "appserver.commands"),  # for a client, and for a person at a terminal
     ("appserver.server.connection",),
+    ("appserver.server.arrivals",),
     ("appserver.server.serve", "appserver.server.startup"),
+    ("appserver.server.process",),
+    ("appserver.server.listening",),
     ("appserver.client",),
     ("appserver.testing",),
     ("appserver.cli",),

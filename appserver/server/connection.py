@@ -17,7 +17,7 @@ from appserver.rpc.outbox import READ_HIGH_WATER_BYTES, Outbox
 from appserver.rpc.router import Reply, Router
 from appserver.session import Session
 from appserver.tasks import Stop, Tasks
-from appserver.transport.base import TransportClosed
+from appserver.transport.base import Ending, TransportClosed
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -52,6 +52,7 @@ class Connection:
         self.notify: Notify = self._calls.notify
         self.request = self._calls.request
         self._reading = Stop()
+        self._ending = Ending.LEFT
         self._warned_of_options = False
 
     @cached_property
@@ -109,8 +110,10 @@ class Connection:
         """Let our requests that wait for a reply fail: the client has gone."""
         self._calls.close()
 
-    def stop_reading(self) -> None:
+    def stop_reading(self, ending: Ending) -> None:
         """Take nothing more from the client."""
+        if not self._reading.cancelled:
+            self._ending = ending
         self._reading.cancel()
 
     async def _read(self, transport: Transport) -> None:
@@ -125,9 +128,10 @@ class Connection:
         try:
             while await self.outbox.filled():
                 await transport.send(self.outbox.take())
+            await transport.finish(self._ending)
         except TransportClosed:
             self.outbox.close(discard=True)
-            self.stop_reading()
+            self.stop_reading(Ending.LEFT)
 
     def _initialize(self, params: object) -> Reply:
         return Reply(initialize(self.session, self._settings, params), then=self._warn_of_configuration)

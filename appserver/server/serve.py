@@ -7,24 +7,22 @@ issuer has answered (`auth/refresh/redemption.py`).
 
 from __future__ import annotations
 
-import sys
 from contextlib import asynccontextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from appserver.errors import ConfigError
 from appserver.log import log_exception
-from appserver.memory import collect_as_usual
-from appserver.parent_process import ParentProcess
 from appserver.server.connection import FLUSH_SECONDS, Connection
 from appserver.server.runtime import Runtime
-from appserver.signals import ending_signals
+from appserver.transport.base import Ending
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from anyio.abc import TaskGroup
 
+    from appserver.server.arrivals import Arrivals
     from appserver.server.workspace import Workspace
     from appserver.settings import Settings
     from appserver.transport.base import Listener, Transport
@@ -39,9 +37,6 @@ SETTLE_SECONDS = 1.5
 """What a refresh or a revocation under way gets, and a last try to store what is not stored yet."""
 
 SHUTDOWN_SECONDS = DRAIN_SECONDS + SETTLE_SECONDS + FLUSH_SECONDS
-
-WATCH_SECONDS = 1.0
-"""How often to look whether the client is still there."""
 
 
 class Server:
@@ -90,10 +85,15 @@ class Server:
 
     async def serve(self, connection: Connection, transport: Transport) -> None:
         """Serve the client that the server is there for; when that one has left, or on `stop`, everything ends."""
-        self._only = connection
         async with self.running():
-            self._clients.start_soon(self._serve, connection, transport)
-            await self._stopping.wait()
+            self.start(connection, transport, is_only=True)
+            await self.stopping()
+
+    def start(self, connection: Connection, transport: Transport, *, is_only: bool) -> None:
+        """Start to serve a client, while the server is running. `is_only`: when it has left, everything ends."""
+        if is_only:
+            self._only = connection
+        self._clients.start_soon(self._serve if is_only else self._serve_one_of_many, connection, transport)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -115,19 +115,37 @@ class Server:
 
     async def accept(self, listener: Listener, workspace: Workspace | None = None) -> None:
         """Serve the clients that come to a listener, while the server is running, until no other can come."""
-        while (transport := await listener.accept()) is not None:
-            self._clients.start_soon(self._serve_one_of_many, self.connection(workspace), transport)
+        await self._arrivals.accept(
+            listener, lambda transport: self.start(self.connection(workspace), transport, is_only=False)
+        )
+
+    async def stopping(self) -> None:
+        """Wait until everything is to end."""
+        await self._stopping.wait()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether there is a client, or a turn that runs."""
+        return bool(
+            self._connections or self._arrivals or any(workspace.has_running_turns for workspace in self._workspaces)
+        )
 
     def stop(self) -> None:
         """Take nothing more from any client, and end."""
         self._stopping.set()
         for connection in self._connections:
-            connection.stop_reading()
+            connection.stop_reading(Ending.STOPPED)
+
+    @cached_property
+    def _arrivals(self) -> Arrivals:
+        from appserver.server.arrivals import Arrivals  # late: stdio has one client
+
+        return Arrivals(lambda: len(self._connections))
 
     async def _serve(self, connection: Connection, transport: Transport) -> None:
         self._connections.add(connection)
         if self._stopping.is_set():
-            connection.stop_reading()
+            connection.stop_reading(Ending.STOPPED)
         try:
             await connection.serve(transport, self._leave)
         finally:
@@ -189,42 +207,3 @@ class Server:
         for workspace in self._workspaces:
             await workspace.close()
         await self.runtime.close()
-
-
-class Process:
-    """Ends a server on what can happen to its process: a signal, or that the one that started it has gone."""
-
-    def __init__(self, server: Server) -> None:
-        self._server = server
-        self._parent = ParentProcess()  # now: it may end while the event loop is being imported
-        self._exit_code = 0
-
-    async def serve(self, connection: Connection, transport: Transport) -> int:
-        """Serve the one client of this process; return the exit code: 0, or 128 plus a signal's number."""
-        from anyio import create_task_group
-
-        async with create_task_group() as heeding:
-            if sys.platform != "win32":  # there, SIGTERM ends a process without asking it
-                heeding.start_soon(self._heed_signals)  # until the very end: a second signal must not cut it short
-            heeding.start_soon(collect_as_usual)
-            heeding.start_soon(self._watch_client, transport)
-            await self._server.serve(connection, transport)
-            heeding.cancel_scope.cancel()
-        return self._exit_code
-
-    async def _watch_client(self, transport: Transport) -> None:
-        """Notice that the client has gone without closing our input: somebody else may hold its end."""
-        from anyio import sleep
-
-        while not (self._parent.has_gone() or transport.peer_closed()):  # noqa: ASYNC110 - nobody sets an event for it
-            await sleep(WATCH_SECONDS)
-        self._server.stop()
-
-    async def _heed_signals(self) -> None:
-        """Take the signals that end a process as a request to wind down."""
-        from anyio import open_signal_receiver
-
-        with open_signal_receiver(*ending_signals()) as received:
-            async for number in received:
-                self._exit_code = 128 + int(number)
-                self._server.stop()

@@ -154,6 +154,10 @@ class Workspace:
         if self._has_turns:
             await self.turns.idle()
 
+    @property
+    def has_running_turns(self) -> bool:
+        return self._has_turns and not self.turns.is_idle
+
     def stop_waiting(self) -> None:
         """Let nothing wait any longer for another process that keeps the threads or the account locked."""
         self.account.auth.stop_waiting()

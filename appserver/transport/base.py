@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum, auto
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -10,6 +11,19 @@ if TYPE_CHECKING:
 
 class TransportClosed(Exception):
     """The other end does not take bytes any more."""
+
+
+class Ending(Enum):
+    """Why we end a connection."""
+
+    LEFT = auto()
+    """The client has ended it, and has been told all there is."""
+
+    STOPPED = auto()
+    """The server ends."""
+
+    TOO_SLOW = auto()
+    """The client does not read what it has asked for."""
 
 
 class Transport(Protocol):
@@ -24,12 +38,31 @@ class Transport(Protocol):
     def peer_closed(self) -> bool:
         """Whether the reader of our output has gone."""
 
+    async def finish(self, ending: Ending) -> None:
+        """Tell the other end, where the transport has a way to, that no more is sent, and why."""
+
     def close(self) -> None:
         """Let go of both directions. Doing it twice does no harm."""
+
+
+class Arrival(Protocol):
+    """A client that has connected and may have to show who it is before it is served."""
+
+    async def open(self) -> Transport | None:
+        """Do what comes before the first message. None: the client was refused, or has left."""
+
+    def close(self) -> None:
+        """Let go of it, unless `open` has returned a transport."""
 
 
 class Listener(Protocol):
     """Accepts clients."""
 
-    async def accept(self) -> Transport | None:
+    async def accept(self) -> Arrival | None:
         """Wait for the next client. None: no other can come."""
+
+    def withdraw(self) -> None:
+        """Let no further client find the listener, if it can be hidden. Those that have connected are accepted."""
+
+    def close(self) -> None:
+        """Accept no more. Doing it twice does no harm."""

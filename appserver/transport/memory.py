@@ -16,6 +16,7 @@ from appserver.transport.framing import DEFAULT_MAX_LINE_BYTES, LineSplitter
 if TYPE_CHECKING:
     from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
+    from appserver.transport.base import Ending
     from appserver.transport.framing import Line
 
 BUFFERED_WRITES = 64
@@ -48,6 +49,13 @@ class MemoryTransport:
             await self._outgoing.send(data)
         except (anyio.BrokenResourceError, anyio.ClosedResourceError) as exc:
             raise TransportClosed from exc
+
+    async def open(self) -> MemoryTransport:
+        """Return itself: nothing comes before the first message."""
+        return self
+
+    async def finish(self, ending: Ending) -> None:
+        """Do nothing: the end of the stream says all that can be said."""
 
     def peer_closed(self) -> bool:
         """Whether the reader of our output has gone, found without writing."""
@@ -88,6 +96,9 @@ class MemoryListener:
         except anyio.EndOfStream:
             self._arrived.close()
             return None
+
+    def withdraw(self) -> None:
+        """Do nothing: there is no other way to a server than this listener."""
 
     def close(self) -> None:
         """Take no further client. Those that have connected are still accepted."""

@@ -19,6 +19,7 @@ from appserver.transport.base import TransportClosed
 from appserver.transport.framing import LineSplitter
 
 if TYPE_CHECKING:
+    from appserver.transport.base import Ending
     from appserver.transport.framing import Line
 
 CHUNK_BYTES = 64 * 1024
@@ -105,6 +106,9 @@ class Stdio:
                 await wait_writable(self._write_fd)
             except OSError as exc:
                 raise TransportClosed from exc
+
+    async def finish(self, ending: Ending) -> None:
+        """Do nothing: the end of the stream says all that can be said."""
 
     def peer_closed(self) -> bool:
         """Whether the reader of our output has gone, found without writing."""

@@ -145,6 +145,10 @@ class TurnManager:
         for reins in self._running.values():
             reins.stop.cancel()
 
+    @property
+    def is_idle(self) -> bool:
+        return not self._running
+
     async def idle(self) -> None:
         """Wait until no turn runs."""
         from anyio import Event

@@ -62,7 +62,7 @@ def test_with_strict_config_a_mistake_in_the_configuration_is_one_line_and_exit_
         ),
         (["-C", "/no/such/place"], "-C: No such file or directory"),
         (["-p", "nope", "--strict-config"], "profile: there is neither"),
-        (["--listen", "ws://127.0.0.1:0"], "--listen ws://127.0.0.1:0: only stdio:// is served"),
+        (["--listen", "tcp://127.0.0.1:0"], "--listen tcp://127.0.0.1:0: expected stdio://, unix://"),
     ],
 )
 def test_a_mistake_in_an_option_is_one_line_and_exit_code_2(

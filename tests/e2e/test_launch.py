@@ -110,7 +110,7 @@ def test_what_has_no_meaning_is_told_once_and_only_to_who_wants_to_know(environ:
         (("status", "--jsn"), "unknown option --jsn, did you mean --json?"),
         ((SECRET,), "there is no such command (try"),
         (("-m",), "expected one argument"),
-        (("--listen", "off"), "--listen off: only stdio:// is served"),
+        (("--listen", "off"), "--listen off: expected stdio://, unix://"),
     ],
 )
 def test_a_typo_is_refused_with_the_name_that_was_meant(
