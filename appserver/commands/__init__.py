@@ -1,5 +1,7 @@
 """The commands for a person at a terminal: login, logout, status, doctor. They use the account that the daemon uses.
 
+`proxy` is for programs: it joins stdio to a server that runs.
+
 Each module says what its options are and runs: returns 0 or FAILED, or raises ConfigError. The environment is handed
 in by cli.py, which owns parsing and the other exit codes. Nothing here is imported for the daemon.
 """
@@ -42,6 +44,10 @@ def command(name: str) -> Command:
             from appserver.commands import status
 
             return status
+        case "proxy":
+            from appserver.commands import proxy
+
+            return proxy
         case "doctor":
             from appserver.commands import doctor
 
