@@ -1,6 +1,6 @@
 """Requests to the ChatGPT backend about the account: its limits, its credits, and what it has used.
 
-Each raises BackendError, and Unauthorized on 401. How the answers are read stands in limits.py and account_usage.py.
+Each raises BackendError, and Unauthorized on 401. limits.py and account_usage.py read the responses.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from appserver.settings import Settings
 
 ANSWER_SECONDS = 30.0
-"""For request and answer: a client shows what they tell beside the conversation, and asks again."""
+"""For request and response: clients show limits beside the conversation, and ask again."""
 
 
 class AccountApi:

@@ -1,4 +1,4 @@
-"""What an account, or a thread, has used, as the backend's profile and its thread usage tell it. Pure."""
+"""Reads the usage of an account or a thread from the backend's responses. Pure."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The 401 loop: send with the credential in use, and once more with a new one if it is refused.
+"""Sends a request with the credential in use, and once more with a renewed one if the backend answers 401.
 
-Sees credentials through a Protocol of two methods; who renews them, and how often in all, is not its business.
+Gets credentials from an `Authority`, which renews them. Does not know how.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What a request carries. The generation tells the authority which credential was refused."""
+    """The credential of a request. Its generation tells the authority which one was refused."""
 
     token: Secret
     account_id: str | None
@@ -29,13 +29,13 @@ class Access:
 
 
 class Authority(Protocol):
-    """Who hands out access."""
+    """Provides the credential for a request."""
 
     async def access(self) -> Access:
-        """Return what to send. Raises AuthError, NotSignedIn if there is nothing."""
+        """Return the credential in use. Raises AuthError; NotSignedIn if there is none."""
 
     async def renewed(self, refused: Access) -> Access:
-        """Return what to send in place of what was refused. Raises AuthError."""
+        """Return the credential that replaces a refused one. Raises AuthError."""
 
 
 async def authorized(authority: Authority, attempt: Callable[[Access], Awaitable[T]]) -> T:

@@ -1,6 +1,6 @@
-"""The models that model/list tells of: the ones known when this was written, and the configured one.
+"""The models in model/list: those known when this was written, and the configured one.
 
-A list for pickers in a user interface, not a gate: a thread may name any model, the backend decides.
+The list is for pickers in user interfaces. A thread may name any model: the backend decides.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ _KNOWN = (
 
 
 class ModelDefaults(NamedTuple):
-    """What a request is sent with where nothing was chosen. None: the member is left out."""
+    """Values of a request for which nothing was chosen. None: the member is left out."""
 
     effort: str | None
     summary: str | None

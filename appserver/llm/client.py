@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from appserver.settings import Provider, Settings
 
 HEADER_SECONDS = 60.0
-"""What a hosted backend gets for its response headers: far more than it takes, and less than a person waits."""
+"""For the response headers of a hosted backend: far more than it takes, and less than a person waits."""
 
 PIECE_BYTES = 256 * 1024
 """Of a request's body that are given to the socket at once."""
@@ -58,7 +58,7 @@ class ModelRequest:
 
 
 class EventStream:
-    """A running answer. Iterate over it for batches of events; close it whatever happens."""
+    """The event stream of a response. Iterate over it for batches of events; it must be closed on every path."""
 
     def __init__(self, response: httpx.Response, url: str) -> None:
         self._response = response
@@ -84,9 +84,9 @@ class EventStream:
             raise stream_cut(str(exc), retryable=exc.transient) from None
 
     async def close(self) -> None:
-        """Give the connection back, or cut it if the answer's end is not there yet.
+        """Return the connection to the pool if the response is complete, else close it.
 
-        The final event is not the end: what HTTP says after it has mostly come with it, and is read without a wait.
+        HTTP's own end of the body follows the final event. It has mostly arrived with it, and is read without waiting.
         """
         try:
             with suppress(HttpFailure), translated(self._url), anyio.move_on_after(0):
@@ -104,7 +104,7 @@ class ModelClient:
         self._settings = settings
 
     async def open(self, request: ModelRequest, access: Access | None) -> EventStream:
-        """Send a request and return its running answer.
+        """Send a request and return the event stream of its response.
 
         Raises BackendError, Unauthorized on 401, ConfigError if the provider's settings cannot be used.
         """
@@ -157,7 +157,7 @@ def header_seconds(provider: Provider) -> float:
 
 
 class _Pieces:
-    """A body in pieces: what a socket does not take at once is copied, which for a large body takes longer than all."""
+    """Yield a body in pieces: a socket copies what it cannot send at once, which is slow for a large body."""
 
     def __init__(self, body: bytes) -> None:
         self._body = body
@@ -202,7 +202,7 @@ def _reasoning(request: ModelRequest) -> dict[str, str]:
 
 
 async def _failure(response: httpx.Response) -> BackendError:
-    """Read a failed answer, as far as it is of use, and translate it."""
+    """Read the beginning of a failure response, and translate it."""
     failure = failure_of_answer(response.status_code, await read_error(response))
     failure.headers = response.headers
     failure.retry_after = told_wait(response.headers, time.time()) or failure.retry_after

@@ -1,4 +1,4 @@
-"""What the backend's events and answers mean: tolerant reading of the Responses API.
+"""Tolerant reading of the Responses API: the meaning of events and failure responses.
 
 Pure. An event of an unknown type passes through; a member of the wrong type counts as missing. Failures become
 BackendError with the protocol's codexErrorInfo, told apart by code, not by words.
@@ -25,10 +25,10 @@ MAX_TOLD = 500
 """Characters of a backend's own text that an error repeats."""
 
 MAX_SEARCHED = 16 * 1024
-"""Characters of it that are searched for credentials first: none that begins in what is repeated ends after these."""
+"""Characters of it that are redacted before it is cut: a credential that starts in the repeated part ends in these."""
 
 _TRY_AGAIN = re.compile(r"try again in\s*(\d{1,6}(?:\.\d{1,6})?)\s*(ms|s)", re.IGNORECASE)
-"""Where an error inside a stream says when to come back: there is no header for it."""
+"""Finds the wait in the text of an error inside a stream: there is no header for it."""
 
 _CODES: dict[str, tuple[str, bool]] = {
     # code -> codexErrorInfo, whether a retry can help
@@ -173,7 +173,7 @@ def _message(error: dict[str, Any]) -> str:
 
 
 def _told(text: str) -> str:
-    """Return as much of a backend's text as is repeated. Cut last: half a credential would not be recognized."""
+    """Return the redacted beginning of a backend's text. Cut last: half a credential would not be recognized."""
     return redacted(text[:MAX_SEARCHED])[:MAX_TOLD]
 
 

@@ -1,6 +1,6 @@
-"""The headers of a request to the model backend: the provider's own, who asks, and with what credential.
+"""The headers of a request to the model backend: the provider's own, the client's identity, and the credential.
 
-Whatever cannot stand in a header is refused here, by the name of its setting or variable and never by its value.
+Refuses values that no header can hold, with an error that names the setting or variable and never the value.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def request_headers(
 
 
 def identity(access: Access | None, session: Session) -> dict[str, str]:
-    """Return the headers that say who asks."""
+    """Return the headers that identify the client and the account."""
     headers = {"originator": session.originator, "User-Agent": session.user_agent}
     if access is not None:
         headers["Authorization"] = f"Bearer {access.token.reveal()}"

@@ -1,7 +1,7 @@
-"""When to ask the backend again: how often, after what wait, and what no wait can help; and the loop that does it.
+"""Retries of requests to the backend: how many, after what wait, for which failures; and the loop that makes them.
 
-What kind of failure it was has been decided in `events.py`. `Retries` is pure; `Retrying` gets its sleep and its jitter
-from the caller, so a test waits for nothing.
+`events.py` has decided what kind of failure it was. `Retries` is pure; `Retrying` gets its sleep and its jitter from
+the caller, so that tests need not wait.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ FIRST_WAIT = 0.2
 """Seconds before the first retry, on average; each further wait is twice as long."""
 
 MAX_WAIT = 20.0
-"""No wait of our own choosing is longer: by then a person has decided to try again themselves."""
+"""The longest wait that the backend has not asked for: a person has started over by then."""
 
 MAX_TOLD_WAIT = 60.0
-"""A backend that asks for more than this gets no retry: an error now is of more use than a silent minute."""
+"""If the backend asks for a longer wait, the failure is final: an error now is better than a silent minute."""
 
 
 class Retries:
-    """The retries of one kind within one answer of the model."""
+    """The retries of one kind for one response."""
 
     def __init__(self, limit: int, jitter: Callable[[], float] = random.random) -> None:
         """`jitter` returns a number from 0 to 1, which spreads the waits between half and one and a half times."""
@@ -43,12 +43,12 @@ class Retries:
         self._jitter = jitter
 
     def wait(self, error: BackendError) -> float:
-        """Return the seconds to wait before asking again. Raises the error if that is pointless or too late."""
+        """Return the seconds to wait before the next try. Raises the error if there is to be none."""
         told = error.retry_after or 0.0
         if not error.retryable or self.made >= self.limit or told > MAX_TOLD_WAIT:
             raise error
         self.made += 1
-        # On top of what the backend asks for: those that it turned away together must not come back together.
+        # On top of what the backend asks for: requests that it refused together must not return together.
         backoff: float = min(FIRST_WAIT * 2 ** (self.made - 1), MAX_WAIT)
         return told + backoff * (0.5 + self._jitter())
 

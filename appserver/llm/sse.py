@@ -8,7 +8,7 @@ keep-alives, vanish here; that bytes came at all is what resets the idle timer. 
 from __future__ import annotations
 
 MAX_EVENT_BYTES = 64 * 1024 * 1024
-"""A longer event is a fault of the backend: pictures come in the tens of megabytes at most."""
+"""A longer event is a fault of the backend: images have tens of megabytes at most."""
 
 _BOM = b"\xef\xbb\xbf"
 _NEWLINE = 0x0A

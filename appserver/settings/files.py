@@ -1,4 +1,4 @@
-"""Text files of the configuration, read within a bound, and where in one of them a value stands."""
+"""Configuration files: read within a bound, parsed, and searched for the position of a value."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from appserver.regular_file import read_regular
 from appserver.settings.tables import split_key, split_override
 
 MAX_FILE_BYTES = 1024 * 1024
-"""Many times what any configuration needs. Parsing so much takes about a second, and the client waits meanwhile."""
+"""Many times what a configuration needs. Parsing this much takes about a second, during which the client waits."""
 
 _HEADER = r"(\s*\[)([^\[\]#]+)\]"
 _POSITION = r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)"
@@ -47,7 +47,7 @@ def parse_toml(text: str, path: str) -> dict[str, Any]:
 
 
 def position_of(key: tuple[str, ...], text: str) -> tuple[int, int] | None:
-    """Return line and column, from 1, of the value of a key, or of what holds it: an inline table, a table's header.
+    """Return line and column, from 1, of the value of a key, or of the inline table or table header that holds it.
 
     tomllib does not tell. Looks at keys and headers only, so text in a multi-line string may be taken for one.
     """

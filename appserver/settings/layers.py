@@ -1,6 +1,6 @@
 """Where values come from: config.toml, a profile, `-c key=value`, and what a client passes with a thread.
 
-A layer further down the line is laid over those before it. Knows which layer sets a key, and no key but `profile`.
+Each layer overrides those before it. Knows which layer sets a key, and no key but `profile`.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ class Layer(NamedTuple):
     """Values from one place."""
 
     name: str
-    """What a person reads in an error, where there is no file: "-c", "config"."""
+    """The source as an error names it if it is not a file: "-c", "config"."""
     values: dict[str, Any]
     file: str | None = None
     text: str = ""
-    """The file's, for positions."""
+    """The text of the file, to find positions in."""
     root: tuple[str, ...] = ()
-    """Where in the file the values stand: under [profiles.NAME], or at its top."""
+    """The table of the file that holds the values: [profiles.NAME], or the top level."""
     profile: str | None = None
     problem: ConfigError | None = None
     """Why the file could not be used. There are no values then."""
@@ -82,7 +82,7 @@ def request_layer(config: Mapping[str, Any]) -> Layer:
 
 
 def merged(layers: Iterable[Layer]) -> dict[str, Any]:
-    """Return all values, the last layer's on top."""
+    """Return the values of all layers; later layers override earlier ones."""
     values: dict[str, Any] = {}
     for layer in layers:
         lay_over(values, layer.values)
@@ -114,7 +114,7 @@ def _from_file(name: str, path: str) -> Layer:
 
 
 def _from_here(values: dict[str, Any], directory: str) -> dict[str, Any]:
-    """Make the path absolute that is told relative to the layer's own place."""
+    """Make a path absolute that is relative to the layer's directory."""
     path = values.get(INSTRUCTIONS_FILE)
     if isinstance(path, str):
         values[INSTRUCTIONS_FILE] = os.path.join(directory, os.path.expanduser(path))

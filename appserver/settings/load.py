@@ -1,7 +1,7 @@
 """From layers of configuration and the environment to Settings, read once and frozen.
 
-Only `cli.py` hands in the environment; nothing else reads it. A mistake in a setting is a ConfigError that names the
-file and the position, or the key.
+`cli.py` passes the environment; nothing else reads it. A mistake in a setting is a ConfigError that names the file and
+the position, or the key.
 """
 
 from __future__ import annotations

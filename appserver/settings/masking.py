@@ -1,7 +1,7 @@
-"""Values of a configuration with whatever may be secret taken out, for those who ask what is in force. Pure.
+"""Masks values of a configuration that may be secret, so that it can be shown to a client. Pure.
 
-Errs on the side of hiding: tables of headers, variables and query parameters, arguments of commands, keys whose name
-says so, user and query of a URL, and what looks like a credential wherever it stands.
+Errs on the side of hiding: tables of headers, variables and query parameters, arguments of commands, keys whose names
+suggest it, user and query of a URL, and any text that looks like a credential.
 """
 
 from __future__ import annotations

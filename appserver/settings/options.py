@@ -1,4 +1,4 @@
-"""The options of threads, out of a table of config.toml's keys."""
+"""Reads the options of threads from a table of config.toml's keys."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ FAST_TIER = "priority"
 
 
 def read_options(config: Table, environ: Mapping[str, str]) -> Options:
-    """Return what is chosen. Raises WrongValue."""
+    """Return the options that the table sets. Raises WrongValue."""
     chosen = config.get("model_provider", str)
     if chosen and not is_known(config, chosen):
         raise config.error("model_provider", f"there is no [model_providers.{chosen}]")
@@ -71,7 +71,7 @@ def read_options(config: Table, environ: Mapping[str, str]) -> Options:
 
 
 def only_named(options: Options, values: Mapping[str, Any]) -> Options:
-    """Keep the options that these values choose."""
+    """Return the options that these values set, without defaults."""
     unnamed = {option: None for option, keys in KEYS.items() if all(values.get(key) is None for key in keys)}
     return options._replace(**unnamed)
 

@@ -1,6 +1,6 @@
 """Model providers: the built-in ones, and what [model_providers.NAME] defines or changes.
 
-A provider is checked when it is chosen; what is wrong with another one harms nobody.
+A provider is checked when it is chosen; mistakes in others do not matter.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ ENV_HEADERS = {"OpenAI-Organization": "OPENAI_ORGANIZATION", "OpenAI-Project": "
 FOREVER = float("inf")
 
 MAX_RETRIES = 100
-"""More retries than this are a slip of the pen: the waits between them would add up to hours."""
+"""More retries than this are a mistake: the waits between them would add up to hours."""
 
 
 def is_known(config: Table, name: str) -> bool:
-    """Whether there is a provider with this name, complete or not."""
+    """Whether a provider of this name is defined, complete or not."""
     return name == BUILT_IN_PROVIDER or name in LOCAL_PROVIDERS or name in config.table("model_providers").raw()
 
 

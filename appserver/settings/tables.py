@@ -1,4 +1,4 @@
-"""Tables of values: keys with dots, one table laid over another, and reading by key and type. Pure.
+"""Tables of values: dotted keys, merging tables, and reading by key and type. Pure.
 
 A key is written as in TOML: `a.b`, and `a."b.c"` where a part holds a dot. A bare part may hold what TOML would want
 quoted (`model_providers.my provider.base_url`), because the shell has taken its quotes off already. Knows no key, and
@@ -40,7 +40,7 @@ def join_key(parts: tuple[str, ...]) -> str:
 
 
 def put(values: dict[str, Any], parts: tuple[str, ...], value: object) -> None:
-    """Lay one value over what is there; tables are joined."""
+    """Set a value; a table is merged into one that is there."""
     for part in reversed(parts):
         value = {part: value}
     if isinstance(value, dict):
@@ -48,7 +48,7 @@ def put(values: dict[str, Any], parts: tuple[str, ...], value: object) -> None:
 
 
 def lay_over(values: dict[str, Any], others: Mapping[str, Any]) -> None:
-    """Lay a table over another one; inner tables are joined, anything else is replaced. `others` is not kept."""
+    """Merge another table into this one: inner tables are merged, other values replaced. `others` is not kept."""
     for key, value in others.items():
         if isinstance(value, dict):
             inner = values.get(key)
@@ -84,7 +84,7 @@ class WrongValue(ConfigError):
 
 
 class Table:
-    """A table and the way to it. What cannot be used is raised as WrongValue."""
+    """A table and its key. Its methods raise WrongValue for values that cannot be used."""
 
     def __init__(self, values: dict[str, Any], path: tuple[str, ...] = ()) -> None:
         self._values = values

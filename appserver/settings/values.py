@@ -1,4 +1,4 @@
-"""Settings, options of threads, and providers: what is in force, frozen, and what holds by default. Reads nothing."""
+"""Settings, options of threads, and providers as immutable values, with their defaults. Reads nothing."""
 
 from __future__ import annotations
 
@@ -67,18 +67,18 @@ class Provider(NamedTuple):
     stream_idle_timeout: float = 300.0
     """Seconds without a byte after which a stream counts as dead."""
     request_max_retries: int = 4
-    """How often a request is sent again that brought no stream."""
+    """Retries of a request that was refused or not answered."""
     stream_max_retries: int = 5
-    """How often an answer is asked for again whose stream broke."""
+    """Retries after a stream that broke."""
 
     def __repr__(self) -> str:
         return f"Provider({self.id!r})"  # headers and query may hold credentials
 
 
 class Options(NamedTuple):
-    """What requests to the model are made with. None: not chosen here, so what lies below is in force.
+    """Options of requests to the model. None: not chosen at this level, so the next one counts.
 
-    From top to bottom: the turn, its collaboration mode, the thread, the thread's `config`, the settings.
+    From first to last: the turn, its collaboration mode, the thread, the thread's `config`, the settings.
     """
 
     model: str | None = None
@@ -95,25 +95,25 @@ class Options(NamedTuple):
     """A sandbox policy with what is configured of it."""
 
     def over(self, below: Options) -> Options:
-        """Lay these options over others."""
+        """Return these options, with those of `below` where one is None."""
         chosen = {name: value for name, value in self._asdict().items() if value is not None}
         return below._replace(**chosen)
 
 
 class Settings(NamedTuple):
-    """What the server was told. Times are in seconds."""
+    """The configuration of a process or a workspace. Times are in seconds."""
 
     home: str
     layers: tuple[Layer, ...] = ()
     """Where the values come from, the strongest last."""
     values: Mapping[str, Any] = NOTHING
-    """What the layers come to, without what could not be used."""
+    """The values of all layers together, without those that could not be used."""
     environ: Mapping[str, str] = NOTHING
     """For the keys of providers that are not chosen yet."""
     problems: tuple[ConfigError, ...] = ()
-    """What could not be used and was left out. Threads are refused while there are any."""
+    """Mistakes whose values were left out. While there are any, thread/start is refused."""
     options: Options = Options()
-    """What threads start with."""
+    """The options that threads start with."""
     provider: Provider = Provider(BUILT_IN_PROVIDER, "OpenAI")
     """The one in `options`, or the built-in one."""
     forced_login_method: str | None = None

@@ -1,4 +1,4 @@
-"""configWarning: what of the configuration cannot be used, and what of it is not run by this server."""
+"""The configWarnings: settings that cannot be used, and settings for features that this server does not have."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from protocol.config import ConfigWarningNotification, TextPosition
 
 NOT_RUN = ("mcp_servers", "hooks", "notify", "plugins", "apps")
-"""Keys of config.toml that start programs or add tools in the reference. There are none here."""
+"""Keys of config.toml that start programs or add tools in the reference; this server has neither."""
 
 
 def not_run(values: Mapping[str, Any]) -> ConfigWarningNotification | None:
-    """Return one warning for all that these values configure and this server does not run."""
+    """Return one warning for all features in these values that this server does not have; None: there are none."""
     named = [key for key in NOT_RUN if _wanted(values.get(key))]
     if not named:
         return None
@@ -41,7 +41,7 @@ def unusable(problem: ConfigError) -> ConfigWarningNotification:
 
 
 def _wanted(value: object) -> bool:
-    """Whether there is something to run: not where all that a table names is turned off."""
+    """Whether a value turns a feature on: a table whose entries are all disabled does not."""
     if isinstance(value, dict) and value:
         return not all(isinstance(one, dict) and one.get("enabled") is False for one in value.values())
     return bool(value)
