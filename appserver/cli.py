@@ -1,4 +1,4 @@
-"""argv and environment to settings to a running server. The only place that reads either, and that exits.
+"""From argv and environment to settings and a running server. Nothing else reads either of them, or exits.
 
 Called as existing clients call the reference: `appserver [-c key=value]... [app-server] [--listen stdio://]`. Each
 command has a parser of its own, built when it is asked for; a client waits while that of `app-server` is.
@@ -24,7 +24,7 @@ EXIT_FAILED = 1
 """Not signed in, or a login or a check has failed."""
 
 EXIT_INTERRUPTED = 130
-"""128 plus SIGINT, where a signal arrives before there is a handler."""
+"""128 plus SIGINT, for a signal that arrives before a handler is installed."""
 
 DESCRIPTION = """A JSON-RPC app-server over stdio, and the same services for a person at a terminal.
 
@@ -82,7 +82,7 @@ def run(arguments: list[str]) -> int:
 
 
 def _complain(command: str, problem: str) -> None:
-    """Tell on stderr what ends the command: as a log line where a client reads it, else as people read it."""
+    """Write the error that ends the command to stderr: as a log line if a client reads it, else for a person."""
     if command == "app-server":
         from appserver.log import log_error
 
@@ -99,7 +99,7 @@ def _serve(words: list[str]) -> int:
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     lenient = not options.strict_config
     settings = settings_of(options, os.environ, lenient=lenient)
-    _go_to(options.cd)  # now: the home and what -c names may be told relative to where we were
+    _go_to(options.cd)  # now: the home and paths in -c may be relative to the directory that we started in
     if all(url == STDIO for url in options.listen):
         return serve_stdio(settings, options.ignored, lenient=lenient)
     from appserver.server.listening import serve_listeners  # late: most servers have one client, on stdio
@@ -171,7 +171,7 @@ def serve_stdio(settings: Settings, ignored: Sequence[str] = (), *, lenient: boo
     return_large_blocks()
     code = anyio.run(process.serve, connection, stdio)
     if stdio.uses_threads:
-        # A thread may be blocked in a read that nothing can end.
+        # A thread may be blocked in a read that cannot be cancelled.
         stderr.close()
         os._exit(code)
     return code

@@ -37,7 +37,7 @@ class Difference(Exception):
 
 
 class AudienceLeft(Exception):
-    """Nobody reads the output any more (`| head`)."""
+    """The reader of the output has gone (`| head`)."""
 
 
 class Printer:
@@ -135,7 +135,7 @@ class Stage:
             raise Difference(f"{what}: expected {compact(wanted)}, got {compact(found)}")
 
     def close(self) -> None:
-        """Let nobody wait at the stage any more."""
+        """Close the channels between scenes and the server's requests."""
         for end in (self._questions, self._questions_in, self._answers, self._answers_in):
             end.close()
 

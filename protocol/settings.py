@@ -48,7 +48,7 @@ class FullAccessSandbox(TypedDict):
 
 
 class ExternalSandbox(TypedDict):
-    """Somebody else's sandbox."""
+    """The client provides the sandbox."""
 
     type: Literal["externalSandbox"]
     networkAccess: NotRequired[Literal["restricted", "enabled"]]

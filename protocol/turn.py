@@ -13,7 +13,7 @@ ItemsView = Literal["notLoaded", "summary", "full"]
 """How much of a turn's items is shown: none, the first message and the final one, or all."""
 
 CodexErrorInfo = str | dict[str, Any]
-"""An open enum: a name such as "usageLimitExceeded", or an object with one key that carries facts."""
+"""An open enum: a name such as "usageLimitExceeded", or an object with one key that carries details."""
 
 
 class TurnError(TypedDict):
@@ -44,7 +44,7 @@ class Turn(TypedDict):
 
 
 class ContextEntry(TypedDict):
-    """Something that the model should know beside the user's words. untrusted: it may come from anybody."""
+    """Something that the model should know beside the user's words. untrusted: its author is not known."""
 
     kind: Literal["untrusted", "application"]
     value: str

@@ -1,4 +1,4 @@
-"""Words for a credential, and for where it is kept. Shows no secret: only what the claims say.
+"""Describes a credential and its store for a person. Shows no secret: only claims.
 
 Shared by the commands; decides nothing.
 """

@@ -1,6 +1,6 @@
 """What `doctor` finds on this machine: configuration, home, credential store, locks, login, ports.
 
-Leaves nothing behind but a lock file, and asks nobody else: what needs a network stands in probes.py.
+Writes nothing but a lock file. Checks that need a network are in probes.py.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ LOCK_PATIENCE = 1.0
 SIGN_IN_AGAIN = "appserver login"
 
 CREDENTIAL_FILES = {"file": "auth.json", "keyring": "auth.enc"}
-"""By kind of store. Their locks stand beside them."""
+"""The file of each kind of store. Their locks are beside them."""
 
 State = Literal["ok", "warn", "fail"]
 
 
 class Check(NamedTuple):
-    """What was looked at, how it is, and what to do about it."""
+    """The result of one check, and what to do about it."""
 
     name: str
     state: State
@@ -43,7 +43,7 @@ class Check(NamedTuple):
 
 
 def check_home(home: str) -> Check:
-    """Look at the directory that everything is kept in."""
+    """Check the home directory."""
     try:
         found = os.stat(home)
     except FileNotFoundError:

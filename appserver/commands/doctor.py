@@ -1,6 +1,6 @@
-"""`appserver doctor`: look for what keeps this from working, and say what to do about it.
+"""`appserver doctor`: checks the installation, and says what to do about problems.
 
-Collects what checks.py, probes.py and surroundings.py find, and writes it. Repairs nothing.
+Runs the checks of checks.py, probes.py and system.py and prints their results. Repairs nothing.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from appserver.arguments import settings_of
 from appserver.commands.checks import Check, check_home, check_machine
 from appserver.commands.output import FAILED, say, say_json, table
-from appserver.commands.surroundings import check_surroundings
+from appserver.commands.system import check_system
 from appserver.commands.terminal import log_for_person, with_account
 from appserver.errors import ConfigError
 from appserver.settings import home_directory
@@ -37,11 +37,11 @@ def run(options: Namespace, environ: Mapping[str, str]) -> int:
     code = 0
     try:
         settings = settings_of(options, environ)
-        log_for_person(settings, environ, "ERROR")  # what would be logged is told by a check
+        log_for_person(settings, environ, "ERROR")  # a check reports what would be logged
         code = with_account(settings, partial(_with_settings, settings, checks, offline=options.offline))
     except ConfigError as exc:
         checks += [_broken(exc), check_home(home_directory(environ))]
-    checks += check_surroundings(environ)
+    checks += check_system(environ)
     healthy = code == 0 and all(check.state != "fail" for check in checks)
     if options.json:
         say_json({"ok": healthy, "checks": [check._asdict() for check in checks]})

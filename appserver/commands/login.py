@@ -1,7 +1,7 @@
 """`appserver login`: sign in with a browser, a device code, or an API key from stdin.
 
-Shows what the person has to do, and takes the address that they may paste. The flows, what is allowed, and where the
-credential goes are the services', as they are for a client.
+Shows the person what to do, and takes an address that they paste. The flows, the restrictions and the credential
+store are those that a client uses.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from appserver.auth.policy import check_credential, check_login_method, check_se
 from appserver.commands.account import kept, whom
 from appserver.commands.output import FAILED, complain, say
 from appserver.commands.qr import show_qr
+from appserver.commands.stdin import each_line, read_secret
 from appserver.commands.terminal import log_for_person, with_account
-from appserver.commands.typed import each_line, read_secret
 from appserver.errors import AuthError, ConfigError, LoginError
 
 if TYPE_CHECKING:

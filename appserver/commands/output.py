@@ -23,7 +23,7 @@ COLUMN_GAP = "  "
 
 
 def say(*lines: str) -> None:
-    """Write lines to stdout, at once: whoever reads it may have to act on them."""
+    """Write lines to stdout and flush: the reader may have to act on them."""
     _write_raw("".join(f"{_printable(line)}\n" for line in lines))
 
 
@@ -57,12 +57,12 @@ def _printable(text: str) -> str:
 def _write_raw(text: str) -> None:
     if sys.stdout is None:  # closed at start; the exit code says enough
         return
-    # What the terminal's character set lacks (in somebody's name, say) must not end the command.
+    # A character that the terminal's encoding lacks, such as one in a name, must not end the command.
     encoding = sys.stdout.encoding or "utf-8"
     try:
         sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
         sys.stdout.flush()
-    except OSError as exc:  # whoever read it has gone, or a disk is full
+    except OSError as exc:  # the reader has gone, or a disk is full
         # What is left in the buffer must not fail once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise AppServerError(f"stdout: {exc.strerror}") from None

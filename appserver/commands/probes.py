@@ -1,4 +1,4 @@
-"""What `doctor` asks of the network: whether issuer and backend answer.
+"""The checks of `doctor` that need a network: whether issuer and backend answer.
 
 Sends no credential, and reads no more of an answer than its status. A request goes through the same HTTP stack as all
 others, so it meets the same proxies and certificates.
@@ -29,7 +29,7 @@ CONNECTION_REMEDY = "check the address, the network, and the proxies (HTTPS_PROX
 
 
 async def check_network(account: Account) -> list[Check]:
-    """Ask all at once; return them in a fixed order."""
+    """Send all requests at once; return the checks in a fixed order."""
     found: dict[str, Check] = {}
 
     async def ask(name: str, url: str) -> None:

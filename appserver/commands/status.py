@@ -1,4 +1,4 @@
-"""`appserver status`: who is signed in, until when, and where that is kept. Asks nobody and shows no token."""
+"""`appserver status`: who is signed in, until when, and where the login is stored. Sends no request, shows no token."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ async def _tell(account: Account, *, as_json: bool) -> int:
 
 
 def read_status(account: Account) -> Status:
-    """Collect what is known without asking anybody."""
+    """Collect the status without sending a request."""
     held = account.auth.current()
     credential = held.credential if held else None
     identity = credential.identity if credential else None

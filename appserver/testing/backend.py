@@ -1,7 +1,7 @@
 """The fake backend as one thing: issuer and model API behind one port on loopback, started and stopped.
 
-Owns the server's life and the routing. What the endpoints do stands in issuer.py and model_api.py; this
-module knows neither tokens nor replies beyond passing them on.
+Owns the server's life and the routing. issuer.py and model_api.py have the endpoints; this module passes tokens
+and replies on without knowing them.
 """
 
 from __future__ import annotations

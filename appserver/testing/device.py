@@ -30,7 +30,7 @@ REDIRECT_PATH = "/deviceauth/callback"  # what the code exchange must name; noth
 class Decision(Enum):
     """What the user has said to an attempt."""
 
-    OPEN = "open"  # nothing yet: polls are pending until somebody decides
+    OPEN = "open"  # nothing yet: polls are pending until the user decides
     APPROVED = "approved"
     DENIED = "denied"
 

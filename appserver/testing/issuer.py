@@ -1,7 +1,7 @@
-"""The fake OAuth issuer: authorize, token, revoke; the device endpoints stand in device.py.
+"""The fake OAuth issuer: authorize, token, revoke; device.py has the device endpoints.
 
-Owns authorization codes and the rules of each grant. The fate of tokens is the ledger's; nothing here knows
-of models.
+Owns authorization codes and the rules of each grant. The ledger decides which tokens are good. Knows nothing of
+models.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class RefreshState(Enum):
-    """What a refresh token is worth; each value but LIVE is the error code that the issuer answers."""
+    """The state of a refresh token; each value but LIVE is the error code that the issuer answers."""
 
     LIVE = "live"
     USED = "refresh_token_reused"
@@ -32,7 +32,7 @@ class _RefreshToken:
 
 
 class TokenLedger:
-    """Every token issued, and its fate.
+    """Every token issued, and its state.
 
     Access: any bearer is good, also one never issued here, until `expire_access_tokens` is called the first
     time. From then on only those are that were issued, or named to `accept`, since the latest call.

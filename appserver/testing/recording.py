@@ -35,7 +35,7 @@ class RecordedRequest:
 
     @classmethod
     def of(cls, request: Request) -> RecordedRequest:
-        """Take over what the server read."""
+        """Make one of the request that the HTTP server has read."""
         return cls(request.method, request.path, request.query, request.headers, request.body)
 
     @property
@@ -66,14 +66,14 @@ class RecordedRequest:
 
 
 class RequestLog(list[RecordedRequest]):
-    """All requests so far: a list, and some ways to ask it."""
+    """All requests so far: a list with queries."""
 
     def __init__(self) -> None:
         super().__init__()
         self._waiting: list[tuple[str, int, Signal]] = []
 
     def record(self, request: RecordedRequest) -> None:
-        """Append a request and wake who waits for it. The backend's side."""
+        """Append a request and wake the tests that wait for it. Called by the backend."""
         self.append(request)
         for path, count, signal in list(self._waiting):
             if len(self.to(path)) >= count:

@@ -89,7 +89,7 @@ class FaultyService:
         self.delay = 0.0
 
     async def answer(self, request: RecordedRequest, endpoint: Endpoint) -> Response:
-        """Serve a request, or let it run into the fault that waits for it. The backend's side."""
+        """Serve a request, or apply the first fault for it. Called by the backend."""
         fault = self._take(request.path)
         if self.delay:
             await anyio.sleep(self.delay)

@@ -39,7 +39,7 @@ class Signal:
         loop, woken = asyncio.get_running_loop(), anyio.Event()
 
         def wake(_: Future[None]) -> None:
-            with suppress(RuntimeError):  # the loop has ended, and whoever waited in it
+            with suppress(RuntimeError):  # the loop has ended, and its tasks with it
                 loop.call_soon_threadsafe(woken.set)
 
         self._future.add_done_callback(wake)
@@ -58,7 +58,7 @@ class Signal:
 class Gate:
     """A place where the backend stops until the test lets it go on.
 
-    `reached` is set when the backend stands there, `abandoned` when the client hung up meanwhile (or the
+    `reached` is set when the backend waits there, `abandoned` when the client hung up meanwhile (or the
     backend was stopped). An unreleased gate opens by itself after 60 seconds.
     """
 
@@ -72,7 +72,7 @@ class Gate:
         self.released.set()
 
     async def hold(self) -> None:
-        """Stand at the gate. The backend's side of it."""
+        """Wait until the gate is released. Called by the backend."""
         self.reached.set()
         try:
             with suppress(TimeoutError):

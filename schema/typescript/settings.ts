@@ -31,7 +31,7 @@ export type FullAccessSandbox = {
   type: "dangerFullAccess";
 };
 
-/** Somebody else's sandbox. */
+/** The client provides the sandbox. */
 export type ExternalSandbox = {
   type: "externalSandbox";
   networkAccess?: "restricted" | "enabled";

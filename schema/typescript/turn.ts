@@ -8,7 +8,7 @@ export type TurnStatus = "inProgress" | "completed" | "interrupted" | "failed";
 /** How much of a turn's items is shown: none, the first message and the final one, or all. */
 export type ItemsView = "notLoaded" | "summary" | "full";
 
-/** An open enum: a name such as "usageLimitExceeded", or an object with one key that carries facts. */
+/** An open enum: a name such as "usageLimitExceeded", or an object with one key that carries details. */
 export type CodexErrorInfo = string | { [key: string]: JsonValue };
 
 /**
@@ -37,7 +37,7 @@ export type Turn = {
   durationMs: number | null;
 };
 
-/** Something that the model should know beside the user's words. untrusted: it may come from anybody. */
+/** Something that the model should know beside the user's words. untrusted: its author is not known. */
 export type ContextEntry = {
   kind: "untrusted" | "application";
   value: string;

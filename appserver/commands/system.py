@@ -1,4 +1,4 @@
-"""What `doctor` tells of the machine, for whoever reads it in a bug report: versions, platform, proxies.
+"""The data on the machine in `doctor`, for the reader of a bug report: versions, platform, proxies.
 
 Looks only at what it is given and at what is installed; nothing here can fail.
 """
@@ -21,8 +21,8 @@ OPTIONAL_PACKAGES = ("keyring", "segno")
 PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 
 
-def check_surroundings(environ: Mapping[str, str]) -> list[Check]:
-    """Tell the proxies, the versions and the platform."""
+def check_system(environ: Mapping[str, str]) -> list[Check]:
+    """Return checks that report proxies, versions and platform."""
     return [_check_proxies(environ), _check_packages(), _python(), Check("platform", "ok", platform.platform())]
 
 

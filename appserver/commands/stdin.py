@@ -1,4 +1,4 @@
-"""What a person types, pastes or pipes in: lines while a login waits for something else, and an API key.
+"""Reads stdin: lines while a login waits for something else, and an API key.
 
 Reads the descriptor itself while an event loop runs: a thread that is blocked in `sys.stdin` would keep its lock, and
 with it the process, when the login has ended otherwise.
@@ -63,7 +63,7 @@ def read_secret(what: str, option: str) -> Secret:
 
 
 def _pump(fd: int, portal: BlockingPortal, send: MemoryObjectSendStream[str]) -> None:
-    """Read lines in a thread until the end of input, or until nobody waits for them."""
+    """Read lines in a thread until the end of input, or until the login has ended."""
     rest = b""
     # A terminal that has gone; a login that has ended meanwhile, in its several ways.
     with contextlib.suppress(OSError, RuntimeError, CancelledError, BrokenResourceError, ClosedResourceError):
