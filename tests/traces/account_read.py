@@ -43,7 +43,7 @@ URL = "http://127.0.0.1:9"
 
 ROOT = Path(appserver.__file__).parents[1]
 PACKAGES = tuple(str(Path(package.__file__ or "").parent) for package in (appserver, protocol))
-LOOPS = ("appserver/transport/", "appserver/server/connection.py")
+LOOPS = ("appserver/transport/", "appserver/server/connection.py", "appserver/server/serve.py")
 """Where lines are read and written."""
 
 PEER = ("appserver/rpc/pending.py",)
