@@ -35,6 +35,11 @@ class Tasks:
             self._group.start_soon(function, *args)
 
     @property
+    def running(self) -> bool:
+        """Whether the event loop runs, and with it what is started."""
+        return self._group is not None
+
+    @property
     def waiting(self) -> bool:
         """Whether tasks wait for the event loop."""
         return bool(self._backlog)

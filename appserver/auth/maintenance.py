@@ -54,7 +54,7 @@ class Maintenance:
                 self._added = anyio.Event()
                 now = anyio.current_time()
                 for account in tuple(self._accounts.values()):
-                    account.look()
+                    account.look(group)
                     account.begin_what_is_due(now, group)
                 next_due = min((one.next_due for one in self._accounts.values()), default=now + LOOK_SECONDS)
                 with anyio.move_on_after(min(next_due - now, LOOK_SECONDS)):
@@ -67,6 +67,7 @@ class AccountMaintenance:
     def __init__(self, settings: Settings, auth: AuthManager) -> None:
         self._settings = settings
         self._auth = auth
+        self._looking = False
         self._periodic = [_Periodic(auth.make_up, lambda: MAKE_UP_SECONDS)]
         if settings.background_interval:
             self._periodic.append(_Periodic(self._renew_ahead, self._renewal_interval, at_once=False))
@@ -76,10 +77,12 @@ class AccountMaintenance:
         """When there is something to do beside looking; infinite while it is under way."""
         return min(one.due for one in self._periodic)
 
-    def look(self) -> None:
-        """Look at what other processes have stored."""
+    def look(self, group: TaskGroup) -> None:
+        """Look whether another process has stored something, and begin to take it over if so."""
         try:
-            self._auth.current()
+            if not self._looking and self._auth.has_news():
+                self._looking = True
+                group.start_soon(self._take_over)
         except Exception as exc:  # noqa: BLE001 - it must not end the server
             _log(exc)
 
@@ -88,12 +91,20 @@ class AccountMaintenance:
         for one in self._periodic:
             one.begin_if_due(now, group)
 
+    async def _take_over(self) -> None:
+        try:
+            await self._auth.known()
+        except Exception as exc:  # noqa: BLE001 - it must not end the server
+            _log(exc)
+        finally:
+            self._looking = False
+
     def _renewal_interval(self) -> float:
         """With jitter: many processes of one user must not all ask at once."""
         return self._settings.background_interval * random.uniform(0.8, 1.2)  # noqa: S311 - no secret
 
     async def _renew_ahead(self) -> None:
-        held = self._auth.current()
+        held = await self._auth.known()
         if held is None or not held.credential.is_renewable or self._auth.needs_login:
             return
         if held.credential.is_external and not self._settings.background_external:

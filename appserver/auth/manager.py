@@ -1,9 +1,11 @@
 """The sole owner of the credential in use: who is signed in, since when, and when that is renewed.
 
 Each credential it hands out carries a generation. A caller whose request was refused reports the one it used; if that
-is not the current one any more, somebody else has already got a new one. Knows neither HTTP nor JSON-RPC. A plain
-method never waits, so between two awaits the state is whole without a lock. Where it would have to wait for another
-process, or for the keyring, it raises StoreBusy and has done nothing; `attempt` and `apply` call it again, in order.
+is not the current one any more, there is a new credential already. Knows neither HTTP nor JSON-RPC.
+
+What is plain here reads memory and never waits. Whatever reads or changes the store is in one order (`in_order.py`),
+because a look at the store, a login and a logout each take several steps that must not mix; between two awaits the
+state is whole. A redemption has no place in that order: it may wait for the issuer. Only what it brings has one.
 """
 
 from __future__ import annotations
@@ -11,16 +13,17 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from appserver.auth.credentials import ExternalTokens, Held, ManagedTokens, PersonalToken
+from appserver.auth.in_order import InOrder
 from appserver.auth.refresh.base import NO_REFRESH_TOKEN, RefreshRequest, checked, renewed
 from appserver.auth.refresh.redemption import Redeemer
 from appserver.auth.refresh.single_flight import SingleFlight
-from appserver.auth.stores.refused_tokens import DeadTokens
-from appserver.auth.stores.snapshot import Stored
+from appserver.auth.stores.base import CHANGE_SECONDS
+from appserver.auth.stores.snapshot import Snapshot
 from appserver.errors import AuthError, NotSignedIn, RefreshError, StoreBusy
-from appserver.lock_queue import LockQueue
 from appserver.log import HiddenSecrets, warn
 
 if TYPE_CHECKING:
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 
     from appserver.auth.credentials import ChatgptTokens, Credential
     from appserver.auth.refresh.base import RefreshedTokens, Refresher
+    from appserver.auth.refresh.redemption import Redeemed
     from appserver.auth.stores.base import CredentialStore
     from appserver.settings import Settings
     from appserver.tasks import Tasks
@@ -39,16 +43,6 @@ EXTERNAL_IS_ACTIVE = (
     "External auth is active. Use account/login/start (chatgptAuthTokens) to update it or account/logout to clear it."
 )
 """The reference's words: only the client that owns the tokens in use may end their use."""
-
-CHANGE_SECONDS = 6.0
-"""What a look at the account or a change of it waits for another process that changes it too, which takes milliseconds,
-or for the keyring, which gets a little less (`os_keyring.ANSWER_SECONDS`)."""
-
-STORE_SECONDS = 2.0
-"""What storing renewed tokens waits for another process. A turn waits for it, and the journal has them already."""
-
-RETRY_SECONDS = 0.025
-"""Between two tries: each opens the lock file."""
 
 REFRESHER_SECONDS = 300.0
 """What a refresher may take that has no bound of its own. Turns wait for it."""
@@ -72,15 +66,14 @@ class AuthManager:
         self.on_orphan: Callable[[ManagedTokens], None] = lambda _: None
         """Called with what was redeemed for a login that has meanwhile been ended everywhere, to be revoked."""
         self._settings = settings
-        self._stored = Stored(settings, store)
+        self._store = store
+        self._tasks = tasks
+        self._snapshot = Snapshot(settings, store)
         self._refresher_for = refresher_for
         self._clock = clock
         self._identify = identify
-        home = None if settings.credentials_store == "ephemeral" else settings.home
-        self._dead = DeadTokens(home, store.version)
-        self._queue = LockQueue(CHANGE_SECONDS, RETRY_SECONDS)
-        self._storing = LockQueue(STORE_SECONDS, RETRY_SECONDS)
-        self._redeemer = Redeemer(settings, store, self._dead, self.timestamp, self._storing)
+        self._order = InOrder()
+        self._redeemer = Redeemer(settings, store, self.timestamp)
         self._hidden = HiddenSecrets()
         self._held: Held | None = None
         self._generation = 0
@@ -88,41 +81,53 @@ class AuthManager:
         self._tried_early: Credential | None = None
         self._beyond_our_clock: Credential | None = None
 
-    def attempt(self, use: Callable[[], T]) -> T | Coroutine[Any, Any, T]:
-        """Return what a use of these methods returns, or a coroutine of it if it has to wait."""
-        return self._queue.attempt(use)
-
-    async def apply(self, use: Callable[[], T]) -> T:
-        """Return what a use of these methods returns, once it is possible. Raises StoreBusy if that takes too long."""
-        return await self._queue.apply(use, shield=False)
-
-    def stop_waiting(self) -> None:
-        """Let nothing wait any longer for another process or the keyring: what does raises StoreBusy."""
-        self._queue.close()
-        self._storing.close()
-
-    def check_turn(self) -> None:
-        """Raise StoreBusy if an earlier use waits, so that this one must wait behind it."""
-        if self._queue.reserved:
-            raise StoreBusy("an earlier request waits for another process, or for the keyring")
+    # Who is signed in
 
     def current(self) -> Held | None:
-        """Return the credential in use, after a look at the store, or None when nobody is signed in.
-
-        Unlike `known`, it minds nothing that waits, and returns what it knows.
-        """
-        with suppress(StoreBusy):
-            self._look()
+        """Return the credential in use as far as this process knows, or None when no user is signed in."""
         return self._held
 
-    def known(self) -> Held | None:
-        """Return the credential in use, after a look at the store, or None when nobody is signed in.
+    def has_news(self) -> bool:
+        """Whether the store may hold another credential than the one known here. Never waits."""
+        return not self.external and self._store.version() != self._snapshot.version
 
-        Raises StoreBusy.
-        """
-        self.check_turn()
-        self._look()
+    async def known(self) -> Held | None:
+        """Take over what another process, or an earlier run, has stored; return the credential in use."""
+        if self._order or self.has_news():
+            await self.in_order(self._look)
         return self._held
+
+    def when_known(self, answer: Callable[[], T]) -> T | Awaitable[Any]:
+        """Return what `answer` returns, or a coroutine of it: if there is news, or uses of the account that wait.
+
+        The first look is made in place before the event loop runs: nothing else is there to be held up.
+        """
+        if not self._order:
+            if self.external or self._store.version() == self._snapshot.version:
+                return answer()
+            if self._snapshot.never_read and not self._tasks.running and self._look_in_place():
+                return answer()
+        return self.in_order(partial(self._look_and, answer))
+
+    def when_free(self, use: Callable[[], T]) -> T | Awaitable[Any]:
+        """Return what `use` returns, or a coroutine of it: if uses of the account wait."""
+
+        async def later() -> T:
+            return use()
+
+        return self.in_order(later) if self._order else use()
+
+    def in_order(self, act: Callable[[], Awaitable[T | Awaitable[T]]]) -> Coroutine[Any, Any, T]:
+        """Return a coroutine of `act`, which has its place among the uses of the account from now on.
+
+        It must be awaited or closed. Where `act` returns an awaitable, that is awaited outside the order. Raises
+        StoreBusy where an earlier use takes too long.
+        """
+        return self._order.use(act, CHANGE_SECONDS)
+
+    def stop_waiting(self) -> None:
+        """Let nothing wait any longer for another process or the keyring: it raises StoreBusy instead."""
+        self._store.stop_waiting()
 
     @property
     def external(self) -> bool:
@@ -137,42 +142,46 @@ class AuthManager:
     @property
     def problem(self) -> str | None:
         """Why what is stored cannot be used, for a person to read, or None."""
-        return self._stored.problem
+        return self._snapshot.problem
 
     @property
     def needs_login(self) -> str | None:
         """Why the user has to sign in again, or None."""
-        held = self.current()
+        held = self._held
         if held is None:
-            return self.problem
-        if token := held.credential.refresh_token:
-            return self._dead.reason(token)
-        has_ended = self.expires_within(held.credential, 0) and not held.credential.is_renewable
+            return self._snapshot.problem
+        credential = held.credential
+        if credential.refresh_token is not None:
+            return self._snapshot.refusal if credential == self._snapshot.credential else None
+        has_ended = self.expires_within(credential, 0) and not credential.is_renewable
         return NO_REFRESH_TOKEN if has_ended else None
 
-    def sign_in(self, credential: Credential) -> None:
-        """Use a credential from now on, and store it unless it is the client's.
+    async def sign_in(self, credential: Credential) -> None:
+        """Use a credential from now on, and store it unless it is the client's. To be called in order.
 
         Raises StoreError, StoreBusy, and AuthError where the client's tokens are in use and this is no other such
         token; then nothing has changed.
         """
-        self.check_turn()
         if not credential.is_external:
             self.check_not_external()
-            self._stored.save(credential)
-            self._dead.forget()
+            await self._snapshot.save(credential)
         self._hold(credential)
 
-    def sign_out(self, *, everywhere: bool = False) -> list[Credential]:
-        """Forget the credential in use and the stored one, and return them. A refresh under way brings neither back.
+    def use_external(self, credential: ExternalTokens) -> None:
+        """Use the client's tokens from now on. To be called in order. They are not stored, so this does not wait."""
+        self._hold(credential)
 
-        `everywhere`: what the caller gets is to be revoked; what a refresh under way brings, `on_orphan` gets. The
-        client's tokens may hide a login that is stored: it goes, too, or a restart would sign the user in again. Raises
-        StoreError, StoreBusy; then nothing has changed.
+    async def sign_out(self, *, everywhere: bool = False) -> list[Credential]:
+        """Forget the credential in use and the stored one, and return them. To be called in order.
+
+        A refresh under way brings neither back. `everywhere`: what the caller gets is to be revoked; what a refresh
+        under way brings, `on_orphan` gets. The client's tokens may hide a login that is stored: it goes, too, or a
+        restart would sign the user in again. Raises StoreError, StoreBusy; then nothing has changed.
         """
-        held, successor = self.known(), self._redeemer.unfinished()
-        delete = self._stored.try_to_delete if self.external else self._stored.delete
-        stored = delete(everywhere=everywhere)  # which may be newer than what was read before
+        await self._look()
+        held, successor = self._held, await self._redeemer.unfinished()
+        delete = self._snapshot.try_to_delete if self.external else self._snapshot.delete
+        stored = await delete(everywhere=everywhere)  # which may be newer than what was read before
         self._hold(None)
         ended: list[Credential] = []
         for credential in (held and held.credential, stored, successor):
@@ -180,9 +189,11 @@ class AuthManager:
                 ended.append(credential)
         return ended
 
+    # Using it
+
     async def fresh(self) -> Held | None:
         """Return the credential to use now. One that is about to expire is renewed first."""
-        held = await self.apply(self.known)
+        held = await self.known()
         if held is None or not self._due(held.credential):
             return held
         self._tried_early = held.credential
@@ -201,7 +212,7 @@ class AuthManager:
 
         Raises RefreshError, or NotSignedIn after a logout.
         """
-        held = await self.apply(self.known)
+        held = await self.known()
         if held is None:
             raise NotSignedIn("Signed out")
         if held.generation != refused and not self._is_over(held.credential):
@@ -221,7 +232,7 @@ class AuthManager:
     async def make_up(self) -> None:
         """Store what could not be stored, by us or by a process that has died before it could."""
         with suppress(StoreBusy):  # the next time, then
-            if await self._store_again() and self._redeemer.has_left_over:
+            if await self._store_again() and self._store.has_record():
                 await self._redeemer.finish()
 
     def expires_within(self, credential: Credential, seconds: float) -> bool:
@@ -247,37 +258,35 @@ class AuthManager:
         refresher = self._refresher_for(old)
         request = RefreshRequest(old, late=lambda tokens: self._take_late(held, tokens))
         if old.is_external:
-            self._take(held, await self._asked(refresher, request))
+            tokens = await self._asked(refresher, request)
+            await self._order.use(partial(self._take_refreshed, held, tokens))
             return
-        redeemed = await self._redeemer.redeem(refresher, request, self._stored.credential)
+        redeemed = await self._redeemer.redeem(refresher, request, self._snapshot.credential)
         if redeemed.orphan is not None:
             self.on_orphan(redeemed.orphan)
+        await self._order.use(partial(self._take_redeemed, held, redeemed))
+
+    async def _take_redeemed(self, held: Held, redeemed: Redeemed) -> None:
         if self._held is not held:
             return  # the next look finds out what is stored: what is held now has nothing to do with it
-        self._stored.remember(redeemed.stored)
+        self._snapshot.remember(redeemed.stored)
         if redeemed.credential != redeemed.stored:
             warn("renewed credentials could not be stored; they are used, and storing them is tried again")
-        self._replace(held, self._stored.usable(redeemed.credential))
+        self._replace(held, self._snapshot.usable(redeemed.credential))
 
     async def _find_owner(self, held: Held, token: Secret) -> None:
         """Find out whose a personal access token is, and note it beside the token."""
         if self._identify is None:
             raise RefreshError("It is not known whose the personal access token is", permanent=True)
         credential = await self._identify(token)
-        if not await self._stored_beside(held, credential):
+        await self._order.use(partial(self._take_owner, held, credential))
+
+    async def _take_owner(self, held: Held, credential: PersonalToken) -> None:
+        if self._held is not held:
+            return
+        if not await self._saved_again(credential):
             warn("whose the personal access token is could not be stored; it is asked again by the next process")
-        self._replace(held, self._stored.usable(credential))
-
-    async def _stored_beside(self, held: Held, credential: PersonalToken) -> bool:
-        """Store a credential in place of the one held, unless that was replaced meanwhile. Return whether it worked."""
-
-        def store() -> bool:
-            return self._held is not held or self._stored.save_again(credential)
-
-        try:
-            return await self._storing.apply(store)
-        except StoreBusy:
-            return False
+        self._replace(held, self._snapshot.usable(credential))
 
     async def _asked(self, refresher: Refresher, request: RefreshRequest) -> RefreshedTokens:
         """Ask a refresher that may be anybody's. One that redeems is not cut off like this, or the answer were lost."""
@@ -287,6 +296,9 @@ class AuthManager:
         with move_on_after(patience):
             return checked(await refresher.refresh(request))
         raise RefreshError(f"The refresher did not answer within {patience:g}s")
+
+    async def _take_refreshed(self, held: Held, tokens: RefreshedTokens) -> None:
+        self._take(held, tokens)
 
     def _take(self, held: Held, tokens: RefreshedTokens) -> None:
         """Put the client's renewed tokens in place of the ones they are for. Raises AuthError if they are no good."""
@@ -307,32 +319,53 @@ class AuthManager:
         if credential is None or held.credential.identity != credential.identity:
             self.on_change()
 
-    # The store
+    # The store. What follows is called in order
 
-    def _look(self) -> None:
+    async def _look(self) -> None:
         """Take over what another process, or an earlier run, has stored. External tokens are not touched by it."""
-        if self.external:
-            return
-        is_news = not self._stored.never_read
-        if self._stored.has_changed():
-            old = self._held.credential if self._held else None
-            new = self._stored.usable(self._stored.credential)
-            self._hold(new)
-            if is_news and old != new and (old is None or new is None or old.identity != new.identity):
-                self.on_change()
+        if not self.external:
+            is_first = self._snapshot.never_read
+            if await self._snapshot.read():
+                self._adopt(is_first)
+
+    def _look_in_place(self) -> bool:
+        try:
+            has_changed = self._snapshot.read_in_place()
+        except StoreBusy:
+            return False
+        if has_changed:
+            self._adopt(is_first=True)
+        return True
+
+    async def _look_and(self, answer: Callable[[], T]) -> T:
+        await self._look()
+        return answer()
+
+    def _adopt(self, is_first: bool) -> None:
+        """Use the stored credential. What the first look finds is not told: an earlier run stored it."""
+        old = self._held.credential if self._held else None
+        new = self._snapshot.usable(self._snapshot.credential)
+        self._hold(new)
+        if not is_first and (old and old.identity) != (new and new.identity):
+            self.on_change()
 
     async def _store_again(self) -> bool:
         """Store renewed tokens whose storing failed, and say whether there is nothing more to store."""
+        return not self._is_unsaved() or await self._order.use(self._save_held)
+
+    async def _save_held(self) -> bool:
+        held = self._held
+        return held is None or not self._is_unsaved() or await self._saved_again(held.credential)
+
+    def _is_unsaved(self) -> bool:
+        credential = self._held.credential if self._held else None
+        return bool(credential and credential.refresh_token and credential != self._snapshot.credential)
+
+    async def _saved_again(self, credential: Credential) -> bool:
         try:
-            return await self._storing.apply(self._store_now)
+            return await self._snapshot.save_again(credential)
         except StoreBusy:
             return False
-
-    def _store_now(self) -> bool:
-        credential = self._held.credential if self._held else None
-        if credential is None or credential.refresh_token is None or credential == self._stored.credential:
-            return True
-        return self._stored.save_again(credential)
 
     def _hold(self, credential: Credential | None) -> None:
         self._generation += 1

@@ -11,15 +11,18 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from anyio import move_on_after
+
 from appserver.auth.stores.atomic_file import OF_OTHERS, OccupiedError
 from appserver.auth.stores.file_lock import FileLock
 from appserver.commands.account import distance, kept, moment, whom
-from appserver.errors import ConfigError, LoginError, StoreError
+from appserver.errors import AuthError, ConfigError, LoginError, StoreBusy, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Awaitable, Iterator
 
     from appserver.auth.credentials import Credential
+    from appserver.auth.stores.base import CredentialStore
     from appserver.server.account import Account
 
 LOCK_PATIENCE = 1.0
@@ -59,27 +62,51 @@ def check_home(home: str) -> Check:
     return Check("home", "ok", home)
 
 
-def check_machine(account: Account) -> Iterator[Check]:
+async def check_machine(account: Account) -> list[Check]:
     """Check what can be checked without a network."""
+    unreadable = await _problem(account.store.load())
+    unwritable = await _problem(_prepare(account.store)) if _has_home(account) else None
+    return [*_checks(account, unreadable, unwritable)]
+
+
+async def _problem(use: Awaitable[object]) -> StoreError | StoreBusy | None:
+    try:
+        await use
+    except (StoreError, StoreBusy) as exc:
+        return exc
+    return None
+
+
+async def _prepare(store: CredentialStore) -> None:
+    """Do what a redemption does before it redeems: it finds out whether new tokens could be stored.
+
+    Not while another process redeems, which has found it out itself.
+    """
+    with move_on_after(LOCK_PATIENCE):
+        async with store.redeeming() as redemption:
+            if await store.record() is None:  # which a redemption has written not long ago
+                await redemption.prepare()
+
+
+def _checks(account: Account, unreadable: AuthError | None, unwritable: AuthError | None) -> Iterator[Check]:
     yield Check("store", "ok", kept(account))
     name = CREDENTIAL_FILES.get(account.store.kind)
     if name is not None and os.path.lexists(path := Path(account.settings.home, name)):
-        yield _check_file(account, path)
+        yield _check_file(path, unreadable)
         yield from _check_locks(path)
-    yield _check_storable(account)
+    yield _check_storable(account, unwritable)
     yield _check_login(account)
     yield _check_expiry(account)
     yield _check_certificates(account)
     yield _check_ports(account)
 
 
-def _check_file(account: Account, path: Path) -> Check:
-    try:
-        account.store.load()
-    except OccupiedError as exc:
-        return Check(path.name, "fail", exc.message, f"move it away: {path}")
-    except StoreError as exc:
-        return Check(path.name, "fail", exc.message, f"{SIGN_IN_AGAIN} (a file that makes no sense is kept aside)")
+def _check_file(path: Path, unreadable: AuthError | None) -> Check:
+    if unreadable is not None:
+        remedy = f"{SIGN_IN_AGAIN} (a file that makes no sense is kept aside)"
+        if isinstance(unreadable, OccupiedError):
+            remedy = f"move it away: {path}"
+        return Check(path.name, "fail", unreadable.message, remedy)
     mode = stat.S_IMODE(path.stat().st_mode)
     if os.name != "nt" and mode & OF_OTHERS:
         return Check(path.name, "warn", f"other users have access to it (mode {mode:03o})", f"chmod 600 {path}")
@@ -98,16 +125,19 @@ def _check_locks(path: Path) -> Iterator[Check]:
             yield Check(f"lock: {purpose}", state, exc.message, remedy)
 
 
-def _check_storable(account: Account) -> Check:
-    if not os.path.isdir(account.settings.home):
+def _check_storable(account: Account, unwritable: AuthError | None) -> Check:
+    if not _has_home(account):
         return Check("storing", "ok", "not tried: there is no home yet")
-    try:
-        account.store.prove_writable()
-    except StoreError as exc:
+    if unwritable is not None:
         held = account.auth.current()
         state: State = "warn" if held and held.credential.mode == "apikey" else "fail"
-        return Check("storing", state, exc.message, "make it writable: tokens that cannot be stored are not renewed")
+        remedy = "make it writable: tokens that cannot be stored are not renewed"
+        return Check("storing", state, unwritable.message, remedy)
     return Check("storing", "ok", "a login could be stored now")
+
+
+def _has_home(account: Account) -> bool:
+    return os.path.isdir(account.settings.home)
 
 
 def _check_login(account: Account) -> Check:

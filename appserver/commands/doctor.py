@@ -51,7 +51,7 @@ def run(options: Namespace, environ: Mapping[str, str]) -> int:
 
 
 async def _with_settings(settings: Settings, checks: list[Check], account: Account, *, offline: bool) -> int:
-    checks += [_config(settings), check_home(settings.home), *check_machine(account)]
+    checks += [_config(settings), check_home(settings.home), *await check_machine(account)]
     if not offline:
         from appserver.commands.probes import check_network  # late: without a network, no HTTP library is needed
 

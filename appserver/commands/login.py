@@ -74,7 +74,7 @@ def run(options: Namespace, environ: Mapping[str, str]) -> int:
 async def _with_key(key: Secret, account: Account) -> int:
     credential = ApiKey(key)
     check_sendable(credential)
-    await account.auth.apply(partial(account.auth.sign_in, credential))
+    await account.auth.in_order(partial(account.auth.sign_in, credential))
     return _welcome(account)
 
 
@@ -84,7 +84,7 @@ async def _with_access_token(token: Secret, account: Account) -> int:
     check_sendable(PersonalToken(token))
     credential = await account.identify(token)
     check_credential(account.settings, credential)
-    await account.auth.apply(partial(account.auth.sign_in, credential))
+    await account.auth.in_order(partial(account.auth.sign_in, credential))
     return _welcome(account)
 
 

@@ -33,7 +33,7 @@ def run(options: Namespace, environ: Mapping[str, str]) -> int:
 
 async def _log_out(account: Account, *, local: bool) -> int:
     held, problem = account.auth.current(), account.auth.problem
-    await account.auth.apply(partial(account.sign_out, revoke=not local))
+    await account.auth.in_order(partial(account.sign_out, revoke=not local))
     if held is not None:
         say(f"Signed out. You were signed in {whom(held.credential)}.")
     elif problem is not None:

@@ -41,7 +41,7 @@ def read(client: Client, params: AccountReadParams) -> AccountReadResult | Await
     """Tell who is signed in."""
     if params.get("refreshToken"):
         return _read_refreshed(client)
-    return _read(client)
+    return client.workspace.account.auth.when_known(partial(_read, client))
 
 
 def get_auth_status(
@@ -51,24 +51,22 @@ def get_auth_status(
     include_token = bool(params.get("includeToken"))
     if params.get("refreshToken"):
         return _status_refreshed(client, include_token=include_token)
-    return _status(client, include_token=include_token)
+    return client.workspace.account.auth.when_known(partial(_status, client, include_token=include_token))
 
 
-def login_start(client: Client, params: LoginParams) -> Reply | Awaitable[object]:
+def login_start(client: Client, params: LoginParams) -> Reply | Awaitable[Reply]:
     """Sign in, or begin to."""
     check_login_method(client.workspace.settings, params["type"])
-    client.workspace.account.auth.check_turn()
-    if params["type"] != "chatgptAuthTokens":
-        client.workspace.account.auth.check_not_external()
+    auth = client.workspace.account.auth
     match params["type"]:
         case "apiKey":
-            return _login_with_api_key(client, params)
+            return auth.in_order(partial(_login_with_api_key, client, params))
         case "chatgptAuthTokens":
-            return _login_with_tokens(client, params)
+            return auth.when_free(partial(_login_with_tokens, client, params))
         case "chatgpt":
-            return Accepted(_login_with_browser(client, client.workspace.account.logins.begin(by_browser=True)))
+            return auth.when_free(partial(_begin_browser, client))
         case "chatgptDeviceCode":
-            return Accepted(_login_with_device(client, client.workspace.account.logins.begin()))
+            return auth.when_free(partial(_begin_device, client))
 
 
 def login_cancel(client: Client, params: LoginCancelParams) -> LoginCancelResult:
@@ -76,14 +74,21 @@ def login_cancel(client: Client, params: LoginCancelParams) -> LoginCancelResult
     return {"status": "canceled" if client.workspace.account.logins.cancel(params["loginId"]) else "notFound"}
 
 
-def logout(client: Client, params: LogoutParams) -> Reply:
+def logout(client: Client, params: LogoutParams) -> Awaitable[Reply]:
     """Sign out, and have the issuer revoke the login unless it is to end on this machine only."""
-    client.workspace.account.sign_out(revoke=params.get("scope") != "local")
+    revoke = params.get("scope") != "local"
+    return client.workspace.account.auth.in_order(partial(_logout, client, revoke=revoke))
+
+
+async def _logout(client: Client, *, revoke: bool) -> Reply:
+    await client.workspace.account.sign_out(revoke=revoke)
     result: LogoutResult = {}
     return Reply(result, then=client.workspace.account.tell)
 
 
-def _login_with_api_key(client: Client, params: ApiKeyLogin) -> Reply:
+async def _login_with_api_key(client: Client, params: ApiKeyLogin) -> Reply:
+    account = client.workspace.account
+    account.auth.check_not_external()
     key = params["apiKey"].reveal().strip()  # white space at its end came with it from a file or the clipboard
     if not key:
         raise InvalidParams("Invalid params for account/login/start: apiKey: must not be empty")
@@ -92,9 +97,9 @@ def _login_with_api_key(client: Client, params: ApiKeyLogin) -> Reply:
         check_sendable(credential)
     except AuthError as exc:
         raise InvalidParams(f"Invalid params for account/login/start: {exc.message}") from None
-    client.workspace.account.auth.sign_in(credential)
-    client.workspace.account.logins.cancel_pending()
-    return Reply({"type": "apiKey"}, then=partial(client.workspace.account.tell_login, None, None))
+    await account.auth.sign_in(credential)
+    account.logins.cancel_pending()
+    return Reply({"type": "apiKey"}, then=partial(account.tell_login, None, None))
 
 
 def _login_with_tokens(client: Client, params: AuthTokensLogin) -> Reply:
@@ -114,6 +119,16 @@ def _login_with_tokens(client: Client, params: AuthTokensLogin) -> Reply:
     client.workspace.account.sign_in_external(credential, client)
     client.workspace.account.logins.cancel_pending()
     return Reply({"type": "chatgptAuthTokens"}, then=partial(client.workspace.account.tell_login, None, None))
+
+
+def _begin_browser(client: Client) -> Accepted[Reply]:
+    client.workspace.account.auth.check_not_external()
+    return Accepted(_login_with_browser(client, client.workspace.account.logins.begin(by_browser=True)))
+
+
+def _begin_device(client: Client) -> Accepted[Reply]:
+    client.workspace.account.auth.check_not_external()
+    return Accepted(_login_with_device(client, client.workspace.account.logins.begin()))
 
 
 async def _login_with_browser(client: Client, login: Login) -> Reply:
@@ -151,13 +166,14 @@ def _read(client: Client) -> AccountReadResult:
 
 
 def _login_in_use(client: Client) -> Held | None:
-    """Return the login. A provider that needs none uses none, whatever is stored. Raises StoreBusy."""
-    return client.workspace.account.auth.known() if client.workspace.settings.provider.requires_openai_auth else None
+    """Return the login. A provider that needs none uses none, whatever is stored."""
+    return client.workspace.account.auth.current() if client.workspace.settings.provider.requires_openai_auth else None
 
 
 async def _read_refreshed(client: Client) -> AccountReadResult:
     await _refresh(client)
-    return await client.workspace.account.auth.apply(partial(_read, client))
+    await client.workspace.account.auth.known()
+    return _read(client)
 
 
 def _status(client: Client, *, include_token: bool) -> GetAuthStatusResult:
@@ -174,12 +190,13 @@ def _status(client: Client, *, include_token: bool) -> GetAuthStatusResult:
 
 async def _status_refreshed(client: Client, *, include_token: bool) -> GetAuthStatusResult:
     await _refresh(client)
-    return await client.workspace.account.auth.apply(partial(_status, client, include_token=include_token))
+    await client.workspace.account.auth.known()
+    return _status(client, include_token=include_token)
 
 
 async def _refresh(client: Client) -> None:
     """Refresh a login that is ours to refresh. A failure does not hide who is signed in."""
-    held = await client.workspace.account.auth.apply(client.workspace.account.auth.known)
+    held = await client.workspace.account.auth.known()
     if held is None or held.credential.mode != "chatgpt":
         return
     try:

@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 THREADS = ("thread/", "turn/start")
 """What the methods begin with that may have to write threads."""
 
-ACCOUNT = ("account/read", "account/login/start", "account/logout", "getAuthStatus")
-"""The methods that look at the account, or change it, at once."""
-
 
 def routes(client: Client) -> dict[str, Handler]:
     """Return the routes, bound to the client."""
@@ -70,15 +67,14 @@ def routes(client: Client) -> dict[str, Handler]:
         **{method: bound(absent.answer, method) for method in absent.METHODS},
     }
     return {
-        method: partial(_repeated, client, method, handler) if method.startswith(THREADS + ACCOUNT) else handler
+        method: partial(_repeated, client, handler) if method.startswith(THREADS) else handler
         for method, handler in with_words(table).items()
     }
 
 
-def _repeated(client: Client, method: str, handler: Handler, params: object) -> object:
-    """Call a handler; while another process keeps the threads, or the account, locked, again from its beginning.
+def _repeated(client: Client, handler: Handler, params: object) -> object:
+    """Call a handler; while another process keeps the threads locked, again from its beginning.
 
     So it does nothing before it has written that must not happen twice.
     """
-    attempt = client.workspace.threads.attempt if method.startswith(THREADS) else client.workspace.account.auth.attempt
-    return attempt(partial(handler, params))
+    return client.workspace.threads.attempt(partial(handler, params))

@@ -73,16 +73,18 @@ class Account:
         self._revocations: set[CancelScope] = set()
 
     def sign_in_external(self, credential: ExternalTokens, supplier: Subscriber) -> None:
-        """Use tokens that a client owns; it is asked when they need renewing. Raises AuthError, StoreBusy."""
-        self.auth.sign_in(credential)
+        """Use tokens that a client owns; it is asked for others. To be called in order."""
+        self.auth.use_external(credential)
         self._supplier = self._subscriptions.supplier(supplier)
 
-    def sign_out(self, *, revoke: bool) -> None:
-        """End the login. The issuer is told in the background: that it cannot be reached must not keep anybody in.
+    async def sign_out(self, *, revoke: bool) -> None:
+        """End the login. To be called in order.
+
+        The issuer is told in the background: that it cannot be reached must keep no user signed in.
 
         Raises StoreError, StoreBusy; then nothing has changed.
         """
-        ended = self.auth.sign_out(everywhere=revoke)
+        ended = await self.auth.sign_out(everywhere=revoke)
         self.logins.cancel_pending()
         for credential in ended:
             if revoke and isinstance(credential, ManagedTokens):
@@ -102,7 +104,7 @@ class Account:
             api_key=grant.api_key,
         )
         check_credential(self.settings, credential)
-        await self.auth.apply(partial(self.auth.sign_in, credential))
+        await self.auth.in_order(partial(self.auth.sign_in, credential))
 
     def browser_login(self, session: Session) -> BrowserLogin:
         """Make a browser login in the name of a client."""

@@ -166,6 +166,7 @@ class Workspace:
 
     async def close(self) -> None:
         """Close what was opened."""
+        self.account.store.close()
         if "threads" in self.__dict__:
             self.threads.close()
 

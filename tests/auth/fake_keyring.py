@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from threading import Event
 
 from keyring.backend import KeyringBackend
 from keyring.errors import KeyringLocked, PasswordDeleteError
-
-if TYPE_CHECKING:
-    from threading import Event
 
 
 class FakeKeyring(KeyringBackend):
@@ -22,6 +19,8 @@ class FakeKeyring(KeyringBackend):
         self.calls = 0
         self.locked = False
         self.forgetful = False
+        self.called = Event()
+        """Set by the first call."""
         self.silent: Event | None = None
         """Calls do not come back until it is set."""
 
@@ -41,6 +40,7 @@ class FakeKeyring(KeyringBackend):
 
     def _called(self) -> None:
         self.calls += 1
+        self.called.set()
         if self.silent is not None:
             self.silent.wait()
         if self.locked:

@@ -20,7 +20,7 @@ from protocol.base import Secret
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from appserver.auth.credentials import Held
+    from appserver.auth.credentials import Credential, Held
     from appserver.auth.refresh.base import RefreshRequest
     from appserver.auth.stores.base import CredentialStore
     from appserver.settings import Settings
@@ -105,27 +105,30 @@ class Rig:
     group: anyio.abc.TaskGroup
     told: list[str | None] = field(default_factory=list)
 
-    @property
-    def held(self) -> Held:
-        """The credential in use."""
-        held = self.manager.current()
+    async def held(self) -> Held:
+        """The credential in use, after a look at the store."""
+        held = await self.manager.known()
         assert held is not None
         return held
+
+    async def stored(self) -> Credential | None:
+        """The stored credential."""
+        return (await self.store.load()).credential
 
     @property
     def refreshes(self) -> int:
         """How often the refresher was asked."""
         return len(self.refresher.requests)
 
-    def sign_in_managed(self, *args: Any, **claims: Any) -> Held:  # noqa: ANN401 - of managed()
+    async def sign_in_managed(self, *args: Any, **claims: Any) -> Held:  # noqa: ANN401 - of managed()
         """Sign in with a managed login and return it."""
-        self.manager.sign_in(managed(*args, **claims))
-        return self.held
+        await self.manager.sign_in(managed(*args, **claims))
+        return await self.held()
 
-    def sign_in_external(self, *args: Any, **claims: Any) -> Held:  # noqa: ANN401 - of external()
+    async def sign_in_external(self, *args: Any, **claims: Any) -> Held:  # noqa: ANN401 - of external()
         """Sign in with the client's tokens and return them."""
-        self.manager.sign_in(external(*args, **claims))
-        return self.held
+        await self.manager.sign_in(external(*args, **claims))
+        return await self.held()
 
     def start_renewal(self, refused: int) -> Outcome:
         """Renew in a task of its own, as a turn does."""

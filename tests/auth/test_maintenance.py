@@ -10,6 +10,7 @@ import pytest
 from appserver.auth import maintenance
 from appserver.auth.credentials import ApiKey, ManagedTokens
 from appserver.auth.stores.file import FileStore
+from appserver.auth.stores.off_loop import OffLoopStore
 from appserver.auth.stores.refused_tokens import fingerprint
 from appserver.errors import RefreshError
 from appserver.settings import Settings
@@ -45,11 +46,11 @@ def eager(home: Path, *, external: bool = False) -> Settings:
 @pytest.mark.usefixtures("quick")
 async def test_a_token_that_will_expire_is_renewed_while_nobody_uses_it(tmp_path: Path) -> None:
     async with running_manager(eager(tmp_path)) as rig:
-        rig.sign_in_managed(expires_at=NOW + 599)
+        await rig.sign_in_managed(expires_at=NOW + 599)
         await watched(rig)
         await rig.asked()
         await rig.flight_over()
-        assert rig.held.credential != rig.refresher.requests[0].credential
+        assert (await rig.held()).credential != rig.refresher.requests[0].credential
 
 
 async def looked(rig: Rig, monkeypatch: pytest.MonkeyPatch, times: int = 5) -> None:
@@ -77,13 +78,13 @@ async def test_the_background_leaves_alone(tmp_path: Path, monkeypatch: pytest.M
     async with running_manager(eager(tmp_path)) as rig:
         match who:
             case "an API key":
-                rig.manager.sign_in(ApiKey(Secret("sk-test")))
+                await rig.manager.sign_in(ApiKey(Secret("sk-test")))
             case "external tokens":
-                rig.sign_in_external(expires_at=NOW + 10)
+                await rig.sign_in_external(expires_at=NOW + 10)
             case "a token with time left":
-                rig.sign_in_managed(expires_at=NOW + 700)
+                await rig.sign_in_managed(expires_at=NOW + 700)
             case "a dead token":
-                held = rig.sign_in_managed(expires_at=NOW + 10)
+                held = await rig.sign_in_managed(expires_at=NOW + 10)
                 rig.refresher.answers = [RefreshError("the login has ended", permanent=True)]
                 with pytest.raises(RefreshError):
                     await rig.manager.renew(held.generation)
@@ -95,7 +96,7 @@ async def test_the_background_leaves_alone(tmp_path: Path, monkeypatch: pytest.M
 @pytest.mark.usefixtures("quick")
 async def test_the_background_renews_external_tokens_where_that_is_asked_for(tmp_path: Path) -> None:
     async with running_manager(eager(tmp_path, external=True)) as rig:
-        rig.sign_in_external(expires_at=NOW + 10)
+        await rig.sign_in_external(expires_at=NOW + 10)
         await watched(rig)
         await rig.asked()
 
@@ -103,7 +104,7 @@ async def test_the_background_renews_external_tokens_where_that_is_asked_for(tmp
 @pytest.mark.usefixtures("quick")
 async def test_a_failure_in_the_background_is_survived(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with running_manager(eager(tmp_path)) as rig:
-        rig.sign_in_managed(expires_at=NOW + 10)
+        await rig.sign_in_managed(expires_at=NOW + 10)
         rig.refresher.answers = [RefreshError("HTTP 503"), ValueError("a fault"), RefreshError("HTTP 503")]
         await looked(rig, monkeypatch, times=4)
         assert rig.refreshes == 4
@@ -111,14 +112,14 @@ async def test_a_failure_in_the_background_is_survived(tmp_path: Path, monkeypat
 
 @pytest.mark.usefixtures("quick")
 async def test_a_change_elsewhere_is_told_while_a_renewal_is_under_way(tmp_path: Path) -> None:
-    async with running_manager(eager(tmp_path), FileStore(str(tmp_path))) as rig:
+    async with running_manager(eager(tmp_path), OffLoopStore(FileStore(str(tmp_path)))) as rig:
         told = anyio.Event()
-        rig.sign_in_managed(expires_at=NOW + 10)
+        await rig.sign_in_managed(expires_at=NOW + 10)
         gate = rig.refresher.hold()
         rig.manager.on_change = told.set
         await watched(rig)
         await rig.asked()
-        FileStore(str(tmp_path)).save(managed("rt-login", account="org-2"))
+        await OffLoopStore(FileStore(str(tmp_path))).save(managed("rt-login", account="org-2"))
         with anyio.fail_after(WAIT_SECONDS):
             await told.wait()
         gate.set()
@@ -129,25 +130,26 @@ async def test_a_change_elsewhere_is_told_while_a_renewal_is_under_way(tmp_path:
 async def test_what_a_dead_process_has_left_is_stored_in_the_background(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = FileStore(str(tmp_path))
+    store = OffLoopStore(FileStore(str(tmp_path)))
     old, next_one = managed("rt-one"), managed("rt-two")
-    store.save(old)
-    with store.journal.opened() as write:
-        write(record_of(old, next_one))
+    await store.save(old)
+    async with store.redeeming() as redemption:
+        await redemption.prepare()
+        await redemption.write(record_of(old, next_one))
     async with running_manager(Settings(home=str(tmp_path)), store) as rig:
         told = anyio.Event()
         put = store.swap
 
-        def tell(before: Credential, after: Credential) -> None:
-            put(before, after)
+        async def tell(before: Credential, after: Credential) -> None:
+            await put(before, after)
             told.set()
 
         monkeypatch.setattr(store, "swap", tell)
         await watched(rig)
         with anyio.fail_after(WAIT_SECONDS):
             await told.wait()
-        assert isinstance(rig.held.credential, ManagedTokens)
-        assert rig.held.credential.refresh_token == Secret("rt-two")
+        assert isinstance((await rig.held()).credential, ManagedTokens)
+        assert (await rig.held()).credential.refresh_token == Secret("rt-two")
         assert rig.refreshes == 0
         assert rig.told == []
 
@@ -156,9 +158,9 @@ async def test_what_a_dead_process_has_left_is_stored_in_the_background(
 async def test_a_fault_while_looking_is_logged_and_survived(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    store = FileStore(str(tmp_path))
+    store = OffLoopStore(FileStore(str(tmp_path)))
     async with running_manager(Settings(home=str(tmp_path)), store) as rig:
-        assert rig.manager.current() is None
+        assert await rig.manager.known() is None
         told, version, faults = anyio.Event(), store.version, [ValueError("a fault"), ValueError("another")]
         rig.manager.on_change = told.set
 
@@ -168,7 +170,7 @@ async def test_a_fault_while_looking_is_logged_and_survived(
             return version()
 
         monkeypatch.setattr(store, "version", failing)
-        FileStore(str(tmp_path)).save(managed())
+        await OffLoopStore(FileStore(str(tmp_path))).save(managed())
         await watched(rig)
         with anyio.fail_after(WAIT_SECONDS):
             await told.wait()

@@ -9,6 +9,7 @@ import pytest
 
 from appserver.auth.credentials import ManagedTokens
 from appserver.auth.stores.file import FileStore
+from appserver.auth.stores.off_loop import OffLoopStore
 from appserver.errors import NotSignedIn, RefreshError
 from appserver.settings import Settings
 from protocol.base import Secret
@@ -29,13 +30,13 @@ async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
 
 
 async def test_a_token_with_more_than_two_minutes_left_is_used_as_it_is(rig: Rig) -> None:
-    held = rig.sign_in_managed(expires_at=NOW + 121)
+    held = await rig.sign_in_managed(expires_at=NOW + 121)
     assert await rig.manager.fresh() is held
     assert rig.refreshes == 0
 
 
 async def test_a_token_with_two_minutes_left_is_renewed_first(rig: Rig) -> None:
-    held = rig.sign_in_managed(expires_at=NOW + 121)
+    held = await rig.sign_in_managed(expires_at=NOW + 121)
     rig.clock.now += 1
     fresh = await rig.manager.fresh()
     assert fresh is not None
@@ -45,25 +46,25 @@ async def test_a_token_with_two_minutes_left_is_renewed_first(rig: Rig) -> None:
 
 async def test_the_two_minutes_are_a_setting(tmp_path: Path) -> None:
     async with running_manager(Settings(home=str(tmp_path), refresh_skew=600)) as rig:
-        rig.sign_in_external(expires_at=NOW + 599)
+        await rig.sign_in_external(expires_at=NOW + 599)
         await rig.manager.fresh()
         assert rig.refreshes == 1
 
 
 async def test_a_token_that_does_not_say_when_it_expires_is_used_until_it_is_refused(rig: Rig) -> None:
-    rig.sign_in_managed(expires_at=None)
+    await rig.sign_in_managed(expires_at=None)
     await rig.manager.fresh()
     assert rig.refreshes == 0
 
 
 async def test_an_early_refresh_that_fails_leaves_the_old_token_while_it_is_valid(rig: Rig) -> None:
-    held = rig.sign_in_external(expires_at=NOW + 60)
+    held = await rig.sign_in_external(expires_at=NOW + 60)
     rig.refresher.answers = [RefreshError("the client is busy")]
     assert await rig.manager.fresh() is held
 
 
 async def test_an_early_refresh_is_tried_once_per_credential(rig: Rig) -> None:
-    held = rig.sign_in_external(expires_at=NOW + 60)
+    held = await rig.sign_in_external(expires_at=NOW + 60)
     rig.refresher.answers = [RefreshError("the client is busy")]
     for _ in range(5):
         assert await rig.manager.fresh() is held
@@ -73,7 +74,7 @@ async def test_an_early_refresh_is_tried_once_per_credential(rig: Rig) -> None:
 
 
 async def test_an_expired_token_is_not_fallen_back_to(rig: Rig) -> None:
-    rig.sign_in_external(expires_at=NOW + 60)
+    await rig.sign_in_external(expires_at=NOW + 60)
     rig.refresher.answers = [RefreshError("the client is busy"), RefreshError("the client is still busy")]
     await rig.manager.fresh()
     rig.clock.now += 60
@@ -82,27 +83,27 @@ async def test_an_expired_token_is_not_fallen_back_to(rig: Rig) -> None:
 
 
 async def test_new_tokens_that_expire_at_once_do_not_make_every_turn_refresh_twice(rig: Rig) -> None:
-    rig.sign_in_external(expires_at=NOW + 60)
+    await rig.sign_in_external(expires_at=NOW + 60)
     rig.refresher.answers = [new_tokens(expires_at=NOW + 30)]
     fresh = await rig.manager.fresh()
     assert rig.refreshes == 1
-    assert fresh is rig.held
+    assert fresh is await rig.held()
 
 
 async def test_a_clock_that_is_ahead_does_not_make_every_turn_refresh(rig: Rig) -> None:
-    rig.sign_in_managed(expires_at=NOW - 60)
+    await rig.sign_in_managed(expires_at=NOW - 60)
     rig.refresher.answers = [new_tokens(expires_at=NOW - 10)]
     for _ in range(3):
-        assert await rig.manager.fresh() is rig.held
+        assert await rig.manager.fresh() is await rig.held()
     assert rig.refreshes == 1
-    await rig.manager.renew(rig.held.generation)  # a 401 asks all the same
+    await rig.manager.renew((await rig.held()).generation)  # a 401 asks all the same
     assert rig.refreshes == 2
 
 
 async def test_what_another_process_has_stored_is_no_answer_to_a_refusal_if_it_has_expired(tmp_path: Path) -> None:
-    async with running_manager(Settings(home=str(tmp_path)), FileStore(str(tmp_path))) as rig:
-        refused = rig.sign_in_managed("rt-one")
-        FileStore(str(tmp_path)).save(managed("rt-sibling", expires_at=NOW - 60))
+    async with running_manager(Settings(home=str(tmp_path)), OffLoopStore(FileStore(str(tmp_path)))) as rig:
+        refused = await rig.sign_in_managed("rt-one")
+        await OffLoopStore(FileStore(str(tmp_path))).save(managed("rt-sibling", expires_at=NOW - 60))
         renewed = await rig.manager.renew(refused.generation)
         assert rig.refreshes == 1
         assert isinstance(renewed.credential, ManagedTokens)
@@ -111,12 +112,12 @@ async def test_what_another_process_has_stored_is_no_answer_to_a_refusal_if_it_h
 
 @pytest.mark.parametrize(("left", "needs"), [(-1, True), (60, False)])
 async def test_an_expired_login_without_a_refresh_token_needs_another(rig: Rig, left: float, needs: bool) -> None:
-    rig.sign_in_managed(None, expires_at=NOW + left)
+    await rig.sign_in_managed(None, expires_at=NOW + left)
     assert (rig.manager.needs_login is not None) is needs
 
 
 async def test_a_logout_during_an_early_refresh_does_not_fall_back_to_the_old_token(rig: Rig) -> None:
-    rig.sign_in_external(expires_at=NOW + 60)
+    await rig.sign_in_external(expires_at=NOW + 60)
     gate = rig.refresher.hold()
     failed = anyio.Event()
 
@@ -127,7 +128,7 @@ async def test_a_logout_during_an_early_refresh_does_not_fall_back_to_the_old_to
 
     rig.group.start_soon(use)
     await rig.asked()
-    rig.manager.sign_out()
+    await rig.manager.sign_out()
     gate.set()
     with anyio.fail_after(WAIT_SECONDS):
         await failed.wait()

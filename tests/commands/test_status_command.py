@@ -9,7 +9,6 @@ import pytest
 
 from appserver import __version__
 from appserver.auth.stores.file import FileStore
-from appserver.auth.stores.refused_tokens import DeadTokens
 from appserver.session import PROTOCOL_VERSION
 from protocol.base import Secret
 
@@ -74,8 +73,7 @@ async def test_an_api_key_is_a_login(appserver: CommandLine) -> None:
 
 
 async def test_a_login_whose_refresh_token_is_dead_needs_another(signed_in: CommandLine) -> None:
-    dead = DeadTokens(str(signed_in.home), FileStore(str(signed_in.home)).version)
-    dead.remember(Secret(signed_in.stored["tokens"]["refresh_token"]), "The login has ended")
+    FileStore(str(signed_in.home)).refuse(Secret(signed_in.stored["tokens"]["refresh_token"]), "The login has ended")
     done = await signed_in("status", "--json")
     assert done.code == 1
     assert done.json["signedIn"] is True

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from contextlib import contextmanager
+import threading
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import anyio
@@ -18,7 +18,8 @@ from appserver.auth.credentials import ManagedTokens, managed_tokens
 from appserver.auth.manager import AuthManager
 from appserver.auth.refresh.base import RefreshedTokens
 from appserver.auth.stores.file import FileStore
-from appserver.auth.stores.write_ahead import Journal
+from appserver.auth.stores.off_loop import OffLoopStore
+from appserver.auth.stores.write_ahead import WriteAhead
 from appserver.errors import RefreshError
 from appserver.server.startup import AHEAD_OF_USE, import_ahead
 from appserver.settings import Settings
@@ -28,7 +29,7 @@ from protocol.base import Secret
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from types import FrameType
 
     from _typeshed import TraceFunction
@@ -65,10 +66,10 @@ def tell(channel: socket.socket, what: str) -> None:
 
 async def renew(home: str, channel: socket.socket) -> None:
     tasks = Tasks()
-    manager = AuthManager(Settings(home), FileStore(home), tasks, lambda _: SocketRefresher(channel))
+    manager = AuthManager(Settings(home), OffLoopStore(FileStore(home)), tasks, lambda _: SocketRefresher(channel))
     async with anyio.create_task_group() as group:
         tasks.open(group)
-        held = manager.current()
+        held = await manager.known()
         assert held is not None
         renewed = (await manager.renew(held.generation)).credential
         assert isinstance(renewed, ManagedTokens)
@@ -76,9 +77,9 @@ async def renew(home: str, channel: socket.socket) -> None:
         tell(channel, f"renewed {renewed.refresh_token.reveal()}")
 
 
-def sign_in(home: str, channel: socket.socket, token: str) -> None:
-    manager = AuthManager(Settings(home), FileStore(home), Tasks(), lambda _: SocketRefresher(channel))
-    manager.sign_in(login(token))
+async def sign_in(home: str, channel: socket.socket, token: str) -> None:
+    manager = AuthManager(Settings(home), OffLoopStore(FileStore(home)), Tasks(), lambda _: SocketRefresher(channel))
+    await manager.sign_in(login(token))
     tell(channel, f"signed in {token}")
 
 
@@ -87,25 +88,19 @@ def login(token: str) -> ManagedTokens:
 
 
 def tell_of_writes(channel: socket.socket) -> None:
-    """Tell of an answer that is in the journal, and of an auth.json that was replaced, as soon as it has happened."""
-    replace, opened = os.replace, Journal.opened
+    """Tell of a response that was persisted, and of an auth.json that was replaced, as soon as it has happened."""
+    replace, write = os.replace, WriteAhead.write
 
     def told_replace(source: str, target: str) -> None:
         replace(source, target)
         tell(channel, "replaced")
 
-    @contextmanager
-    def told_opened(self: Journal) -> Iterator[Callable[[dict[str, Any]], None]]:
-        with opened(self) as write:
-
-            def told_write(record: dict[str, Any]) -> None:
-                write(record)
-                tell(channel, "kept")
-
-            yield told_write
+    def told_write(self: WriteAhead, record: dict[str, Any]) -> None:
+        write(self, record)
+        tell(channel, "kept")
 
     os.replace = told_replace  # type: ignore[assignment]  # only the form that the store uses
-    Journal.opened = told_opened  # type: ignore[method-assign]  # this process is for that
+    WriteAhead.write = told_write  # type: ignore[method-assign]  # this process is for that
 
 
 def die_at(line: int, channel: socket.socket) -> Callable[[], None]:
@@ -122,6 +117,7 @@ def die_at(line: int, channel: socket.socket) -> Callable[[], None]:
                 os.kill(os.getpid(), signal.SIGKILL)
         return trace
 
+    threading.settrace(trace)  # the store works in a thread of its own
     sys.settrace(trace)
     return lambda: tell(channel, f"lines {seen}")
 
@@ -133,7 +129,7 @@ def be_child(home: str, channel: socket.socket, action: str, line: int | None) -
         if action == "refresh":
             anyio.run(renew, home, channel)
         else:
-            sign_in(home, channel, action.partition(" ")[2])
+            anyio.run(sign_in, home, channel, action.partition(" ")[2])
         if count is not None:
             count()
     except RefreshError as exc:

@@ -7,13 +7,15 @@ import shutil
 import signal
 import subprocess
 import sys
+from threading import Event
 from typing import TYPE_CHECKING
 
-import anyio
+import anyio.to_thread
 import pytest
 
-from appserver.auth import maintenance as upkeep
+from appserver.auth import maintenance
 from appserver.auth.stores.file import FileStore
+from appserver.auth.stores.off_loop import OffLoopStore
 from appserver.errors import StoreError
 from appserver.server.serve import SHUTDOWN_SECONDS
 from appserver.settings import Settings
@@ -213,7 +215,7 @@ class FullDisk(FileStore):
 
     def __init__(self, home: str) -> None:
         super().__init__(home)
-        self.written = anyio.Event()
+        self.written = Event()
 
     def swap(self, old: Credential | None, new: Credential) -> None:
         if self.full:
@@ -223,43 +225,43 @@ class FullDisk(FileStore):
 
 
 async def renewed_on_a_full_disk(rig: Rig) -> None:
-    held = rig.sign_in_managed("rt-one")
+    held = await rig.sign_in_managed("rt-one")
     renewed = await rig.manager.renew(held.generation)
-    assert renewed is rig.held
-    assert rig.store.load() == held.credential
-    assert rig.held.credential != held.credential
+    assert renewed is await rig.held()
+    assert await rig.stored() == held.credential
+    assert (await rig.held()).credential != held.credential
 
 
 async def test_a_write_that_failed_is_made_up_for_while_idle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(upkeep, "MAKE_UP_SECONDS", 0.002)
+    monkeypatch.setattr(maintenance, "MAKE_UP_SECONDS", 0.002)
     store = FullDisk(str(tmp_path))
-    async with running_manager(Settings(home=str(tmp_path)), store) as rig:
+    async with running_manager(Settings(home=str(tmp_path)), OffLoopStore(store)) as rig:
         await renewed_on_a_full_disk(rig)
         rig.group.start_soon(rig.maintenance.run)
         store.full = False
         with anyio.fail_after(WAIT_SECONDS):
-            await store.written.wait()
-        assert store.load() == rig.held.credential
+            await anyio.to_thread.run_sync(store.written.wait, WAIT_SECONDS, abandon_on_cancel=True)
+        assert store.load().credential == (await rig.held()).credential
         assert rig.told == []
 
 
 async def test_credentials_that_could_not_be_stored_can_be_renewed_again(tmp_path: Path) -> None:
     store = FullDisk(str(tmp_path))
-    async with running_manager(Settings(home=str(tmp_path)), store) as rig:
+    async with running_manager(Settings(home=str(tmp_path)), OffLoopStore(store)) as rig:
         await renewed_on_a_full_disk(rig)
         store.full = False
         rig.refresher.answers = [new_tokens("rt-three")]
-        await rig.manager.renew(rig.held.generation)
+        await rig.manager.renew((await rig.held()).generation)
         assert rig.refresher.requests[1].credential != rig.refresher.requests[0].credential
-        assert store.load() == rig.held.credential
+        assert store.load().credential == (await rig.held()).credential
 
 
 async def test_a_login_elsewhere_counts_more_than_what_could_not_be_stored(tmp_path: Path) -> None:
     store, login = FullDisk(str(tmp_path)), managed("rt-login", account="org-2")
-    async with running_manager(Settings(home=str(tmp_path)), store) as rig:
+    async with running_manager(Settings(home=str(tmp_path)), OffLoopStore(store)) as rig:
         await renewed_on_a_full_disk(rig)
         store.full = False
         FileStore(str(tmp_path)).save(login)
         await rig.manager.settle()
-        assert store.load() == login
-        assert rig.held.credential == login
+        assert store.load().credential == login
+        assert (await rig.held()).credential == login

@@ -17,9 +17,8 @@ from appserver.auth.oauth.tokens import TokenClient
 from appserver.auth.refresh.base import RefreshedTokens, RefreshRequest, renewed
 from appserver.auth.refresh.redemption import Redeemer
 from appserver.auth.stores.file import FileStore
-from appserver.auth.stores.refused_tokens import DeadTokens
+from appserver.auth.stores.off_loop import OffLoopStore
 from appserver.http import Http
-from appserver.lock_queue import LockQueue
 from appserver.session import Session
 from appserver.settings import Settings
 from protocol.base import Secret
@@ -67,8 +66,10 @@ class Member(NamedTuple):
 def members_of(kind: type[Any]) -> list[Member]:
     if dataclasses.is_dataclass(kind):
         return [Member(field.name, str(field.type), field.repr) for field in dataclasses.fields(kind)]
-    types = [getattr(it, "__forward_arg__", str(it)) for it in kind.__annotations__.values()]
-    return [Member(name, told, repr=True) for name, told in zip(kind._fields, types, strict=True)]
+    annotations = {name: it for base in kind.__mro__ for name, it in getattr(base, "__annotations__", {}).items()}
+    types = [annotations[name] for name in kind._fields]
+    told = [getattr(it, "__forward_arg__", str(it)) for it in types]
+    return [Member(name, one, repr=True) for name, one in zip(kind._fields, told, strict=True)]
 
 
 def filled(kind: type[Any]) -> Any:  # noqa: ANN401 - an instance of any record
@@ -144,14 +145,14 @@ async def test_a_refresh_that_fails_shows_no_token(tmp_path: Path) -> None:
     old, refresher = managed(HIDDEN), ScriptedRefresher()
     bad = jwt(account="org-2").reveal()
     told = Told(HIDDEN, old.access_token.reveal(), bad)
-    store = FileStore(str(tmp_path))
-    store.save(old)
-    redeemer = Redeemer(Settings(home=str(tmp_path)), store, DeadTokens(None), lambda: "", LockQueue(1.0))
+    store = OffLoopStore(FileStore(str(tmp_path)))
+    await store.save(old)
+    redeemer = Redeemer(Settings(home=str(tmp_path)), store, lambda: "")
     refresher.answers = [RefreshedTokens(Secret(bad), Secret(bad), Secret(HIDDEN))]
     with told:
         await redeemer.redeem(refresher, RefreshRequest(old, late=lambda _: None), old)
     async with running_manager(Settings(home=str(tmp_path))) as rig:
-        held = rig.sign_in_external()
+        held = await rig.sign_in_external()
         rig.refresher.answers = [RefreshedTokens(Secret(bad + "\n")), ValueError(HIDDEN)]
         for _ in range(2):
             with told:

@@ -11,6 +11,7 @@ from appserver.auth.stores.refused_tokens import fingerprint
 from appserver.testing.ledger import RefreshState
 from protocol.base import Secret
 from tests.auth.disks import names
+from tests.auth.store_kit import redeeming
 from tests.handlers.accounts import said, store_login, stored, write_auth
 
 if TYPE_CHECKING:
@@ -238,8 +239,8 @@ async def test_a_logout_revokes_what_a_dead_process_had_redeemed(
 ) -> None:
     old, successor = backend.grant(), backend.grant()
     store_login(home, old)
-    with FileStore(str(home)).journal.opened() as write:
-        write(
+    with redeeming(FileStore(str(home))) as redemption:
+        redemption.write(
             {
                 "redeemed_sha256": fingerprint(Secret(old.refresh_token)),
                 "access_token": successor.access_token,

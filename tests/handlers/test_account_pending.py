@@ -272,6 +272,7 @@ async def test_the_parents_tokens_are_not_replaced_by_a_device_login_that_was_st
 async def test_requests_in_one_breath_count_in_their_order(server: ServerFactory, backend: FakeBackend) -> None:
     backend.issuer.device.decision = Decision.OPEN
     async with server() as peer:
+        await peer.result("account/read")  # nothing waits for the first look at the store any more
         asked = [{"id": number, "method": START, "params": kind} for number, kind in enumerate((DEVICE, BROWSER), 100)]
         tokens = {"type": "chatgptAuthTokens", "accessToken": backend.grant().access_token}
         asked += [{"id": 102, "method": START, "params": tokens}, {"id": 103, "method": START, "params": DEVICE}]

@@ -1,13 +1,13 @@
-"""One redemption of a refresh token, so that no other process redeems the same one and the answer is not lost.
+"""One redemption of a refresh token, so that no other process redeems the same one and no response is lost.
 
-Under the store's lock: look again at what is stored and take over what a sibling has put there; go on from where one
-died; do not redeem what is known to be dead, nor what could not be stored; redeem, and write the answer down before
-anything else; store it in place of exactly the credential that was redeemed.
+Under the store's lock: read the store again and adopt what another process has stored; go on from the write-ahead
+record of one that died; do not redeem a token that was refused for good, nor one whose successor could not be kept;
+redeem, and persist the issuer's response before acting on it (write-ahead); store it in place of exactly the
+credential that was redeemed.
 """
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from appserver.auth.credentials import ManagedTokens
@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 
     from appserver.auth.credentials import Credential
     from appserver.auth.refresh.base import Refresher, RefreshRequest
-    from appserver.auth.stores.base import CredentialStore, RedemptionJournal
-    from appserver.auth.stores.refused_tokens import DeadTokens
-    from appserver.lock_queue import LockQueue
+    from appserver.auth.stores.base import CredentialStore, Redemption
     from appserver.settings import Settings
 
 
@@ -34,7 +32,7 @@ _TOKENS = ("access_token", "id_token", "refresh_token")
 
 
 class Redeemed(NamedTuple):
-    """What is to be used from now on (None: another process has signed out), and what stands in the store."""
+    """The credential to use from now on (None: another process has signed out), and the stored one."""
 
     credential: Credential | None
     stored: Credential | None
@@ -45,19 +43,9 @@ class Redeemed(NamedTuple):
 class Redeemer:
     """Redeems refresh tokens against one store."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        store: CredentialStore,
-        dead: DeadTokens,
-        timestamp: Callable[[], str],
-        queue: LockQueue,
-    ) -> None:
-        """`queue`: what a use of the store waits in that meets another process's."""
-        self._queue = queue
+    def __init__(self, settings: Settings, store: CredentialStore, timestamp: Callable[[], str]) -> None:
         self._settings = settings
         self._store = store
-        self._dead = dead
         self._timestamp = timestamp
 
     async def redeem(self, refresher: Refresher, request: RefreshRequest, expected: Credential | None) -> Redeemed:
@@ -68,124 +56,125 @@ class Redeemer:
         old = request.credential
         assert isinstance(old, ManagedTokens)  # noqa: S101 - no other kind is redeemed
         try:
-            async with self._store.redeeming():
-                stored = await self._queue.apply(self._store.load)
+            async with self._store.redeeming() as redemption:
+                stored, refusal = await self._store.load()
                 if stored != expected:
                     return Redeemed(stored, stored)
-                if old != stored:  # renewed before, and not stored yet: one answer can be made up for, not two
-                    await self._queue.apply(partial(self._store.swap, stored, old))
-                journal = self._store.journal  # of here and now: a login may go to another place meanwhile
-                tokens = await self._tokens(refresher, request, old, journal)
-                return await self._stored(self._credential(old, tokens, journal), old, journal)
+                if old != stored:  # refreshed before, and not stored yet: one response can be lost, not two
+                    await self._store.swap(stored, old)
+                    refusal = None
+                tokens = await self._tokens(refresher, request, refusal, redemption)
+                new = await self._credential(old, tokens, redemption)
+                return await self._store_new(new, old, redemption)
         except StoreChangedError:
-            stored = await self._queue.apply(self._store.load)
+            stored = (await self._store.load()).credential
             return Redeemed(stored, stored)
         except (StoreError, StoreBusy) as exc:
             raise RefreshError(f"The tokens were not refreshed: {exc.message}") from None
 
-    @property
-    def has_left_over(self) -> bool:
-        """Whether there may be something to finish; cheap to ask for."""
-        return self._store.journal.exists()
-
-    def unfinished(self) -> ManagedTokens | None:
+    async def unfinished(self) -> ManagedTokens | None:
         """Return what a process has redeemed in place of what is stored, and died; None also if it cannot be read.
 
         Raises StoreBusy.
         """
-        if not self.has_left_over:
+        if not self._store.has_record():
             return None
         try:
-            return self._unfinished(self._store.load())
+            return await self._unfinished((await self._store.load()).credential)
         except StoreBusy:
             raise
         except AuthError:
             return None
 
-    def _unfinished(self, stored: Credential | None) -> ManagedTokens | None:
-        """As above. Raises AuthError for an answer of no use: whoever redeems next deals with it.
+    async def finish(self) -> None:
+        """Store what a process has redeemed and died, or remove it if no process can use it any more."""
+        try:
+            async with self._store.redeeming() as redemption:
+                stored = (await self._store.load()).credential
+                new = await self._unfinished(stored)
+                if new is not None:
+                    await self._store.swap(stored, new)
+                await redemption.discard()
+        except AuthError:
+            return  # the next redemption finds it
+
+    async def _unfinished(self, stored: Credential | None) -> ManagedTokens | None:
+        """As above. Raises AuthError for a response of no use: the next redemption deals with it.
 
         This process's restrictions do not count: it may be a login that it does not use, and others do.
         """
         if not isinstance(stored, ManagedTokens) or stored.refresh_token is None:
             return None
-        tokens = _tokens_for(stored.refresh_token, self._store.journal.read())
+        tokens = _tokens_for(stored.refresh_token, await self._store.record())
         return renewed_managed(stored, tokens, self._timestamp()) if tokens else None
 
-    async def finish(self) -> None:
-        """Store what a process has redeemed and died, or remove it if nobody can use it any more."""
-        try:
-            async with self._store.redeeming():
-                stored = await self._queue.apply(self._store.load)
-                new = self._unfinished(stored)
-                if new is not None:
-                    await self._queue.apply(partial(self._store.swap, stored, new))
-                self._store.journal.remove()
-        except AuthError:
-            return  # the next redemption finds it
-
     async def _tokens(
-        self, refresher: Refresher, request: RefreshRequest, old: ManagedTokens, journal: RedemptionJournal
+        self, refresher: Refresher, request: RefreshRequest, refusal: str | None, redemption: Redemption
     ) -> RefreshedTokens:
-        spent = old.refresh_token
-        if spent is not None:
-            if tokens := _tokens_for(spent, journal.read()):
-                return tokens
-            if reason := self._dead.reason(spent):
-                raise RefreshError(reason, permanent=True)
+        spent = request.credential.refresh_token
+        if spent is not None and (tokens := _tokens_for(spent, await self._store.record())):
+            return tokens
+        if refusal is not None:
+            raise RefreshError(refusal, permanent=True)
         try:
-            await self._queue.apply(self._store.prove_writable)
+            await redemption.prepare()
         except (StoreError, StoreBusy) as exc:
             raise RefreshError(
                 f"The tokens were not refreshed, because new ones could not be stored: {exc.message}"
             ) from None
-        with journal.opened() as write:
-            try:
-                tokens = await _answer_of(refresher, request)
-            except RefreshError as exc:
-                if exc.permanent and spent is not None:
-                    self._dead.remember(spent, exc.message)
-                raise
-            write(_record(spent, tokens))  # first of all: until it is written, a death loses the login
-        return tokens
+        try:
+            return await _respond(refresher, request, redemption)
+        except RefreshError as exc:
+            if exc.permanent and spent is not None:
+                await self._store.refuse(spent, exc.message)
+            raise
 
-    def _credential(self, old: ManagedTokens, tokens: RefreshedTokens, journal: RedemptionJournal) -> ManagedTokens:
+    async def _credential(self, old: ManagedTokens, tokens: RefreshedTokens, redemption: Redemption) -> ManagedTokens:
         try:
             new = renewed(self._settings, old, tokens, refreshed_at=self._timestamp())
         except RefreshError as exc:
-            journal.remove()
+            await redemption.discard()
             if tokens.refresh_token is None or old.refresh_token is None:
                 raise
-            self._dead.remember(old.refresh_token, exc.message)  # its successor is no good, and it is good only once
+            await self._store.refuse(old.refresh_token, exc.message)  # it is spent, and its successor is no good
             raise RefreshError(exc.message, permanent=True) from None
         assert isinstance(new, ManagedTokens)  # noqa: S101 - renewed() keeps the kind
         return new
 
-    async def _stored(self, new: ManagedTokens, old: ManagedTokens, journal: RedemptionJournal) -> Redeemed:
+    async def _store_new(self, new: ManagedTokens, old: ManagedTokens, redemption: Redemption) -> Redeemed:
+        from anyio import CancelScope  # late: `server/startup.py` needs this module before there is a loop
+
         try:
-            await self._queue.apply(partial(self._store.swap, old, new))
+            with CancelScope(shield=True):  # for STORE_SECONDS at most: the response came only once
+                await self._store.swap(old, new)
         except StoreChangedError:
-            # Somebody signed in, or out, while the issuer answered. That counts; these tokens are of the old login.
-            journal.remove()
-            stored = await self._queue.apply(self._store.load)
-            ended = old.refresh_token is not None and self._store.has_ended(old.refresh_token)
+            # A user signed in, or out, while the issuer was asked. That counts; these tokens are of the old login.
+            await redemption.discard()
+            stored = (await self._store.load()).credential
+            ended = old.refresh_token is not None and await redemption.has_ended(old.refresh_token)
             return Redeemed(stored, stored, orphan=new if ended else None)
         except (StoreError, StoreBusy):
             return Redeemed(new, old)
         return Redeemed(new, new)
 
 
-async def _answer_of(refresher: Refresher, request: RefreshRequest) -> RefreshedTokens:
-    """Ask, and take the answer even if the process is told to end: it comes only once."""
-    from anyio import move_on_after  # late: `server/startup.py` needs this module before there is a loop
+async def _respond(refresher: Refresher, request: RefreshRequest, redemption: Redemption) -> RefreshedTokens:
+    """Ask, and persist the response before acting on it (write-ahead).
+
+    Shielded from cancellation, also at the end of the process: a lost response would lose the login.
+    """
+    from anyio import move_on_after  # late, as above
 
     with move_on_after(REDEMPTION_SECONDS, shield=True):
-        return checked(await refresher.refresh(request))
+        tokens = checked(await refresher.refresh(request))
+        await redemption.write(_record(request.credential, tokens))
+        return tokens
     raise RefreshError(f"The issuer did not answer within {REDEMPTION_SECONDS:g}s")
 
 
-def _record(spent: Secret | None, tokens: RefreshedTokens) -> dict[str, Any]:
-    """Return what the journal keeps of an answer: the tokens, and for which one they were given."""
+def _record(old: Credential, tokens: RefreshedTokens) -> dict[str, Any]:
+    """Return the write-ahead record of a response: the tokens, and for which one they were given."""
+    spent = old.refresh_token
     return {
         "redeemed_sha256": fingerprint(spent) if spent else None,
         **{name: _revealed(getattr(tokens, name)) for name in _TOKENS},
@@ -194,7 +183,7 @@ def _record(spent: Secret | None, tokens: RefreshedTokens) -> dict[str, Any]:
 
 
 def _tokens_for(spent: Secret, record: dict[str, Any] | None) -> RefreshedTokens | None:
-    """Return the answer in a record, if it is the answer to this refresh token."""
+    """Return the response in a record, if this refresh token was redeemed for it."""
     if record is None or record.get("redeemed_sha256") != fingerprint(spent):
         return None
     values = [record.get(name) for name in (*_TOKENS, "account_id")]

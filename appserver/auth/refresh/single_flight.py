@@ -74,7 +74,7 @@ class SingleFlight:
             flight.failure = RefreshError("The refresh failed unexpectedly")
         finally:
             # One that failed for good stays: whoever still has that credential joins it and is told at once. Not that
-            # of a managed login: DeadTokens knows when that may be tried again.
+            # of a managed login: its store knows when that may be tried again.
             is_final = isinstance(flight.failure, RefreshError) and flight.failure.permanent
             stays = is_final and flight.held.credential.refresh_token is None
             if self._flight is flight and not stays:

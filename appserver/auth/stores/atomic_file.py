@@ -1,7 +1,7 @@
 """A file that only its owner can read, changed in one step and shared with other processes.
 
 Owns how bytes get to the disk and survive a crash, a full disk, a read-only directory or a mount point. Knows
-nothing of what they mean. Whoever changes the file holds its lock; reading needs none.
+nothing of what they mean. A process that changes the file holds its lock; reading needs none.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 import sys
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -18,7 +19,6 @@ from appserver.log import warn
 from appserver.regular_file import MAX_BYTES, NotRegularError, check_regular, read_regular
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
     from io import FileIO
     from pathlib import Path
 
@@ -46,7 +46,7 @@ class PrivateFile:
     """One file, and the lock and temporary files beside it."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._name = os.fspath(path)
+        self.name = os.fspath(path)
         self._told_mode = False
 
     @cached_property
@@ -54,15 +54,7 @@ class PrivateFile:
         """Where it is."""
         from pathlib import Path  # late: the first answer looks at the file, and no more
 
-        return Path(self._name)
-
-    def version(self) -> Hashable:
-        """Return modification time, size and inode, or None without a file."""
-        try:
-            found = os.stat(self._name)
-        except OSError:
-            return None
-        return found.st_mtime_ns, found.st_size, found.st_ino
+        return Path(self.name)
 
     def lock(self, purpose: str, patience: float) -> FileLock:
         """Return a lock that all processes with this file share, also through a symbolic link."""
@@ -73,20 +65,20 @@ class PrivateFile:
     def read(self) -> bytes | None:
         """Return what is there, or None without a file. Raises OccupiedError, UnreadableError."""
         try:
-            content = read_regular(self._name)
+            content = read_regular(self.name)
         except FileNotFoundError:
             return None
         except NotRegularError as exc:
             raise self._occupied(exc) from None
         except OSError as exc:
-            raise UnreadableError(f"{self._name}: cannot be read: {exc.strerror}") from None
+            raise UnreadableError(f"{self.name}: cannot be read: {exc.strerror}") from None
         self._tell_mode(content.mode)
         return content.data
 
     def check_place(self) -> None:
         """Raise OccupiedError if something is in the file's place that is not to be replaced."""
         try:
-            check_regular(self._name)
+            check_regular(self.name)
         except NotRegularError as exc:
             raise self._occupied(exc) from None
         except OSError:
@@ -96,7 +88,7 @@ class PrivateFile:
         """Replace the file in one step, or, where a rename cannot work, in place. Raises StoreError."""
         self.check_place()
         if len(data) > MAX_BYTES:
-            raise StoreError(f"{self._name}: cannot be written: it would be larger than {MAX_BYTES} bytes")
+            raise StoreError(f"{self.name}: cannot be written: it would be larger than {MAX_BYTES} bytes")
         try:
             self._sweep()
             try:
@@ -153,7 +145,7 @@ class PrivateFile:
         """Where the bytes are: a symbolic link stays one, and it is its target that is replaced."""
         from pathlib import Path  # late, as above
 
-        return Path(os.path.realpath(self._name))
+        return Path(os.path.realpath(self.name))
 
     def unwritable(self, exc: OSError) -> StoreError:
         """Return the error that says why the file cannot be written."""
@@ -205,13 +197,42 @@ class PrivateFile:
                     _write_all(file, before, len(before))
                 raise
 
+    def check_changeable(self, size: int, *, in_place: bool) -> None:
+        """Raise OSError if the file can neither be replaced nor written, although its directory can be.
+
+        So it is with an immutable file, with another user's in a directory with the sticky bit (as /tmp is), and with
+        one that is mounted from a disk that is read-only or has no room for so many bytes. `in_place`: it can only be
+        written.
+        """
+        try:
+            with open(self.path, "r+b") as file:
+                on_other_disk = os.fstat(file.fileno()).st_dev != os.stat(self.real.parent).st_dev
+        except FileNotFoundError:
+            return
+        except PermissionError as exc:
+            if exc.errno == errno.EPERM or os.name == "nt" or self._is_kept_by_sticky_bit():
+                raise
+            return
+        if on_other_disk or in_place:
+            from shutil import disk_usage  # late: only for files that cannot be replaced
+
+            if disk_usage(self.path).free < size:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def _is_kept_by_sticky_bit(self) -> bool:
+        if sys.platform == "win32":  # it has none
+            return False
+        directory, file = os.stat(self.real.parent), os.stat(self.real)
+        owners = {directory.st_uid, file.st_uid, 0}
+        return bool(directory.st_mode & stat.S_ISVTX) and os.geteuid() not in owners
+
     def _tell_mode(self, mode: int) -> None:
         if mode & OF_OTHERS and os.name != "nt" and not self._told_mode:
             self._told_mode = True
-            warn(f"{self._name}: other users have access to it (mode {mode:03o}); the next change takes it from them")
+            warn(f"{self.name}: other users have access to it (mode {mode:03o}); the next change takes it from them")
 
     def _occupied(self, exc: NotRegularError) -> OccupiedError:
-        return OccupiedError(f"{self._name}: {exc.strerror}; it is left as it is")
+        return OccupiedError(f"{self.name}: {exc.strerror}; it is left as it is")
 
     def can_write_in_place(self) -> bool:
         """Whether the file can be opened for writing."""

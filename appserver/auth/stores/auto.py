@@ -16,11 +16,11 @@ from appserver.log import warn
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
-    from contextlib import AbstractAsyncContextManager
+    from typing import Any
 
     from appserver.auth.credentials import Credential
-    from appserver.auth.stores.base import RedemptionJournal
-    from appserver.auth.stores.document import DocumentStore
+    from appserver.auth.stores.base import Contents
+    from appserver.auth.stores.document import DocumentStore, FileRedemption
     from appserver.auth.stores.os_keyring import HomeKey
     from protocol.base import Secret
 
@@ -43,17 +43,20 @@ class AutoStore:
         why = f" (the keyring is not used: {self._obstacle})" if self._obstacle else ""
         return f"{self._current.where}{why}"
 
-    @property
-    def journal(self) -> RedemptionJournal:
-        """What was redeemed and is not stored yet."""
-        return self._current.journal
-
     def version(self) -> Hashable:
-        """Return a value that changes when the stored credential may have changed."""
-        return None if self._obstacle else self._keyring.version(), self._file.version()
+        """Return what changes with either of the two."""
+        return self._keyring.version(), self._file.version()
 
-    def load(self) -> Credential | None:
-        """Return the stored credential."""
+    def has_record(self) -> bool:
+        """Whether there may be a write-ahead record."""
+        return self._keyring.has_record() or self._file.has_record()
+
+    def load_in_place(self) -> Contents:
+        """Raise StoreBusy: the keyring may have to start its service."""
+        return self._keyring.load_in_place()
+
+    def load(self) -> Contents:
+        """Return the contents."""
         return self._current.load()
 
     def save(self, credential: Credential) -> None:
@@ -62,8 +65,8 @@ class AutoStore:
             self._file.save(credential)
             return
         self._keyring.save(credential)
-        self._file.journal.remove()
-        if self._file.version() is not None:
+        self._file.write_ahead().remove()
+        if self._file.exists():
             warn(f"{self._file.where}: still holds an earlier login; it is not used any more, and can be removed")
 
     def swap(self, old: Credential | None, new: Credential) -> None:
@@ -71,7 +74,7 @@ class AutoStore:
         self._current.swap(old, new)
 
     def delete(self, *, everywhere: bool = False) -> Credential | None:
-        """Forget the stored credential and return it.
+        """Remove the stored credential and return it.
 
         An earlier one in auth.json goes as well, or it would come back.
         """
@@ -79,28 +82,32 @@ class AutoStore:
         earlier = self._file.delete(everywhere=everywhere)
         return kept or earlier
 
-    def has_ended(self, refresh_token: Secret) -> bool:
-        """Whether `delete` has ended this token's login everywhere since `redeeming` was entered."""
-        return any(store.has_ended(refresh_token) for store in (self._keyring, self._file))
+    def refuse(self, refresh_token: Secret, reason: str) -> None:
+        """Note why the issuer has refused this token for good."""
+        self._current.refuse(refresh_token, reason)
 
-    def prove_writable(self) -> None:
-        """Raise StoreError if a credential could not be stored now."""
-        self._current.prove_writable()
+    def record(self) -> dict[str, Any] | None:
+        """Return the write-ahead record of a redemption that is not stored yet, or None."""
+        return self._current.record()
 
-    def redeeming(self) -> AbstractAsyncContextManager[None]:
-        """Hold the lock of a redemption. Raises StoreError if another process keeps it too long."""
-        return self._current.redeeming()
+    def redemption(self) -> FileRedemption:
+        """Return the redemption of what is stored now: the next login may go to another place meanwhile."""
+        return self._current.redemption()
+
+    def give_up(self) -> None:
+        """Wait for the keyring no longer."""
+        self._keyring.give_up()
 
     @property
     def _current(self) -> DocumentStore:
         """Where the login is that is in use, or where the next one goes."""
-        if self._obstacle or (self._keyring.version() is None and self._file.version() is not None):
+        if self._obstacle or (not self._keyring.exists() and self._file.exists()):
             return self._file
         return self._keyring
 
     @cached_property
     def _obstacle(self) -> str | None:
-        """Why the keyring is not used, or None if it is. Raises StoreBusy: it is not known yet."""
+        """Why the keyring is not used, or None if it is. Raises StoreBusy if it was given up: that is not known yet."""
         import logging  # late: like the rest of this, only where "auto" was asked for
 
         try:

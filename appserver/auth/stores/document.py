@@ -1,32 +1,33 @@
 """What every store in a file does: read, change and compare under the lock, and keep aside what makes no sense.
 
-How a document becomes bytes is the codec's business, how they get to the disk `private_file`'s, and what stands in
-the document `auth_json`'s.
+Plain functions that may block, for `off_loop.OffLoopStore` to run; where another process holds a lock, they raise
+StoreBusy at once and have changed nothing. How a document becomes bytes is the codec's business, how they get to the
+disk `atomic_file`'s, and what stands in the document `auth_json`'s.
 """
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager, contextmanager, suppress
+import os
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from appserver.auth.stores.atomic_file import OccupiedError, UnreadableError
 from appserver.auth.stores.auth_json import credential_in, document_with
-from appserver.auth.stores.ended_logins import EndedLogins
-from appserver.auth.stores.write_ahead import Journal
+from appserver.auth.stores.base import Contents
+from appserver.auth.stores.refused_tokens import RefusedTokens
 from appserver.errors import AuthError, StoreChangedError, StoreError
 from appserver.log import warn
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Hashable, Iterator
+    from collections.abc import Hashable, Iterator
 
     from appserver.auth.credentials import Credential
     from appserver.auth.stores.atomic_file import PrivateFile
     from appserver.auth.stores.codec import Codec
+    from appserver.auth.stores.ended_logins import EndedLogins
     from appserver.auth.stores.file_lock import FileLock
+    from appserver.auth.stores.write_ahead import WriteAhead
     from protocol.base import Secret
-
-REDEEM_PATIENCE = 60.0
-"""Seconds to wait for another process that redeems the refresh token: it may wait for the issuer."""
 
 
 class DocumentStore:
@@ -35,23 +36,37 @@ class DocumentStore:
     kind = "file"
 
     def __init__(self, file: PrivateFile, codec: Codec) -> None:
-        self.journal = Journal(file, codec)
-        self._ended = EndedLogins(file)
         self._file = file
         self._codec = codec
+        self._refused = RefusedTokens(os.path.dirname(file.name))
 
     @property
     def where(self) -> str:
         """Where the credential is kept, for a person to read."""
         return str(self._file.path)
 
-    def version(self) -> Hashable:
-        """Return modification time, size and inode, or None without a file."""
-        return self._file.version()
+    def exists(self) -> bool:
+        """Whether there is a file. It may hold no credential."""
+        return _version_of(self._file.name) is not None
 
-    def load(self) -> Credential | None:
-        """Return the stored credential."""
-        return self._credential_in(self._document())
+    def version(self) -> Hashable:
+        """Return what changes with the file and with the note on a refused refresh token."""
+        return _version_of(self._file.name), _version_of(self._refused.path)
+
+    def has_record(self) -> bool:
+        """Whether there may be a write-ahead record."""
+        return self.write_ahead().exists()
+
+    def load_in_place(self) -> Contents:
+        """Return the contents: reading a small file takes less than starting the thread that could do it."""
+        return self.load()
+
+    def load(self) -> Contents:
+        """Return the contents."""
+        version = _version_of(self._file.name)
+        credential = self._credential_in(self._document())
+        token = credential.refresh_token if credential else None
+        return Contents(credential, self._refused.reason(token, version) if token else None)
 
     def save(self, credential: Credential) -> None:
         """Store a credential, whatever is there. A file that makes no sense is kept aside."""
@@ -61,6 +76,7 @@ class DocumentStore:
                 self._write(document_with(self._document(), credential))
             except UnreadableError as exc:
                 self._start_over(credential, exc)
+            self._refused.clear()
 
     def swap(self, old: Credential | None, new: Credential) -> None:
         """Store `new` in place of `old`, or of none. Raises StoreChangedError if something else is there by now."""
@@ -71,56 +87,64 @@ class DocumentStore:
             self._write(document_with(document, new))
 
     def delete(self, *, everywhere: bool = False) -> Credential | None:
-        """Forget the stored credential and return it. What is no regular file holds none, and stays.
-
-        `everywhere`: if its refresh token is being redeemed now, by any process, `has_ended` says so to that one.
-        """
-        if self._file.version() is None:
-            self.journal.remove()
+        """Remove the stored credential and return it. What is no regular file holds none, and stays."""
+        if not self.exists():
+            self.write_ahead().remove()
             return None
         found = None
         with self._changing(), suppress(OccupiedError):
             with suppress(StoreError):  # what makes no sense goes as well
                 found = self._credential_in(self._document())
             token = found.refresh_token if found and everywhere else None
-            if token is not None and self._redemption_lock().busy():
-                self._ended.note(token)  # before it is gone: the redemption finds out only then
+            if token is not None and self.redemption_lock().busy():
+                self.ended_logins().note(token)  # before it is gone: the redemption finds out only then
             if not self._file.remove():
                 self._file.write(self._codec.blank)
             self._forgotten()
         return found
 
-    def has_ended(self, refresh_token: Secret) -> bool:
-        """Whether `delete` has ended this token's login everywhere since `redeeming` was entered."""
-        return refresh_token in self._ended
+    def refuse(self, refresh_token: Secret, reason: str) -> None:
+        """Note why the issuer has refused this token for good."""
+        self._refused.add(refresh_token, _version_of(self._file.name), reason)
 
-    def prove_writable(self) -> None:
-        """Raise StoreError if a credential could not be stored now: a read-only home, a full disk."""
-        from appserver.auth.stores.write_probe import prove_writable  # late: only before a redemption
+    def record(self) -> dict[str, Any] | None:
+        """Return the write-ahead record of a redemption that is not stored yet, or None."""
+        return self.write_ahead().read()
 
-        prove_writable(self._file)
+    def redemption(self) -> FileRedemption:
+        """Return the redemption of what is stored here, which is to be begun."""
+        return FileRedemption(self)
 
-    @asynccontextmanager
-    async def redeeming(self) -> AsyncIterator[None]:
-        """Hold the lock of a redemption. Raises StoreError if another process keeps it too long."""
-        async with self._redemption_lock().held_waiting():
-            try:
-                yield
-            finally:
-                self._ended.clear()
+    def give_up(self) -> None:
+        """Wait for nothing any longer. Only a keyring is waited for."""
 
-    def _redemption_lock(self) -> FileLock:
-        return self._file.lock("refresh", REDEEM_PATIENCE)
+    def check_key(self) -> None:
+        """Raise StoreError if what is stored could not be encrypted now."""
+
+    # What a redemption needs of the file
+
+    def redemption_lock(self) -> FileLock:
+        return self._file.lock("refresh", 0)
+
+    def write_ahead(self) -> WriteAhead:
+        from appserver.auth.stores.write_ahead import WriteAhead  # late: the first answers need none of these
+
+        return WriteAhead(self._file, self._codec)
+
+    def ended_logins(self) -> EndedLogins:
+        from appserver.auth.stores.ended_logins import EndedLogins
+
+        return EndedLogins(self._file)
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
-        """Hold the lock of a change. Once it is made, what was redeemed before is either stored or of an old login.
+        """Hold the lock of a change. After it, what was redeemed before is either stored or of an old login.
 
         Raises StoreBusy where another process holds it: it reads and writes a few kilobytes.
         """
         with self._file.lock("change", 0).held():
             yield
-            self.journal.remove()
+            self.write_ahead().remove()
 
     def _document(self) -> dict[str, Any]:
         try:
@@ -154,3 +178,49 @@ class DocumentStore:
         aside = self._file.keep_aside()
         warn(f"{reason.message}; what was there is {f'kept as {aside}' if aside else 'lost'}")
         self._put(data)
+
+
+class FileRedemption:
+    """A redemption of what is stored in a file, from `begin` to `end`."""
+
+    def __init__(self, store: DocumentStore) -> None:
+        self._store = store
+        self._held = ExitStack()
+        self._write_ahead = store.write_ahead()
+        self._ended = store.ended_logins()
+
+    def begin(self) -> None:
+        """Take the lock. Raises StoreBusy where another process holds it."""
+        self._held.enter_context(self._store.redemption_lock().held())
+
+    def prepare(self) -> None:
+        """Make room for a write-ahead record. Raises StoreError if a response could not be kept now."""
+        self._store.check_key()
+        self._write_ahead.open()
+
+    def write(self, record: dict[str, Any]) -> None:
+        """Persist a record."""
+        self._write_ahead.write(record)
+
+    def discard(self) -> None:
+        """Remove the record, if there is one."""
+        self._write_ahead.remove()
+
+    def has_ended(self, refresh_token: Secret) -> bool:
+        """Whether a `delete` has ended this token's login everywhere since `begin`."""
+        return refresh_token in self._ended
+
+    def end(self) -> None:
+        """Give the lock back."""
+        with self._held:
+            self._write_ahead.close()
+            self._ended.clear()
+
+
+def _version_of(path: str) -> Hashable:
+    """Return modification time, size and inode, or None without a file."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino

@@ -1,7 +1,7 @@
 """Logins that a logout has ended everywhere while a process was redeeming their refresh token.
 
-What that redemption brings belongs to nobody and stays good until it is revoked, by the process that redeemed it: only
-that one has the new tokens. So a logout, of whichever process, leaves a note for it. The note names refresh tokens by
+The tokens of that redemption belong to no login and stay good until they are revoked, by the process that redeemed:
+only that one has them. So a logout, of whichever process, leaves a note for it. The note names refresh tokens by
 their hash and lives as long as the redemption.
 """
 

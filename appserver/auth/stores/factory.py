@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from appserver.auth.stores.base import MemoryStore
 from appserver.auth.stores.file import FileStore
+from appserver.auth.stores.off_loop import OffLoopStore
 
 if TYPE_CHECKING:
     from appserver.auth.stores.base import CredentialStore
@@ -20,10 +21,10 @@ def open_store(settings: Settings) -> CredentialStore:
         case "keyring":
             from appserver.auth.stores.keyring import KeyringStore
 
-            return KeyringStore(settings.home)
+            return OffLoopStore(KeyringStore(settings.home))
         case "auto":
             from appserver.auth.stores.auto import AutoStore
 
-            return AutoStore(settings.home)
+            return OffLoopStore(AutoStore(settings.home))
         case _:
-            return FileStore(settings.home)
+            return OffLoopStore(FileStore(settings.home))

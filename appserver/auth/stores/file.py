@@ -1,6 +1,6 @@
 """auth.json in the home directory: plain JSON, readable by its owner only, shared with other programs.
 
-What happens to the file is `document_store`'s and `private_file`'s business; what stands in it is `auth_json`'s.
+What happens to the file is the business of `document` and `atomic_file`; what stands in it is that of `auth_json`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Locks between processes: released by the operating system when their holder dies, and never deleted.
 
 A lock is keyed by the canonical path of what it guards, so that a symbolic link and its target share one. It says in
-plain text who holds it. Waits are bounded: a stuck holder leads to an error that names it, not to going ahead. Without
-patience there is no wait at all; then it is `lock_queue.py` that tries again.
+plain text who holds it. Taking it blocks at most for a bound; a stuck holder leads to an error that names it. Without
+patience there is no wait at all; then it is `off_loop.py` that tries again.
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import random
 import sys
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,12 +19,12 @@ from appserver.errors import StoreBusy, StoreError
 from appserver.regular_file import read_regular
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import Iterator
 
     from filelock import BaseFileLock
 
 POLL_SECONDS = 0.025
-"""How often a waiter looks, give or take half of it so that many waiters do not look at once."""
+"""How often a thread that waits tries again."""
 
 MODE = 0o600
 HOLDER_BYTES = 200
@@ -59,16 +58,6 @@ class FileLock:
         finally:
             lock.release()
 
-    @asynccontextmanager
-    async def held_waiting(self) -> AsyncIterator[None]:
-        """Hold the lock without blocking the event loop while waiting. Raises StoreBusy, StoreError."""
-        lock = self._lock()
-        await self._acquire(lock)
-        try:
-            yield
-        finally:
-            lock.release()
-
     def busy(self) -> bool:
         """Whether it is held now, by this process or another."""
         if not self._path.exists():
@@ -85,29 +74,13 @@ class FileLock:
         lock.release()
         return False
 
-    async def _acquire(self, lock: BaseFileLock) -> None:
-        from anyio import move_on_after, sleep
-        from filelock import Timeout
-
-        with move_on_after(self._patience):
-            while True:
-                try:
-                    lock.acquire(blocking=False)
-                except Timeout:
-                    await sleep(POLL_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 - spreads waiters, no secret
-                except OSError as exc:
-                    raise StoreError(f"{self._path}: cannot be locked: {exc.strerror}") from None
-                else:
-                    return
-        raise self._stuck()
-
     def _lock(self, *, signed: bool = True) -> BaseFileLock:
         import filelock  # late: only a refresh or a login needs it
 
         return filelock.FileLock(
             self._path,
             mode=MODE,
-            thread_local=False,  # taken in the event loop, given back wherever the task ends
+            thread_local=False,  # taken in one thread, given back in any other
             fallback_to_soft=False,  # a soft lock outlives a holder that dies
             preserve_lock_file=True,  # deleting it would let two waiters hold two different files
             on_acquired=_sign if signed else None,

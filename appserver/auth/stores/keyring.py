@@ -15,11 +15,11 @@ from appserver.auth.stores.document import DocumentStore
 from appserver.auth.stores.encrypted import Encrypted, aead
 from appserver.auth.stores.file import FILE_NAME as PLAIN_FILE_NAME
 from appserver.auth.stores.os_keyring import HomeKey
-from appserver.errors import StoreError
+from appserver.errors import StoreBusy, StoreError
 from appserver.log import warn
 
 if TYPE_CHECKING:
-    from appserver.auth.credentials import Credential
+    from appserver.auth.stores.base import Contents
 
 FILE_NAME = "auth.enc"
 
@@ -41,17 +41,24 @@ class KeyringStore(DocumentStore):
         """Where the credential is kept, for a person to read."""
         return f"{self._file.path}, its key in the keyring ({self._key.backend_name or 'not used yet'})"
 
-    def load(self) -> Credential | None:
-        """Return the stored credential."""
-        if self.version() is None:
+    def load_in_place(self) -> Contents:
+        """Raise StoreBusy: the keyring may have to start its service."""
+        raise StoreBusy("the keyring has not been asked yet")
+
+    def load(self) -> Contents:
+        """Return the contents."""
+        if not self.exists():
             self._tell_of_plain_file()
         return super().load()
 
-    def prove_writable(self) -> None:
-        """Raise StoreError if a credential could not be stored now."""
+    def check_key(self) -> None:
+        """Raise StoreError if what is stored could not be encrypted now."""
         if not self._encrypted.has_key:
             self.check()
-        super().prove_writable()
+
+    def give_up(self) -> None:
+        """Wait for the keyring no longer."""
+        self._key.give_up()
 
     def check(self) -> None:
         """Raise StoreError if the keyring cannot be used now."""

@@ -1,16 +1,15 @@
 """The key of one home, in the keyring of the user's session. The only place that imports `keyring`.
 
 Uses only backends that are known to keep secrets and not to ask the user for a password. Every call is bounded:
-D-Bus, or whatever is behind a backend, may never answer, and nobody watches a daemon. So each runs in a thread. Reading
-the key is waited for only a moment: if it takes longer, StoreBusy is raised, and asking again gets the answer.
+D-Bus, or whatever is behind a backend, may never answer, and a daemon has no user to notice. So each runs in a thread
+of its own, which is left behind if it takes too long.
 """
 
 from __future__ import annotations
 
 import base64
 import os
-import time
-from threading import Thread
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 from appserver.auth.stores.encrypted import KEY_BYTES, new_key
@@ -25,10 +24,10 @@ ANSWER_SECONDS = 5.0
 """What a keyring may take to give the key out. The first call may have to start its service."""
 
 CHANGE_SECONDS = 1.0
-"""What it may take to keep or forget the key. The event loop waits for that: the lock of the change must be held."""
+"""What it may take to keep or forget the key. The lock of the change is held meanwhile; other processes wait for it."""
 
 MOMENT_SECONDS = 0.02
-"""What the event loop waits for the key when it is first asked for: one that runs answers in a few milliseconds."""
+"""What a keyring may take once it was given up: one that runs answers in a few milliseconds."""
 
 SECRET_SERVICE = "keyring.backends.SecretService.Keyring"  # noqa: S105 - a class
 KNOWN: Final = (SECRET_SERVICE, "keyring.backends.macOS.Keyring", "keyring.backends.Windows.WinVaultKeyring")
@@ -60,8 +59,8 @@ class HomeKey:
         self._find = find or usable_backend
         self._backend: Backend | None = None
         self._patience = patience
-        self._reading: _Question[bytes | None] | None = None
-        self._unanswered: _Question[Any] | None = None
+        self._question: _Question[Any] | None = None
+        self._given_up = False
 
     @property
     def backend_name(self) -> str | None:
@@ -69,21 +68,8 @@ class HomeKey:
         return None if self._backend is None else _name(self._backend)
 
     def get(self) -> bytes | None:
-        """Return the key, or None if there is none, or something else in its place. Raises StoreError.
-
-        Raises StoreBusy where the keyring takes its time: the next call goes on from there.
-        """
-        reading = self._reading
-        if reading is None or (reading.answered and reading.age() > self._patience):  # an answer that nobody took
-            reading = self._reading = self._ask(lambda backend: _key_in(backend.get_password(SERVICE, self._user)))
-            reading.wait(min(MOMENT_SECONDS, self._patience))
-        if reading.answered:
-            self._reading = None
-            return reading.answer()
-        if reading.age() < self._patience:
-            raise StoreBusy("the keyring has not answered yet")
-        self._reading, self._unanswered = None, reading
-        raise self._silent(self._patience)
+        """Return the key, or None if there is none, or something else in its place. Raises StoreError."""
+        return self._ask(lambda backend: _key_in(backend.get_password(SERVICE, self._user)), self._patience)
 
     def create(self) -> bytes:
         """Make a new key, in place of any other, and return it once it has been read back. Raises StoreError."""
@@ -94,34 +80,35 @@ class HomeKey:
             backend.set_password(SERVICE, self._user, text)
             return _key_in(backend.get_password(SERVICE, self._user))
 
-        if self._change(keep) != key:
+        if self._ask(keep, min(CHANGE_SECONDS, self._patience)) != key:
             raise StoreError(f"the keyring ({self.backend_name}) does not keep what is put into it")
         return key
 
     def delete(self) -> None:
         """Forget the key. Raises StoreError."""
-        self._change(lambda backend: backend.delete_password(SERVICE, self._user))
+        self._ask(lambda backend: backend.delete_password(SERVICE, self._user), min(CHANGE_SECONDS, self._patience))
 
-    def _change(self, use: Callable[[Backend], T]) -> T:
-        """Wait for a change, and leave it to its thread if it takes too long."""
-        question = self._ask(use)
-        patience = min(CHANGE_SECONDS, self._patience)
-        question.wait(patience)
-        if not question.answered:
-            self._unanswered = question
-            raise self._silent(patience)
-        return question.answer()
+    def give_up(self) -> None:
+        """Wait no longer than a moment, now and from now on. May be called from another thread."""
+        self._given_up = True
+        if (question := self._question) is not None:
+            question.stop_waiting()
 
-    def _ask(self, use: Callable[[Backend], T]) -> _Question[T]:
-        """Ask one thing at a time. Raises StoreError while an earlier question has no answer."""
-        earlier = self._reading or self._unanswered
-        if earlier is not None and not earlier.answered:
+    def _ask(self, use: Callable[[Backend], T], patience: float) -> T:
+        """Ask one thing at a time, and leave it to its thread if it takes too long.
+
+        Raises StoreError, also while an earlier question has no answer, and StoreBusy once the keyring was given up.
+        """
+        if self._question is not None and not self._question.answered:
             raise StoreError("the keyring has still not answered an earlier question")
-        self._reading = self._unanswered = None
-        return _Question(lambda: use(self._found()))
-
-    def _silent(self, seconds: float) -> StoreError:
-        return StoreError(f"the keyring has not answered within {seconds:g}s")
+        question = _Question(lambda: use(self._found()))
+        self._question = question
+        question.wait(min(patience, MOMENT_SECONDS) if self._given_up else patience)
+        if question.answered:
+            return question.answer()
+        if self._given_up:
+            raise StoreBusy("the keyring has not answered yet")
+        raise StoreError(f"the keyring has not answered within {patience:g}s")
 
     def _found(self) -> Backend:
         if self._backend is None:
@@ -133,25 +120,21 @@ class _Question(Generic[T]):
     """A call of the keyring in a thread of its own."""
 
     def __init__(self, use: Callable[[], T]) -> None:
+        self.answered = False
+        """Whether the call has come back."""
         self._use = use
         self._values: list[T] = []
         self._problem: StoreError | None = None
-        self._asked_at = time.monotonic()
-        self._thread = Thread(target=self._run, name="keyring", daemon=True)
-        self._thread.start()
-
-    @property
-    def answered(self) -> bool:
-        """Whether the call has come back."""
-        return not self._thread.is_alive()
-
-    def age(self) -> float:
-        """Return for how many seconds it has been asked."""
-        return time.monotonic() - self._asked_at
+        self._over = Event()
+        Thread(target=self._run, name="keyring", daemon=True).start()
 
     def wait(self, seconds: float) -> None:
         """Block the calling thread until the call has come back, but no longer than this."""
-        self._thread.join(seconds)
+        self._over.wait(seconds)
+
+    def stop_waiting(self) -> None:
+        """Let no thread wait any longer."""
+        self._over.set()
 
     def answer(self) -> T:
         """Return what came back. Raises StoreError."""
@@ -164,6 +147,8 @@ class _Question(Generic[T]):
             self._values.append(self._use())
         except Exception as exc:  # noqa: BLE001 - backends raise their own, and those of what is below them
             self._problem = _translated(exc)
+        self.answered = True
+        self._over.set()
 
 
 def usable_backend() -> Backend:

@@ -246,10 +246,10 @@ def test_what_the_new_tokens_do_not_say_stays_as_it_was() -> None:
 @pytest.mark.parametrize("garbage", [None, 42, "opaque-secret", RefreshedTokens(), ValueError("opaque-secret")])
 async def test_garbage_from_a_foreign_refresher_fails_one_refresh_and_nothing_else(garbage: object) -> None:
     async with running_manager(SETTINGS._replace(credentials_store="ephemeral")) as rig:
-        held = rig.sign_in_external()
+        held = await rig.sign_in_external()
         rig.refresher.answers = [garbage]
         with pytest.raises(RefreshError) as caught:
             await rig.manager.renew(held.generation)
         assert "opaque-secret" not in caught.value.message
-        assert rig.held is held
+        assert await rig.held() is held
         assert (await rig.manager.renew(held.generation)).generation > held.generation

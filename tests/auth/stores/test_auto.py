@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
 from appserver.auth.stores.auto import AutoStore
 from appserver.auth.stores.file import FileStore
+from appserver.auth.stores.off_loop import OffLoopStore
 from appserver.auth.stores.os_keyring import HomeKey
 from appserver.errors import StoreChangedError
-from tests.auth.store_kit import SharedStoreKit, api_key, login
+from tests.auth.store_kit import SharedStoreKit, api_key, login, redeeming
 
 pytest.importorskip("keyring", reason='needs the packages of the extra: pip install "appserverd[keyring]"')
 pytest.importorskip("cryptography", reason='needs the packages of the extra: pip install "appserverd[keyring]"')
@@ -21,9 +22,12 @@ from tests.auth.fake_keyring import FakeKeyring
 pytestmark = pytest.mark.usefixtures("patient")
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
-    from tests.auth.store_kit import Reopen
+    from appserver.auth.stores.base import CredentialStore
+
+    Reopen: TypeAlias = Callable[[], AutoStore]
 
 
 @pytest.fixture(params=["works", "locked"])
@@ -55,6 +59,14 @@ def open_with(home: Path, ring: FakeKeyring) -> AutoStore:
 
 class TestAutoStore(SharedStoreKit):
     """With a keyring that works, and with one that does not."""
+
+    @pytest.fixture
+    def store(self, tmp_path: Path, ring: FakeKeyring) -> CredentialStore:
+        return OffLoopStore(open_with(tmp_path, ring))
+
+    @pytest.fixture
+    def reopen(self, tmp_path: Path, ring: FakeKeyring) -> Callable[[], CredentialStore]:
+        return lambda: OffLoopStore(open_with(tmp_path, ring))
 
 
 works = pytest.mark.parametrize("ring", ["works"], indirect=True)
@@ -92,7 +104,7 @@ def test_the_choice_is_made_once(store: AutoStore, ring: FakeKeyring) -> None:
     ring.locked = True
     store.swap(old, new)
     assert store.kind == "keyring"
-    assert store.load() == new
+    assert store.load().credential == new
 
 
 @works
@@ -102,9 +114,9 @@ def test_a_login_in_auth_json_is_used_and_renewed_where_it_is(
     old, new = login("rt-one"), login("rt-two")
     file.save(old)
     assert store.kind == "file"
-    assert store.load() == old
+    assert store.load().credential == old
     store.swap(old, new)
-    assert file.load() == new
+    assert file.load().credential == new
     assert not (tmp_path / "auth.enc").exists()
 
 
@@ -115,8 +127,8 @@ def test_the_next_login_goes_to_the_keyring_and_the_file_is_mentioned(
     old, new = login("rt-one"), login("rt-two")
     file.save(old)
     store.save(new)
-    assert store.load() == new
-    assert file.load() == old
+    assert store.load().credential == new
+    assert file.load().credential == old
     assert "auth.json: still holds an earlier login" in caplog.text
 
 
@@ -125,8 +137,8 @@ def test_the_next_login_leaves_nothing_that_was_redeemed_for_the_file(
     store: AutoStore, file: FileStore, tmp_path: Path
 ) -> None:
     file.save(login("rt-one"))
-    with store.journal.opened() as write:
-        write({"refresh_token": "rt-two"})
+    with redeeming(store) as redemption:
+        redemption.write({"refresh_token": "rt-two"})
     store.save(login("rt-new"))
     assert not (tmp_path / ".auth.json.redeemed").exists()
 
@@ -147,5 +159,5 @@ def test_signing_out_does_not_bring_an_earlier_login_back(store: AutoStore, file
     file.save(api_key("sk-earlier"))
     store.save(login())
     store.delete()
-    assert store.load() is None
-    assert file.load() is None
+    assert store.load().credential is None
+    assert file.load().credential is None

@@ -13,7 +13,9 @@ from appserver.auth.stores.base import MemoryStore
 from appserver.auth.stores.factory import open_store
 from appserver.auth.stores.file import FileStore
 from appserver.auth.stores.keyring import KeyringStore
+from appserver.auth.stores.off_loop import OffLoopStore
 from appserver.settings import Settings, load_settings
+from tests.auth.slow_store import Database, SlowStore
 from tests.auth.store_kit import SharedStoreKit, StoreKit
 
 if TYPE_CHECKING:
@@ -36,11 +38,27 @@ class TestMemoryStore(StoreKit):
 class TestFileStore(SharedStoreKit):
     @pytest.fixture
     def store(self, tmp_path: Path) -> CredentialStore:
-        return FileStore(str(tmp_path))
+        return OffLoopStore(FileStore(str(tmp_path)))
 
     @pytest.fixture
     def reopen(self, tmp_path: Path) -> Reopen:
-        return lambda: FileStore(str(tmp_path))
+        return lambda: OffLoopStore(FileStore(str(tmp_path)))
+
+
+class TestSlowStore(SharedStoreKit):
+    """A store that answers after 50 ms."""
+
+    @pytest.fixture
+    def database(self) -> Database:
+        return Database()
+
+    @pytest.fixture
+    def store(self, database: Database) -> CredentialStore:
+        return SlowStore(database)
+
+    @pytest.fixture
+    def reopen(self, database: Database) -> Reopen:
+        return lambda: SlowStore(database)
 
 
 @pytest.mark.parametrize(
@@ -49,11 +67,14 @@ class TestFileStore(SharedStoreKit):
 )
 def test_config_toml_chooses_the_store(tmp_path: Path, name: str, kind: type) -> None:
     (tmp_path / "config.toml").write_text(f'cli_auth_credentials_store = "{name}"')
-    assert type(open_store(load_settings({"APPSERVER_HOME": str(tmp_path)}))) is kind
+    store = open_store(load_settings({"APPSERVER_HOME": str(tmp_path)}))
+    assert type(store._store if isinstance(store, OffLoopStore) else store) is kind
 
 
 def test_the_default_is_the_file(tmp_path: Path) -> None:
-    assert type(open_store(load_settings({"APPSERVER_HOME": str(tmp_path)}))) is FileStore
+    store = open_store(load_settings({"APPSERVER_HOME": str(tmp_path)}))
+    assert isinstance(store, OffLoopStore)
+    assert type(store._store) is FileStore
 
 
 @pytest.mark.parametrize("name", ["file", "keyring", "auto", "ephemeral"])

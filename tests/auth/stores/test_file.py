@@ -15,7 +15,7 @@ from appserver.auth.stores.file import FileStore
 from appserver.errors import StoreChangedError, StoreError
 from appserver.regular_file import MAX_BYTES
 from tests.auth.disks import OCCUPANTS, names, occupy
-from tests.auth.store_kit import api_key, login
+from tests.auth.store_kit import api_key, login, prepare_redemption
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,7 +79,7 @@ def test_members_of_others_survive_every_rewrite(store: FileStore, home: Path) -
 
 def test_a_way_to_sign_in_that_we_do_not_speak_is_left_as_it_is(store: FileStore, home: Path) -> None:
     (home / "auth.json").write_text('{"auth_mode": "agentIdentity", "tokens": {"id_token": 5}}')
-    assert store.load() is None
+    assert store.load().credential is None
 
 
 def test_a_symbolic_link_stays_one(store: FileStore, home: Path, tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_a_logout_through_a_symbolic_link_removes_the_credential(store: FileStor
     store.save(login())
     store.delete()
     assert not real.exists()
-    assert store.load() is None
+    assert store.load().credential is None
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="files have no such owner there")
@@ -137,7 +137,7 @@ def test_a_corrupt_file_is_reported_kept_aside_and_does_not_stop_a_login(
         store.load()
     credential = login()
     store.save(credential)
-    assert store.load() == credential
+    assert store.load().credential == credential
     assert (home / "auth.json.corrupt").read_text(encoding="utf-8") == text
     assert "auth.json.corrupt" in caplog.text
     assert names(home) == {"auth.json", "auth.json.corrupt"}
@@ -147,7 +147,7 @@ def test_what_can_be_read_but_not_written_back_is_kept_aside(store: FileStore, h
     depth = next(depth for depth in range(100, 100_000, 100) if not writable(depth))
     (home / "auth.json").write_text('{"theirs": ' + "[" * depth + "]" * depth + "}")
     store.save(api_key())
-    assert store.load() == api_key()
+    assert store.load().credential == api_key()
     assert (home / "auth.json.corrupt").exists()
 
 
@@ -186,7 +186,7 @@ def test_a_huge_file_is_reported_and_kept_aside(store: FileStore, home: Path) ->
     with pytest.raises(StoreError, match=f"it is larger than {MAX_BYTES} bytes"):
         store.load()
     store.save(api_key())
-    assert store.load() == api_key()
+    assert store.load().credential == api_key()
     assert (home / "auth.json.corrupt").read_text() == huge
 
 
@@ -194,7 +194,7 @@ def test_what_could_not_be_read_again_is_not_written(store: FileStore) -> None:
     store.save(api_key())
     with pytest.raises(StoreError, match="it would be larger"):
         store.save(login("rt-" + "x" * MAX_BYTES))
-    assert store.load() == api_key()
+    assert store.load().credential == api_key()
 
 
 # What is no file
@@ -209,7 +209,7 @@ def test_what_is_no_regular_file_is_neither_read_nor_replaced(store: FileStore, 
         store.load,
         lambda: store.save(login()),
         lambda: store.swap(None, login()),
-        store.prove_writable,
+        lambda: prepare_redemption(store),
     ):
         with pytest.raises(OccupiedError, match=rf"auth\.json: {OCCUPANTS[kind]}.*it is left as it is"):
             act()
@@ -225,7 +225,7 @@ def test_a_file_that_other_users_can_read_or_change_is_told_once_and_used(
 ) -> None:
     (home / "auth.json").write_text('{"OPENAI_API_KEY": "sk-test"}')
     (home / "auth.json").chmod(0o666)
-    assert [store.load() for _ in range(3)] == [api_key()] * 3
+    assert [store.load().credential for _ in range(3)] == [api_key()] * 3
     assert [record.getMessage() for record in caplog.records] == [
         f"{home / 'auth.json'}: other users have access to it (mode 666); the next change takes it from them"
     ]

@@ -9,8 +9,10 @@ import stat
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from io import FileIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,7 +20,12 @@ from appserver.auth.stores import atomic_file as private_file
 from appserver.auth.stores.file import FileStore
 from appserver.errors import StoreError
 from tests.auth.disks import fail, fill, immutable, mounted, names, read_only, remount_read_only, small_disk
-from tests.auth.store_kit import api_key, login
+from tests.auth.store_kit import api_key, login, prepare_redemption
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from appserver.auth.credentials import ManagedTokens
 
 SOMEBODY = 65534
 
@@ -33,6 +40,10 @@ def home(tmp_path: Path) -> Path:
 @pytest.fixture
 def store(home: Path) -> FileStore:
     return FileStore(str(home))
+
+
+def ways_to_keep_new_tokens(store: FileStore, old: ManagedTokens) -> list[Callable[[], object]]:
+    return [partial(prepare_redemption, store), lambda: store.swap(old, login("rt-two" + "x" * 20_000))]
 
 
 # Disks that fail
@@ -64,7 +75,7 @@ def test_where_a_rename_cannot_work_the_file_is_written_in_place(
     with monkeypatch.context() as patch:
         fail(patch, "replace", number)
         store.save(api_key())
-    assert store.load() == api_key()
+    assert store.load().credential == api_key()
     assert (home / "auth.json").stat().st_ino == inode
     assert sys.platform == "win32" or stat.S_IMODE((home / "auth.json").stat().st_mode) == 0o600
     assert names(home) == {"auth.json"}
@@ -80,7 +91,7 @@ def test_a_directory_that_cannot_be_synced_is_no_failure(store: FileStore, monke
 
     monkeypatch.setattr(os, "fsync", sync_files)
     store.save(api_key())
-    assert store.load() == api_key()
+    assert store.load().credential == api_key()
 
 
 def test_a_read_only_home_is_found_out_before_anything_is_redeemed(store: FileStore, home: Path) -> None:
@@ -89,20 +100,16 @@ def test_a_read_only_home_is_found_out_before_anything_is_redeemed(store: FileSt
         pytest.skip("without root, a file of ours can be written in place in a read-only directory")
     store.save(old)
     with read_only(home):
-        for act in (
-            store.prove_writable,
-            lambda: store.swap(old, login("rt-two")),
-            lambda: store.save(api_key()),
-            store.delete,
-        ):
+        changes: list[Callable[[], object]] = [lambda: store.save(api_key()), store.delete]
+        for act in ways_to_keep_new_tokens(store, old) + changes:
             with pytest.raises(StoreError, match=r"auth\.json.*: cannot be (written|locked): Read-only file system"):
                 act()
-        assert store.load() == old
+        assert store.load().credential == old
 
 
 def test_an_empty_read_only_home_is_found_out(store: FileStore, home: Path) -> None:
     with read_only(home), pytest.raises(StoreError, match=r"cannot be written: (Read-only|Permission)"):
-        store.prove_writable()
+        prepare_redemption(store)
 
 
 def test_a_full_disk_is_found_out_and_destroys_nothing(store: FileStore, home: Path) -> None:
@@ -110,10 +117,10 @@ def test_a_full_disk_is_found_out_and_destroys_nothing(store: FileStore, home: P
         old = login("rt-one")
         store.save(old)
         fill(home)
-        for act in (store.prove_writable, lambda: store.swap(old, login("rt-two" + "x" * 20_000))):
+        for act in ways_to_keep_new_tokens(store, old):
             with pytest.raises(StoreError, match=r"auth\.json: cannot be written: No space left"):
                 act()
-        assert store.load() == old
+        assert store.load().credential == old
         assert names(home) == {"auth.json", "filler"}
 
 
@@ -126,17 +133,17 @@ def test_a_mounted_file_is_written_in_place(store: FileStore, home: Path, tmp_pa
     (home / "auth.json").touch()
     with mounted("--bind", str(outside), on=home / "auth.json"):
         old, new = login("rt-one"), login("rt-two")
-        store.prove_writable()
+        prepare_redemption(store)
         store.save(old)
         store.swap(old, new)
-        assert store.load() == new
+        assert store.load().credential == new
         assert json.loads(outside.read_bytes())["theirs"] == 1
         assert names(home) == {"auth.json"}
         outside.write_text("{")
         store.save(api_key())
         assert (home / "auth.json.corrupt").read_text() == "{"
         store.delete()
-        assert store.load() is None
+        assert store.load().credential is None
         assert outside.read_text() == "{}"
 
 
@@ -147,10 +154,10 @@ def test_a_mounted_file_in_a_read_only_directory_is_written_in_place(
     outside.write_text("{}")
     (home / "auth.json").touch()
     with read_only(home), mounted("--bind", str(outside), on=home / "auth.json"):
-        store.prove_writable()
+        prepare_redemption(store)
         store.save(login("rt-one"))
         store.save(api_key())
-        assert FileStore(str(home)).load() == api_key()
+        assert FileStore(str(home)).load().credential == api_key()
 
 
 def test_a_file_that_is_mounted_read_only_is_found_out(store: FileStore, home: Path, tmp_path: Path) -> None:
@@ -161,10 +168,10 @@ def test_a_file_that_is_mounted_read_only_is_found_out(store: FileStore, home: P
     (home / "auth.json").touch()
     with mounted("--bind", str(outside), on=home / "auth.json"):
         remount_read_only(home / "auth.json", "bind")
-        for act in (store.prove_writable, lambda: store.swap(old, login("rt-two"))):
+        for act in ways_to_keep_new_tokens(store, old):
             with pytest.raises(StoreError, match="cannot be written"):
                 act()
-        assert store.load() == old
+        assert store.load().credential == old
 
 
 def test_a_file_that_is_mounted_from_a_full_disk_is_found_out_and_kept(
@@ -178,10 +185,10 @@ def test_a_file_that_is_mounted_from_a_full_disk_is_found_out_and_kept(
         fill(disk)
         (home / "auth.json").touch()
         with mounted("--bind", str(disk / "auth.json"), on=home / "auth.json"):
-            for act in (store.prove_writable, lambda: store.swap(old, login("rt-two" + "x" * 20_000))):
+            for act in ways_to_keep_new_tokens(store, old):
                 with pytest.raises(StoreError, match="cannot be written: No space left"):
                     act()
-            assert store.load() == old
+            assert store.load().credential == old
 
 
 # Files that stay although their directory can be written
@@ -191,22 +198,22 @@ def test_a_file_that_cannot_be_changed_at_all_is_found_out(store: FileStore, hom
     old = login("rt-one")
     store.save(old)
     with immutable(home / "auth.json"):
-        for act in (store.prove_writable, lambda: store.swap(old, login("rt-two"))):
+        for act in ways_to_keep_new_tokens(store, old):
             with pytest.raises(StoreError, match=r"auth\.json: cannot be written: Operation not permitted"):
                 act()
-    store.prove_writable()
+    prepare_redemption(store)
     assert names(home) == {"auth.json"}
 
 
 PROOF_OF_SOMEBODY = """
 import os, pathlib, sys
-import appserver.auth.stores.write_probe  # like pathlib: somebody may not be able to read where it is
+import appserver.auth.stores.write_ahead  # like pathlib: somebody may not be able to read where it is
 from appserver.auth.stores.file import FileStore
 from appserver.errors import StoreError
 home, us = sys.argv[1], int(sys.argv[2])
 os.setgroups([]), os.setgid(us), os.setuid(us)
 try:
-    FileStore(home).prove_writable()
+    FileStore(home).write_ahead().open()
 except StoreError as exc:
     sys.exit(exc.message)
 """

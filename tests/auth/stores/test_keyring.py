@@ -6,16 +6,17 @@ import base64
 import json
 import stat
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
 from appserver.auth.stores.encrypted import FORMAT, Encrypted
 from appserver.auth.stores.file import FileStore
 from appserver.auth.stores.keyring import KeyringStore
+from appserver.auth.stores.off_loop import OffLoopStore
 from appserver.auth.stores.os_keyring import SERVICE, HomeKey
 from appserver.errors import StoreBusy, StoreError
-from tests.auth.store_kit import SharedStoreKit, api_key, login
+from tests.auth.store_kit import SharedStoreKit, api_key, login, prepare_redemption, redeeming
 
 pytest.importorskip("keyring", reason='needs the packages of the extra: pip install "appserverd[keyring]"')
 pytest.importorskip("cryptography", reason='needs the packages of the extra: pip install "appserverd[keyring]"')
@@ -25,10 +26,12 @@ from tests.auth.fake_keyring import FakeKeyring
 pytestmark = pytest.mark.usefixtures("patient")
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from appserver.auth.stores.base import CredentialStore
-    from tests.auth.store_kit import Reopen
+
+    Reopen: TypeAlias = Callable[[], KeyringStore]
 
 
 @pytest.fixture
@@ -42,7 +45,7 @@ def reopen(tmp_path: Path, ring: FakeKeyring) -> Reopen:
 
 
 @pytest.fixture
-def store(tmp_path: Path, ring: FakeKeyring) -> CredentialStore:
+def store(tmp_path: Path, ring: FakeKeyring) -> KeyringStore:
     return open_with(tmp_path, ring)
 
 
@@ -51,11 +54,19 @@ def open_with(home: Path, ring: FakeKeyring) -> KeyringStore:
 
 
 class TestKeyringStore(SharedStoreKit):
-    """With the fixtures above."""
+    """With a keyring that works."""
+
+    @pytest.fixture
+    def store(self, tmp_path: Path, ring: FakeKeyring) -> CredentialStore:
+        return OffLoopStore(open_with(tmp_path, ring))
+
+    @pytest.fixture
+    def reopen(self, tmp_path: Path, ring: FakeKeyring) -> Callable[[], CredentialStore]:
+        return lambda: OffLoopStore(open_with(tmp_path, ring))
 
 
 def test_the_file_is_private_and_encrypted_and_only_its_key_is_in_the_keyring(
-    tmp_path: Path, store: CredentialStore, ring: FakeKeyring
+    tmp_path: Path, store: KeyringStore, ring: FakeKeyring
 ) -> None:
     store.save(login("rt-very-secret"))
     enc = tmp_path / "auth.enc"
@@ -68,10 +79,10 @@ def test_the_file_is_private_and_encrypted_and_only_its_key_is_in_the_keyring(
     assert not (tmp_path / "auth.json").exists()
 
 
-def test_what_was_redeemed_is_encrypted_too(tmp_path: Path, store: CredentialStore) -> None:
+def test_what_was_redeemed_is_encrypted_too(tmp_path: Path, store: KeyringStore) -> None:
     store.save(login())
-    with store.journal.opened() as write:
-        write({"refresh_token": "rt-very-secret"})
+    with redeeming(store) as redemption:
+        redemption.write({"refresh_token": "rt-very-secret"})
     record = (tmp_path / ".auth.enc.redeemed").read_bytes()
     assert record.startswith(FORMAT)
     assert b"rt-very-secret" not in record
@@ -81,15 +92,15 @@ def test_two_names_of_one_home_share_the_key(tmp_path: Path, ring: FakeKeyring) 
     (tmp_path / "home").mkdir()
     (tmp_path / "link").symlink_to("home")
     open_with(tmp_path / "link", ring).save(api_key())
-    assert open_with(tmp_path / "home", ring).load() == api_key()
+    assert open_with(tmp_path / "home", ring).load().credential == api_key()
 
 
-def test_nothing_is_asked_of_the_keyring_while_nothing_is_stored(store: CredentialStore, ring: FakeKeyring) -> None:
-    assert store.load() is None
+def test_nothing_is_asked_of_the_keyring_while_nothing_is_stored(store: KeyringStore, ring: FakeKeyring) -> None:
+    assert store.load().credential is None
     assert ring.calls == 0
 
 
-def test_members_of_others_survive_a_rewrite(tmp_path: Path, store: CredentialStore, ring: FakeKeyring) -> None:
+def test_members_of_others_survive_a_rewrite(tmp_path: Path, store: KeyringStore, ring: FakeKeyring) -> None:
     codec = Encrypted(HomeKey(str(tmp_path), lambda: ring))
     document = {"theirs": {"a": [1, None]}, "tokens": {"more": "x"}}
     (tmp_path / "auth.enc").write_bytes(codec.sealed(document))
@@ -101,7 +112,7 @@ def test_members_of_others_survive_a_rewrite(tmp_path: Path, store: CredentialSt
 
 @pytest.mark.parametrize("damage", [b"", b"\0", FORMAT, FORMAT + b"short", b"{}"])
 def test_a_damaged_file_is_reported_kept_aside_and_does_not_stop_a_login(
-    tmp_path: Path, store: CredentialStore, damage: bytes
+    tmp_path: Path, store: KeyringStore, damage: bytes
 ) -> None:
     enc = tmp_path / "auth.enc"
     store.save(login())
@@ -112,16 +123,16 @@ def test_a_damaged_file_is_reported_kept_aside_and_does_not_stop_a_login(
         with pytest.raises(StoreError, match=r"auth\.enc: it is (damaged|not an encrypted credential)"):
             store.load()
     else:
-        assert store.load() is None  # emptied by a logout where the file could not be removed
+        assert store.load().credential is None  # emptied by a logout where the file could not be removed
     store.save(api_key())
-    assert store.load() == api_key()
+    assert store.load().credential == api_key()
     if damaged:
         assert (tmp_path / "auth.enc.corrupt").read_bytes() == damaged
 
 
 @pytest.mark.parametrize("found", [None, "not base64", base64.b64encode(b"too short").decode()])
 def test_a_lost_key_is_reported_and_does_not_stop_a_login(
-    tmp_path: Path, store: CredentialStore, ring: FakeKeyring, reopen: Reopen, found: str | None
+    tmp_path: Path, store: KeyringStore, ring: FakeKeyring, reopen: Reopen, found: str | None
 ) -> None:
     store.save(login())
     before = (tmp_path / "auth.enc").read_bytes()
@@ -130,19 +141,19 @@ def test_a_lost_key_is_reported_and_does_not_stop_a_login(
     with pytest.raises(StoreError, match="its key is not in the keyring any more"):
         other.load()
     other.save(api_key())
-    assert other.load() == api_key()
+    assert other.load().credential == api_key()
     assert (tmp_path / "auth.enc.corrupt").read_bytes() == before
-    assert store.load() == api_key()  # which still had the old key
+    assert store.load().credential == api_key()  # which still had the old key
 
 
-def test_a_foreign_key_is_reported(store: CredentialStore, ring: FakeKeyring, reopen: Reopen) -> None:
+def test_a_foreign_key_is_reported(store: KeyringStore, ring: FakeKeyring, reopen: Reopen) -> None:
     store.save(login())
     ring.passwords = dict.fromkeys(ring.passwords, base64.b64encode(bytes(32)).decode())
     with pytest.raises(StoreError, match="not the one it was encrypted with"):
         reopen().load()
 
 
-def test_signing_out_forgets_the_key_too(store: CredentialStore, ring: FakeKeyring) -> None:
+def test_signing_out_forgets_the_key_too(store: KeyringStore, ring: FakeKeyring) -> None:
     store.save(login())
     store.delete()
     assert ring.passwords == {}
@@ -161,27 +172,25 @@ def test_a_login_that_follows_a_logout_at_once_keeps_its_key(
 
     monkeypatch.setattr(store._key, "delete", be_overtaken)
     store.delete()
-    assert store.load() is None
+    assert store.load().credential is None
 
 
-def test_signing_out_works_while_the_keyring_does_not(
-    tmp_path: Path, store: CredentialStore, ring: FakeKeyring
-) -> None:
+def test_signing_out_works_while_the_keyring_does_not(tmp_path: Path, store: KeyringStore, ring: FakeKeyring) -> None:
     store.save(login())
     ring.locked = True
     store.delete()
-    assert store.load() is None
+    assert store.load().credential is None
     assert not (tmp_path / "auth.enc").exists()
 
 
 def test_a_locked_keyring_fails_a_login_and_destroys_nothing(
-    tmp_path: Path, store: CredentialStore, ring: FakeKeyring, reopen: Reopen
+    tmp_path: Path, store: KeyringStore, ring: FakeKeyring, reopen: Reopen
 ) -> None:
     store.save(login())
     before = (tmp_path / "auth.enc").read_bytes()
     ring.locked = True
     other = reopen()
-    for act in (other.load, other.prove_writable, lambda: other.save(api_key())):
+    for act in (other.load, lambda: prepare_redemption(other), lambda: other.save(api_key())):
         with pytest.raises(StoreError, match="cannot be used: it is locked"):
             act()
     assert (tmp_path / "auth.enc").read_bytes() == before
@@ -189,46 +198,46 @@ def test_a_locked_keyring_fails_a_login_and_destroys_nothing(
 
 
 def test_renewed_tokens_can_be_stored_while_the_keyring_is_locked(
-    store: CredentialStore, ring: FakeKeyring, reopen: Reopen
+    store: KeyringStore, ring: FakeKeyring, reopen: Reopen
 ) -> None:
     old, new = login("rt-one"), login("rt-two")
     store.save(old)
     ring.locked = True
-    store.prove_writable()
+    prepare_redemption(store)
     store.swap(old, new)
     ring.locked = False
-    assert reopen().load() == new
+    assert reopen().load().credential == new
 
 
 @pytest.mark.parametrize("left", [b"", FORMAT, FORMAT + b"cut off", b"{}"])
-def test_a_journal_that_makes_no_sense_does_not_cost_the_key(
-    tmp_path: Path, store: CredentialStore, ring: FakeKeyring, reopen: Reopen, left: bytes
+def test_a_record_that_makes_no_sense_does_not_cost_the_key(
+    tmp_path: Path, store: KeyringStore, ring: FakeKeyring, reopen: Reopen, left: bytes
 ) -> None:
     old, new = login("rt-one"), login("rt-two")
     store.save(old)
     (tmp_path / ".auth.enc.redeemed").write_bytes(left)
     ring.locked = True
-    assert store.journal.read() is None
-    with store.journal.opened() as write:
-        write({"refresh_token": "rt-two"})
-    assert store.journal.read() == {"refresh_token": "rt-two"}
+    assert store.record() is None
+    with redeeming(store) as redemption:
+        redemption.write({"refresh_token": "rt-two"})
+    assert store.record() == {"refresh_token": "rt-two"}
     store.swap(old, new)
     ring.locked = False
-    assert reopen().load() == new
+    assert reopen().load().credential == new
 
 
-def test_the_journal_makes_no_key_after_a_logout_elsewhere(
-    store: CredentialStore, ring: FakeKeyring, reopen: Reopen
+def test_the_write_ahead_record_makes_no_key_after_a_logout_elsewhere(
+    store: KeyringStore, ring: FakeKeyring, reopen: Reopen
 ) -> None:
     store.save(login())
-    with store.journal.opened() as write:
+    with redeeming(store) as redemption:
         reopen().delete()
-        assert store.load() is None
-        write({"refresh_token": "rt-two"})
+        assert store.load().credential is None
+        redemption.write({"refresh_token": "rt-two"})
     assert ring.passwords == {}
 
 
-def test_a_keyring_that_keeps_nothing_is_found_out(tmp_path: Path, store: CredentialStore, ring: FakeKeyring) -> None:
+def test_a_keyring_that_keeps_nothing_is_found_out(tmp_path: Path, store: KeyringStore, ring: FakeKeyring) -> None:
     ring.forgetful = True
     with pytest.raises(StoreError, match=r"FakeKeyring\) does not keep what is put into it"):
         store.save(login())
@@ -242,15 +251,15 @@ def test_a_file_that_does_not_read_back_is_an_error(store: KeyringStore, monkeyp
 
 
 def test_a_login_in_auth_json_is_left_alone_and_mentioned_once(
-    tmp_path: Path, store: CredentialStore, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, store: KeyringStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     FileStore(str(tmp_path)).save(api_key("sk-plain"))
-    assert store.load() is None
-    assert store.load() is None
+    assert store.load().credential is None
+    assert store.load().credential is None
     assert [record.message.partition("is not used")[1] for record in caplog.records] == ["is not used"]
     store.save(login())
     store.delete()
-    assert FileStore(str(tmp_path)).load() == api_key("sk-plain")
+    assert FileStore(str(tmp_path)).load().credential == api_key("sk-plain")
 
 
 def test_without_keyring_the_error_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -261,7 +270,7 @@ def test_without_keyring_the_error_says_what_to_install(tmp_path: Path, monkeypa
 
 
 def test_without_encryption_the_error_says_what_to_install_and_the_keyring_is_left_alone(
-    store: CredentialStore, ring: FakeKeyring, monkeypatch: pytest.MonkeyPatch
+    store: KeyringStore, ring: FakeKeyring, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.ciphers.aead", None)
     with pytest.raises(StoreError, match=r'pip install "appserverd\[keyring\]"'):
@@ -269,7 +278,7 @@ def test_without_encryption_the_error_says_what_to_install_and_the_keyring_is_le
     assert ring.calls == 0
 
 
-def test_the_document_is_the_one_of_auth_json(tmp_path: Path, store: CredentialStore, ring: FakeKeyring) -> None:
+def test_the_document_is_the_one_of_auth_json(tmp_path: Path, store: KeyringStore, ring: FakeKeyring) -> None:
     credential = login()
     store.save(credential)
     FileStore(str(tmp_path)).save(credential)

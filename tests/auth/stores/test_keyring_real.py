@@ -17,9 +17,10 @@ import pytest
 
 from appserver.auth.stores.auto import AutoStore
 from appserver.auth.stores.keyring import KeyringStore
+from appserver.auth.stores.off_loop import OffLoopStore
 from appserver.auth.stores.os_keyring import SECRET_SERVICE, HomeKey
 from appserver.errors import StoreError
-from tests.auth.store_kit import SharedStoreKit, api_key, login
+from tests.auth.store_kit import SharedStoreKit, api_key, login, prepare_redemption
 from tests.peer import subprocess_peer
 
 pytest.importorskip("secretstorage", reason="the Secret Service is Linux's, and comes with appserverd[keyring] there")
@@ -163,20 +164,23 @@ def home(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def store(session: Session, home: Path) -> CredentialStore:
+def store(session: Session, home: Path) -> KeyringStore:
     return KeyringStore(str(home))
 
 
-@pytest.fixture
-def reopen(session: Session, home: Path) -> Reopen:
-    return lambda: KeyringStore(str(home))
-
-
 class TestWithGnomeKeyring(SharedStoreKit):
-    """With the fixtures above."""
+    """With a real one."""
+
+    @pytest.fixture
+    def store(self, session: Session, home: Path) -> CredentialStore:
+        return OffLoopStore(KeyringStore(str(home)))
+
+    @pytest.fixture
+    def reopen(self, session: Session, home: Path) -> Reopen:
+        return lambda: OffLoopStore(KeyringStore(str(home)))
 
 
-def test_the_keyring_has_the_key_under_the_home_and_nothing_else(store: CredentialStore, home: Path) -> None:
+def test_the_keyring_has_the_key_under_the_home_and_nothing_else(store: KeyringStore, home: Path) -> None:
     store.save(login())
     with closing(secretstorage.dbus_init()) as bus:
         [item] = secretstorage.Collection(bus).search_items({"service": "appserverd"})
@@ -199,7 +203,7 @@ def test_a_locked_keyring_is_refused_without_a_prompt(session: Session, home: Pa
     KeyringStore(str(home)).save(login())
     session.lock()
     store = KeyringStore(str(home))
-    for act in (store.load, store.prove_writable, store.check, lambda: store.save(api_key())):
+    for act in (store.load, lambda: prepare_redemption(store), store.check, lambda: store.save(api_key())):
         with pytest.raises(StoreError, match="it is locked, and this program does not ask"):
             act()
     assert prompts.seen() == 0
@@ -263,8 +267,8 @@ def test_a_service_that_hangs_is_given_up_and_used_again_later(session: Session,
     with pytest.raises(StoreError, match="has not answered within 1s"):
         key.get()
     session.keyring.send_signal(signal.SIGCONT)
-    assert key._unanswered is not None
-    key._unanswered.wait(WAIT_SECONDS)
+    assert key._question is not None
+    key._question.wait(WAIT_SECONDS)
     assert key.get() == created
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from threading import Event
+from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 import pytest
 
-from appserver.auth.stores import os_keyring
 from appserver.auth.stores.os_keyring import KNOWN, SECRET_SERVICE, HomeKey, usable_backend
 from appserver.errors import StoreBusy, StoreError
 
@@ -33,30 +32,6 @@ def silence(ring: FakeKeyring) -> Iterator[Event]:
     ring.silent = Event()
     yield ring.silent
     ring.silent.set()
-
-
-def answered(key: HomeKey) -> bytes | None:
-    """Ask until there is an answer."""
-    while True:
-        try:
-            return key.get()
-        except StoreBusy:
-            assert key._reading is not None
-            key._reading.wait(WAIT_SECONDS)
-
-
-def test_the_key_of_a_keyring_that_takes_its_time_comes_with_a_later_call(
-    tmp_path: Path, ring: FakeKeyring, silence: Event
-) -> None:
-    key = HomeKey(str(tmp_path), lambda: ring)
-    for _ in range(3):
-        with pytest.raises(StoreBusy, match="has not answered yet"):
-            key.get()
-    silence.set()
-    assert answered(key) is None
-    assert ring.calls == 1
-    created = key.create()
-    assert answered(key) == created
 
 
 def test_a_keyring_that_does_not_answer_is_not_waited_for_twice(
@@ -87,24 +62,35 @@ def test_a_keyring_that_answers_at_last_is_used_again(tmp_path: Path, ring: Fake
     with pytest.raises(StoreError, match="has not answered"):
         key.get()
     silence.set()
-    assert key._unanswered is not None
-    key._unanswered.wait(WAIT_SECONDS)
+    assert key._question is not None
+    key._question.wait(WAIT_SECONDS)
     key._patience = WAIT_SECONDS
-    assert answered(key) is None
+    assert key.get() is None
 
 
-def test_an_answer_that_nobody_took_in_time_is_asked_for_again(
+def test_a_keyring_that_is_given_up_lets_the_thread_that_waits_go_on(
     tmp_path: Path, ring: FakeKeyring, silence: Event
 ) -> None:
+    key, told = HomeKey(str(tmp_path), lambda: ring, patience=WAIT_SECONDS), list[str]()
+
+    def wait() -> None:
+        with pytest.raises(StoreBusy) as caught:
+            key.get()
+        told.append(caught.value.message)
+
+    waiting = Thread(target=wait)
+    waiting.start()
+    assert ring.called.wait(WAIT_SECONDS)
+    key.give_up()
+    waiting.join(WAIT_SECONDS)
+    assert told == ["the keyring has not answered yet"]
+
+
+def test_a_keyring_that_was_given_up_may_still_answer_at_once(tmp_path: Path, ring: FakeKeyring) -> None:
+    created = HomeKey(str(tmp_path), lambda: ring).create()
     key = HomeKey(str(tmp_path), lambda: ring)
-    with pytest.raises(StoreBusy):
-        key.get()
-    silence.set()
-    assert key._reading is not None
-    key._reading.wait(WAIT_SECONDS)
-    created = HomeKey(str(tmp_path), lambda: ring).create()  # by another process
-    key._reading._asked_at -= os_keyring.ANSWER_SECONDS
-    assert answered(key) == created
+    key.give_up()
+    assert key.get() == created
 
 
 @pytest.mark.parametrize(
@@ -119,7 +105,7 @@ def test_backends_that_keep_nothing_or_are_not_known_are_refused(backend: str, m
 def test_a_backend_that_cannot_be_loaded_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     use_backend(monkeypatch, "no.such.Backend")
     with pytest.raises(StoreError, match="the keyring cannot be used: No module named 'no'"):
-        answered(HomeKey(str(tmp_path)))
+        HomeKey(str(tmp_path)).get()
 
 
 @pytest.mark.parametrize("name", [name for name in KNOWN if name != SECRET_SERVICE])
