@@ -27,6 +27,7 @@ COMMANDS = (
     "logout",
     "status",
     "doctor",
+    "gateway",
     "fake-backend",
     "generate-json-schema",
     "generate-ts",

@@ -35,6 +35,7 @@ commands:
   logout                sign out
   status                tell who is signed in
   doctor                look for what keeps this from working
+  gateway               serve an OpenAI-compatible API over HTTP; needs the extra `gateway`
   fake-backend          serve an issuer and a Responses API on loopback, for tests
   generate-json-schema  write the protocol's JSON Schema
   generate-ts           write the protocol as TypeScript
@@ -60,6 +61,8 @@ def run(arguments: list[str]) -> int:
                 return _serve(words)
             case "login" | "login status" | "logout" | "status" | "doctor" | "proxy":
                 return _run_for_person(command, words)
+            case "gateway":
+                return _gateway(words)
             case "fake-backend":
                 return _fake_backend(words)
             case "generate-json-schema":
@@ -189,6 +192,14 @@ def _run_for_person(name: str, words: list[str]) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("appserver: cancelled\n")
         return EXIT_INTERRUPTED
+
+
+def _gateway(words: list[str]) -> int:
+    try:
+        from appserver.gateway.command import run as run_gateway
+    except ModuleNotFoundError as exc:
+        raise ConfigError(f"{exc.name} is not installed: pip install 'appserverd[gateway]'") from None
+    return run_gateway(words, os.environ)
 
 
 def _fake_backend(words: list[str]) -> int:

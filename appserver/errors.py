@@ -150,7 +150,8 @@ class BackendError(AppServerError):
     """The model backend failed.
 
     `info` is the protocol's codexErrorInfo; `status` the HTTP status and `headers` those of the answer, if there was
-    one; `retry_after` (seconds) and `resets_at` (Unix seconds) what the backend told of when to come back.
+    one; `retry_after` (seconds) and `resets_at` (Unix seconds) what the backend told of when to come back; `type`,
+    `code` and `param` what its error object says.
     """
 
     def __init__(
@@ -168,6 +169,9 @@ class BackendError(AppServerError):
         self.headers: Mapping[str, str] = {}
         self.retry_after: float | None = None
         self.resets_at: int | None = None
+        self.type: str | None = None
+        self.code: str | None = None
+        self.param: str | None = None
 
 
 class Unauthorized(BackendError):

@@ -67,6 +67,7 @@ ORDER = (
     ("appserver.server.serve", "appserver.server.startup"),
     ("appserver.server.process",),
     ("appserver.server.listening",),
+    ("appserver.gateway",),
     ("appserver.client",),
     ("appserver.testing",),
     ("appserver.cli",),
@@ -185,6 +186,12 @@ def test_rpc_auth_llm_and_threads_do_not_know_each_other() -> None:
 @pytest.mark.parametrize("room", ONLY)
 def test_what_stands_beside_the_server_knows_little_of_it(room: str) -> None:
     wrong = [one for one in ours() if within(one.module, [room]) and not within(one.target, ONLY[room])]
+    assert not wrong, told(wrong)
+
+
+def test_only_the_cli_imports_the_gateway() -> None:
+    allowed = ("appserver.gateway", "appserver.cli")
+    wrong = [one for one in ours() if within(one.target, ["appserver.gateway"]) and not within(one.module, allowed)]
     assert not wrong, told(wrong)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import anyio
 import httpx
@@ -40,8 +40,28 @@ PIECE_BYTES = 256 * 1024
 """Of a request's body that are given to the socket at once."""
 
 
+class Request(Protocol):
+    """What is asked of a provider."""
+
+    @property
+    def provider(self) -> Provider: ...
+
+    @property
+    def thread_id(self) -> str:
+        """The conversation that it belongs to, as the backend counts and caches by it."""
+
+    @property
+    def session(self) -> Session:
+        """In whose name."""
+
+    def body(self, access: Access | None) -> dict[str, Any]:
+        """Return the body for a backend that is accessed like this."""
+
+
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
+    """A request of a turn."""
+
     provider: Provider
     thread_id: str
     session: Session
@@ -55,6 +75,10 @@ class ModelRequest:
     service_tier: str | None = None
     output_schema: object = None
     tools: list[dict[str, Any]] = field(default_factory=list)
+
+    def body(self, access: Access | None) -> dict[str, Any]:
+        """Return the body, which is the same for every backend."""
+        return _body(self)
 
 
 class EventStream:
@@ -103,13 +127,13 @@ class ModelClient:
         self._http = http
         self._settings = settings
 
-    async def open(self, request: ModelRequest, access: Access | None) -> EventStream:
+    async def open(self, request: Request, access: Access | None) -> EventStream:
         """Send a request and return the event stream of its response.
 
         Raises BackendError, Unauthorized on 401, ConfigError if the provider's settings cannot be used.
         """
         url = self._base_url(request.provider, access) + "/responses"
-        body = json_text.encode_utf8(_body(request))
+        body = json_text.encode_utf8(request.body(access))
         try:
             response = await self._http.open(
                 url,
@@ -124,7 +148,7 @@ class ModelClient:
         return EventStream(response, url)
 
     def _outgoing(
-        self, client: httpx.AsyncClient, url: str, request: ModelRequest, access: Access | None, body: bytes
+        self, client: httpx.AsyncClient, url: str, request: Request, access: Access | None, body: bytes
     ) -> httpx.Request:
         idle = request.provider.stream_idle_timeout
         return client.build_request(

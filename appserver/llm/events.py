@@ -79,12 +79,17 @@ def failure_in_stream(event: Event) -> BackendError:
         told = _told(reason) if isinstance(reason, str) else ""
         return BackendError(f"The model's answer is incomplete: {told or 'no reason given'}")
     error = object_in(object_in(event, "response"), "error") or object_in(event, "error") or event
-    return _coded(error) or BackendError(_message(error) or "The model backend failed", "other", retryable=True)
+    failure = _coded(error) or BackendError(_message(error) or "The model backend failed", "other", retryable=True)
+    return _described(failure, {**error, "type": None} if error is event else error)
 
 
 def failure_of_answer(status: int, body: bytes) -> BackendError:
     """Translate an HTTP answer that is no stream."""
     error = _error_object(body)
+    return _described(_failure_of_answer(status, error, body), error)
+
+
+def _failure_of_answer(status: int, error: dict[str, Any], body: bytes) -> BackendError:
     told = _message(error) or _told(body.decode("utf-8", "replace").strip())
     if status == HTTPStatus.UNAUTHORIZED:
         return Unauthorized(told or "The model backend does not accept the credential")
@@ -100,6 +105,17 @@ def failure_of_answer(status: int, body: bytes) -> BackendError:
         return BackendError(words, "internalServerError", status=status, retryable=True)
     info = {"httpConnectionFailed": {"httpStatusCode": status}}
     return BackendError(words, info, status=status, retryable=status > HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def _described(failure: BackendError, error: dict[str, Any]) -> BackendError:
+    """Add what an error object says beside its message."""
+    failure.type, failure.code, failure.param = (_told_word(error, name) for name in ("type", "code", "param"))
+    return failure
+
+
+def _told_word(error: dict[str, Any], name: str) -> str | None:
+    value = error.get(name)
+    return _told(value) if isinstance(value, str) and value else None
 
 
 def stream_cut(detail: str, *, retryable: bool = True) -> BackendError:

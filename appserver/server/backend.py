@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from appserver.auth.credentials import Held
-    from appserver.llm.client import EventStream, ModelClient, ModelRequest
+    from appserver.llm.client import EventStream, ModelClient, Request
     from appserver.settings import TokenCommand
     from appserver.tasks import Tasks
 
@@ -63,7 +63,7 @@ class Backend:
         self._commands: dict[TokenCommand, Authority] = {}
         self._hidden = HiddenSecrets()
 
-    async def open(self, request: ModelRequest) -> EventStream:
+    async def open(self, request: Request) -> EventStream:
         """Send a request and return its running answer.
 
         Raises BackendError or AuthError, ConfigError if the provider's settings cannot be used.

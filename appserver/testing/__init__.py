@@ -17,11 +17,13 @@ from appserver.testing.backend import FakeBackend, run_forever, running_backend
 from appserver.testing.device import Decision
 from appserver.testing.recording import RecordedRequest, RequestLog
 from appserver.testing.replies import (
+    CustomToolCall,
     FunctionCall,
     HttpError,
     Message,
     RawItem,
     Reasoning,
+    Refusal,
     Reply,
     Stream,
     cut,
@@ -29,6 +31,7 @@ from appserver.testing.replies import (
     failed,
     function_call,
     http_error,
+    incomplete,
     message,
     output,
     reasoning,
@@ -40,6 +43,7 @@ from appserver.testing.signals import Gate, Signal
 from appserver.testing.tokens import Grant, Profile, make_grant, make_jwt
 
 __all__ = [
+    "CustomToolCall",
     "Decision",
     "FakeBackend",
     "FunctionCall",
@@ -50,6 +54,7 @@ __all__ = [
     "Profile",
     "RawItem",
     "Reasoning",
+    "Refusal",
     "RecordedRequest",
     "Reply",
     "RequestLog",
@@ -60,6 +65,7 @@ __all__ = [
     "failed",
     "function_call",
     "http_error",
+    "incomplete",
     "make_grant",
     "make_jwt",
     "message",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
+from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
@@ -177,8 +178,8 @@ async def _play(stream: Stream, response_id: str) -> AsyncIterator[bytes]:
 def _events(stream: Stream, response_id: str) -> Iterator[Event]:
     response = {"id": response_id, "object": "response", "status": "in_progress"}
     yield {"type": "response.created", "response": response}
-    for index, item in enumerate(stream.items):
-        yield from item.events(f"{response_id}-item-{index}", index)
+    items = [item.events(f"{response_id}-item-{index}", index) for index, item in enumerate(stream.items)]
+    yield from _side_by_side(items) if stream.interleaved else chain.from_iterable(items)
     if stream.unfinished:
         return
     if stream.ending is None:
@@ -188,6 +189,11 @@ def _events(stream: Stream, response_id: str) -> Iterator[Event]:
         yield {**stream.ending, "response": {**response, **stream.ending["response"]}}
     else:
         yield stream.ending
+
+
+def _side_by_side(items: list[Iterator[Event]]) -> Iterator[Event]:
+    for events in zip_longest(*items):
+        yield from (event for event in events if event is not None)
 
 
 def _last_input(body: object) -> str:

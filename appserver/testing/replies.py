@@ -70,21 +70,63 @@ class Reasoning:
 
 
 @dataclass(frozen=True)
+class Refusal:
+    """An assistant's message that says why it does not answer, one delta for each chunk."""
+
+    chunks: tuple[str, ...]
+
+    def events(self, item_id: str, index: int) -> Iterator[Event]:
+        """Generate the events of this item at its place in the output."""
+        shape = {"type": "message", "id": item_id, "role": "assistant"}
+        where = {"item_id": item_id, "output_index": index, "content_index": 0}
+        yield _added(index, {**shape, "status": "in_progress", "content": []})
+        for chunk in self.chunks:
+            yield {"type": "response.refusal.delta", **where, "delta": chunk}
+        refusal = {"type": "refusal", "refusal": "".join(self.chunks)}
+        yield _done(index, {**shape, "status": "completed", "content": [refusal]})
+
+
+@dataclass(frozen=True)
 class FunctionCall:
-    """A call of a function tool; `arguments` is what the model wrote, which need not be valid JSON."""
+    """A call of a function tool; `arguments` is what the model wrote, which need not be valid JSON.
+
+    `piece`: characters in each delta; 0: all of them in one.
+    """
 
     name: str
     arguments: str
     call_id: str = "call-1"
+    piece: int = 0
 
     def events(self, item_id: str, index: int) -> Iterator[Event]:
         """Generate the events of this item at its place in the output."""
         shape = {"type": "function_call", "id": item_id, "call_id": self.call_id, "name": self.name}
         where = {"item_id": item_id, "output_index": index}
         yield _added(index, {**shape, "status": "in_progress", "arguments": ""})
-        yield {"type": "response.function_call_arguments.delta", **where, "delta": self.arguments}
+        for delta in _pieces(self.arguments, self.piece):
+            yield {"type": "response.function_call_arguments.delta", **where, "delta": delta}
         yield {"type": "response.function_call_arguments.done", **where, "arguments": self.arguments}
         yield _done(index, {**shape, "status": "completed", "arguments": self.arguments})
+
+
+@dataclass(frozen=True)
+class CustomToolCall:
+    """A call of a custom tool, whose input is free text; `piece` as in FunctionCall."""
+
+    name: str
+    input: str
+    call_id: str = "call-1"
+    piece: int = 0
+
+    def events(self, item_id: str, index: int) -> Iterator[Event]:
+        """Generate the events of this item at its place in the output."""
+        shape = {"type": "custom_tool_call", "id": item_id, "call_id": self.call_id, "name": self.name}
+        where = {"item_id": item_id, "output_index": index}
+        yield _added(index, {**shape, "status": "in_progress", "input": ""})
+        for delta in _pieces(self.input, self.piece):
+            yield {"type": "response.custom_tool_call_input.delta", **where, "delta": delta}
+        yield {"type": "response.custom_tool_call_input.done", **where, "input": self.input}
+        yield _done(index, {**shape, "status": "completed", "input": self.input})
 
 
 @dataclass(frozen=True)
@@ -98,7 +140,7 @@ class RawItem:
         yield _done(index, {"id": item_id, **self.item})
 
 
-Item = Message | Reasoning | FunctionCall | RawItem
+Item = Message | Refusal | Reasoning | FunctionCall | CustomToolCall | RawItem
 
 
 @dataclass(frozen=True)
@@ -119,6 +161,7 @@ class Stream:
     hold_after: int | None = None
     gate: Gate | None = None
     keep_alive: bool = False  # an SSE comment ahead of every event
+    interleaved: bool = False  # the items come side by side, an event of each in turn
     unfinished: bool = False  # end the stream properly, but without any last event
 
 
@@ -176,6 +219,12 @@ def failed(code: str, message: str = "The fake model failed as told.", *chunks: 
     return Stream((Message(chunks),) if chunks else (), ending=ending)
 
 
+def incomplete(reason: str, *chunks: str) -> Stream:
+    """Say the chunks, then end with `response.incomplete`, as at `max_output_tokens` or a `content_filter`."""
+    response = {"status": "incomplete", "incomplete_details": {"reason": reason}, "usage": dict(DEFAULT_USAGE)}
+    return Stream((Message(chunks),), ending={"type": "response.incomplete", "response": response})
+
+
 def error_event(code: str, message: str = "The fake model failed as told.") -> Stream:
     """Fail inside HTTP 200 with an `error` event."""
     return Stream(ending={"type": "error", "code": code, "message": message, "param": None})
@@ -191,6 +240,10 @@ def usage_limit(plan: str = "pro", resets_at: int = 1_893_456_000) -> HttpError:
     """Fail with the 429 of a plan that is used up: no rate limit, so no retry. `resets_at`: Unix seconds."""
     error = {"type": "usage_limit_reached", "message": "The usage limit has been reached"}
     return HttpError(429, {"error": {**error, "plan_type": plan, "resets_at": resets_at}})
+
+
+def _pieces(text: str, size: int) -> list[str]:
+    return [text[start : start + size] for start in range(0, len(text), size)] if size else [text]
 
 
 def _added(index: int, item: Event) -> Event:

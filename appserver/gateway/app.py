@@ -1,0 +1,167 @@
+"""The ASGI application: the table of paths, and what each does. Knows nothing of sockets."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from appserver.gateway.chat.completion import Head
+from appserver.gateway.chat.request import translate
+from appserver.gateway.dialects import Chat, Responses
+from appserver.gateway.exchange import Asked, Exchange
+from appserver.gateway.failures import Failure, failure, failure_of
+from appserver.gateway.invalid import InvalidRequest
+from appserver.gateway.requests import ClientDisconnect, Refused, authenticated, json_body
+from appserver.gateway.responses import checked
+from appserver.gateway.users import MODELS, RESPONSES
+from appserver.llm.catalog import list_models
+from appserver.log import log_exception
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from starlette.requests import Request
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from appserver.gateway.dialects import Dialect
+    from appserver.gateway.gateway import Gateway
+    from appserver.gateway.users import Caller
+
+    Handler = Callable[[Request], Awaitable[Response]]
+
+OPEN = ("/health", "/ready")
+"""Paths that are answered to the end."""
+
+OWNER = "openai"
+
+
+def application(gateway: Gateway) -> ASGIApp:
+    """Return the application."""
+    api = Api(gateway)
+    routes = [
+        Route("/health", _health),
+        Route("/ready", api.ready),
+        Route("/v1/models", api.list_models, methods=["GET"]),
+        Route("/v1/models/{id:path}", api.read_model, methods=["GET"]),
+        Route("/v1/chat/completions", api.create_completion, methods=["POST"]),
+        Route("/v1/responses", api.create_response, methods=["POST"]),
+    ]
+    handlers = {404: _no_such_path, 405: _no_such_path, Refused: _refused, InvalidRequest: _invalid, Exception: _fault}
+    app = Starlette(routes=routes, exception_handlers=handlers)  # type: ignore[arg-type]  # handlers of other exceptions
+
+    async def counted(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan" or scope["path"] in OPEN:
+            await app(scope, receive, send)
+        elif gateway.is_draining:
+            told = failure(503, "The server is shutting down", code="shutting_down", retry_after=gateway.retry_after)
+            await _told(told)(scope, receive, send)
+        else:
+            with gateway.request():
+                await app(scope, receive, send)
+
+    return counted
+
+
+class Api:
+    """What the paths do."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    async def ready(self, request: Request) -> Response:
+        return PlainTextResponse("draining", 503) if self._gateway.is_draining else PlainTextResponse("ready")
+
+    async def list_models(self, request: Request) -> Response:
+        caller = await self._caller(request, MODELS)
+        return JSONResponse({"object": "list", "data": _models(caller)})
+
+    async def read_model(self, request: Request) -> Response:
+        caller, name = await self._caller(request, MODELS), request.path_params["id"]
+        found = next((model for model in _models(caller) if model["id"] == name), None)
+        if found is None:
+            raise Refused(failure(404, "There is no such model", param="model", code="model_not_found"))
+        return JSONResponse(found)
+
+    async def create_completion(self, request: Request) -> Response:
+        caller, document = await self._document(request)
+        translated = translate(document)
+        head = Head(f"chatcmpl-{uuid.uuid4().hex}", int(time.time()), translated.body["model"])
+        dialect = Chat(translated, head)
+        return self._exchange(caller, translated.body, list(translated.dropped), dialect)
+
+    async def create_response(self, request: Request) -> Response:
+        caller, document = await self._document(request)
+        body, stream, dropped = checked(document)
+        return self._exchange(caller, body, dropped, Responses(stream=stream))
+
+    async def _caller(self, request: Request, scope: str) -> Caller:
+        return await authenticated(request, self._gateway.users, scope)
+
+    async def _document(self, request: Request) -> tuple[Caller, Any]:
+        caller = await self._caller(request, RESPONSES)
+        return caller, await json_body(request, self._gateway.environment.max_body_bytes)
+
+    def _exchange(self, caller: Caller, body: dict[str, Any], dropped: list[str], dialect: Dialect) -> Response:
+        provider = caller.workspace.settings.provider
+        asked = Asked(provider, self._gateway.session, body, dropped, dialect.name)
+        headers = {"x-request-id": uuid.uuid4().hex}
+        keepalive = self._gateway.environment.keepalive
+        return _Answer(self._gateway, Exchange(asked, dialect, caller.workspace, keepalive, headers))
+
+
+class _Answer(Response):
+    """An answer that is written by an exchange."""
+
+    def __init__(self, gateway: Gateway, exchange: Exchange) -> None:
+        self._gateway = gateway
+        self._exchange = exchange
+        self.background = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._gateway.exchange(self._exchange):
+            await self._exchange.run(receive, send)
+
+
+def _models(caller: Caller) -> list[dict[str, Any]]:
+    known = list_models(caller.workspace.settings.options.model, MAX_MODELS, None)["data"]
+    return [{"id": one["id"], "object": "model", "created": 0, "owned_by": OWNER} for one in known]
+
+
+MAX_MODELS = 1000
+"""More than there are: they come in one answer."""
+
+
+async def _health(request: Request) -> Response:
+    return PlainTextResponse("ok")
+
+
+def _told(told: Failure) -> Response:
+    headers = {**told.headers, "cache-control": "no-store"}
+    if told.status == 401:
+        headers["www-authenticate"] = "Bearer"
+    if told.status in (408, 413):
+        headers["connection"] = "close"  # the rest of the body is not read
+    return JSONResponse(told.body, told.status, headers)
+
+
+async def _no_such_path(request: Request, exc: Exception) -> Response:
+    return _told(failure(404, "There is nothing at this path for this method", code="not_found"))
+
+
+async def _refused(request: Request, exc: Refused) -> Response:
+    return _told(exc.told)
+
+
+async def _invalid(request: Request, exc: InvalidRequest) -> Response:
+    return _told(failure_of(exc, 0.0))
+
+
+async def _fault(request: Request, exc: Exception) -> Response:
+    if not isinstance(exc, ClientDisconnect):
+        log_exception("a request ended with an unexpected error", exc)
+    return _told(failure(500, "Internal error", code="internal_error"))
