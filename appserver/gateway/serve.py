@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import sys
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
 import anyio
@@ -17,7 +17,7 @@ from appserver.memory import collect_as_usual
 from appserver.signals import ending_signals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from appserver.gateway.environment import Environment
     from appserver.settings import Settings
@@ -50,37 +50,44 @@ async def serve(
 
     `on_ready` is called once.
     """
-    gateway = Gateway(settings, environment)
-    server = _HttpServer(gateway)
+    gateway, stopping = Gateway(settings, environment), anyio.Event()
     exit_code = 0
+
+    async def heed_signals() -> None:
+        nonlocal exit_code
+        with anyio.open_signal_receiver(*ending_signals()) as received:
+            async for number in received:
+                exit_code = 128 + int(number)
+                stopping.set()
+
     async with anyio.create_task_group() as group:
-
-        async def heed_signals() -> None:
-            nonlocal exit_code
-            with anyio.open_signal_receiver(*ending_signals()) as received:
-                async for number in received:
-                    exit_code = 128 + int(number)
-                    group.start_soon(end)
-
-        async def end() -> None:
-            await gateway.drain()
-            server.should_exit = True
-
-        if sys.platform != "win32":
+        if sys.platform != "win32":  # there, SIGTERM ends a process without asking it
             group.start_soon(heed_signals)
         group.start_soon(collect_as_usual)
-        async with gateway.server.running():
-            server.on_started = on_ready
-            await server.serve([listener])
+        async with serving(gateway, listener):
+            on_ready()
+            await stopping.wait()
         group.cancel_scope.cancel()
     return exit_code
 
 
+@asynccontextmanager
+async def serving(gateway: Gateway, listener: socket.socket) -> AsyncIterator[None]:
+    """Serve for the length of the block. Then running requests get their time, and others are turned away."""
+    async with gateway.server.running(), anyio.create_task_group() as group:
+        server = _HttpServer(gateway)
+        group.start_soon(server.serve, [listener])
+        await server.started_event.wait()
+        yield
+        await gateway.drain()
+        server.should_exit = True
+
+
 class _HttpServer(uvicorn.Server):
-    """uvicorn, with the signals left to us: it would refuse connections at once, and they get a 503."""
+    """uvicorn, with the signals left to us: it would close the socket at once, and clients are to get a 503."""
 
     def __init__(self, gateway: Gateway) -> None:
-        self.on_started: Callable[[], None] = lambda: None
+        self.started_event = anyio.Event()
         super().__init__(
             uvicorn.Config(
                 application(gateway),
@@ -97,7 +104,7 @@ class _HttpServer(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        self.on_started()
+        self.started_event.set()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -153,7 +153,7 @@ async def _play(stream: Stream, response_id: str) -> AsyncIterator[bytes]:
     server can read it.
     """
     written, deltas = bytearray(), 0
-    for number, event in enumerate(_events(stream, response_id)):
+    for number, event in enumerate(events_of(stream, response_id)):
         is_delta = event["type"].endswith(".delta")
         holds = stream.gate if number and deltas == stream.hold_after else None  # response.created comes first
         cuts = number > 0 and deltas == stream.cut_after
@@ -175,7 +175,8 @@ async def _play(stream: Stream, response_id: str) -> AsyncIterator[bytes]:
         yield bytes(written)
 
 
-def _events(stream: Stream, response_id: str) -> Iterator[Event]:
+def events_of(stream: Stream, response_id: str) -> Iterator[Event]:
+    """Generate the events that a stream consists of."""
     response = {"id": response_id, "object": "response", "status": "in_progress"}
     yield {"type": "response.created", "response": response}
     items = [item.events(f"{response_id}-item-{index}", index) for index, item in enumerate(stream.items)]

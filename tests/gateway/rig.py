@@ -1,0 +1,122 @@
+"""A gateway on a real socket, its backend, and OpenAI's own client."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import anyio
+import httpx
+import openai
+
+from appserver.gateway.environment import Environment
+from appserver.gateway.gateway import Gateway
+from appserver.gateway.serve import listen, serving
+from appserver.settings import load_settings
+from protocol.base import Secret
+from tests.handlers.accounts import store_login
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+    from pathlib import Path
+
+    from anyio.abc import Process
+
+    from appserver.testing import FakeBackend, Grant, RecordedRequest
+
+KEY = "sk-of-the-tests"
+RESPONSES = "/v1/responses"
+
+START_SECONDS = 20.0
+"""What a process may take to serve, on a busy machine."""
+
+
+class Running(NamedTuple):
+    """A gateway that runs."""
+
+    url: str
+    client: openai.AsyncOpenAI
+    http: httpx.AsyncClient
+    """For what that client hides. It shows the key."""
+    gateway: Gateway
+    backend: FakeBackend
+
+    async def chat(self, content: object = "Hi", **params: Any) -> Any:  # noqa: ANN401 - of many shapes, as in the client
+        """Ask for a completion."""
+        params.setdefault("messages", [{"role": "user", "content": content}])
+        return await self.client.chat.completions.create(model="gpt-6-sol", **params)
+
+    @property
+    def asked(self) -> RecordedRequest:
+        """The latest request to the model."""
+        return self.backend.requests.to(RESPONSES)[-1]
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """Its body."""
+        body: dict[str, Any] = self.asked.json()
+        return body
+
+
+@asynccontextmanager
+async def running_gateway(
+    backend: FakeBackend,
+    home: Path,
+    grant: Grant | None = None,
+    *,
+    overrides: tuple[str, ...] = (),
+    **environment: Any,  # noqa: ANN401 - the members of Environment
+) -> AsyncIterator[Running]:
+    """Run a gateway whose one user is signed in with a grant, and with none where that is None."""
+    if grant is not None:
+        store_login(home, grant)
+    settings = load_settings(backend.environ(home), overrides)
+    gateway = Gateway(settings, Environment(api_key=Secret(KEY), **environment))
+    listener = listen("127.0.0.1", 0)
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    headers = {"Authorization": f"Bearer {KEY}"}
+    async with (
+        serving(gateway, listener),
+        openai.AsyncOpenAI(base_url=f"{url}/v1", api_key=KEY, max_retries=0) as client,
+        httpx.AsyncClient(base_url=url, headers=headers) as http,
+    ):
+        yield Running(url, client, http, gateway, backend)
+
+
+def raw_connection(url: str) -> socket.socket:
+    """Return a socket that is connected to a gateway."""
+    host, port = url.removeprefix("http://").split(":")
+    return socket.create_connection((host, int(port)), timeout=5)
+
+
+@asynccontextmanager
+async def gateway_process(environ: Mapping[str, str], *options: str) -> AsyncIterator[tuple[Process, str]]:
+    """Start the program as an operator would, and yield the process with its URL once it is ready."""
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port = found.getsockname()[1]
+    command = [sys.executable, "-m", "appserver", "gateway", "--port", str(port), *options]
+    process = await anyio.open_process(command, env={**os.environ, **environ}, stdout=None, stderr=None)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        with anyio.fail_after(START_SECONDS):
+            while not await is_ready(url):
+                assert process.returncode is None
+                await anyio.sleep(0.02)  # nothing but the port says when it serves
+        yield process, url
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        with anyio.CancelScope(shield=True):
+            await process.aclose()
+
+
+async def is_ready(url: str) -> bool:
+    """Whether a gateway serves."""
+    async with httpx.AsyncClient() as client:
+        try:
+            return (await client.get(f"{url}/ready")).status_code == 200
+        except httpx.TransportError:
+            return False

@@ -1,0 +1,103 @@
+"""The gateway as a process: how it starts, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.lowlevel
+import httpx
+import pytest
+
+from appserver.testing import Gate, stalled
+from appserver.testing.signals import WAIT_SECONDS
+from tests.gateway.rig import KEY, gateway_process, is_ready
+from tests.handlers.accounts import store_login
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from appserver.testing import FakeBackend
+
+pytestmark = [pytest.mark.anyio, pytest.mark.skipif(sys.platform == "win32", reason="a signal ends a process at once")]
+
+REQUEST = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "stream": True}
+HEADERS = {"Authorization": f"Bearer {KEY}"}
+
+
+async def stream(url: str, lines: list[str]) -> None:
+    async with (
+        httpx.AsyncClient(headers=HEADERS) as client,
+        client.stream("POST", f"{url}/v1/chat/completions", json=REQUEST) as answer,
+    ):
+        lines.extend([line async for line in answer.aiter_lines()])
+
+
+async def until_turned_away(url: str) -> httpx.Response:
+    async with httpx.AsyncClient(headers=HEADERS) as client:
+        while (answer := await client.get(f"{url}/v1/models")).status_code == 200:
+            await anyio.lowlevel.checkpoint()  # the signal is on its way
+        return answer
+
+
+async def test_running_streams_get_their_time_and_others_are_turned_away(backend: FakeBackend, home: Path) -> None:
+    store_login(home, backend.grant())
+    gate, lines = Gate(), list[str]()
+    backend.script(stalled(gate, "Hel", "lo"))
+    async with (
+        gateway_process({**backend.environ(home), "GATEWAY_API_KEY": KEY}) as (process, url),
+        anyio.create_task_group() as group,
+    ):
+        group.start_soon(stream, url, lines)
+        await gate.reached.wait()
+        process.send_signal(signal.SIGTERM)
+        with anyio.fail_after(WAIT_SECONDS):
+            refused = await until_turned_away(url)
+        assert refused.status_code == 503
+        assert int(refused.headers["retry-after"]) > 0
+        assert not await is_ready(url)
+        assert process.returncode is None
+        gate.release()
+        with anyio.fail_after(WAIT_SECONDS):
+            assert await process.wait() == 128 + signal.SIGTERM
+    assert lines[-2:] == ["data: [DONE]", ""]
+
+
+async def test_a_stream_that_takes_too_long_is_told_that_the_server_ends(backend: FakeBackend, home: Path) -> None:
+    store_login(home, backend.grant())
+    gate, lines = Gate(), list[str]()
+    backend.script(stalled(gate, "Hel"))
+    environ = {**backend.environ(home), "GATEWAY_API_KEY": KEY, "GATEWAY_SHUTDOWN_SECONDS": "0.2"}
+    async with gateway_process(environ) as (process, url), anyio.create_task_group() as group:
+        group.start_soon(stream, url, lines)
+        await gate.reached.wait()
+        process.send_signal(signal.SIGTERM)
+        await gate.abandoned.wait()
+        with anyio.fail_after(WAIT_SECONDS):
+            await process.wait()
+    assert json.loads(lines[-2].removeprefix("data: "))["error"]["code"] == "shutting_down"
+
+
+@pytest.mark.parametrize(
+    ("variables", "words", "complaint"),
+    [
+        ({"GATEWAY_KEEPALIVE_SECONDS": "soon"}, ["--port", "0"], "GATEWAY_KEEPALIVE_SECONDS"),
+        ({"GATEWAY_MAX_BODY_BYTES": "-1"}, ["--port", "0"], "GATEWAY_MAX_BODY_BYTES"),
+        ({}, [], "--port"),
+        ({"PORT": "http"}, [], "PORT"),
+        ({}, ["--port", "0", "--host", "192.0.2.1"], "192.0.2.1"),
+    ],
+)
+def test_what_cannot_be_used_is_named(
+    tmp_path: Path, variables: dict[str, str], words: list[str], complaint: str
+) -> None:
+    environ = {"APPSERVER_HOME": str(tmp_path), "GATEWAY_API_KEY": KEY, **variables}
+    command = [sys.executable, "-m", "appserver", "gateway", *words]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode == 2
+    assert complaint in done.stderr
+    assert "Traceback" not in done.stderr
