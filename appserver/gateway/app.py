@@ -23,16 +23,12 @@ from appserver.llm.catalog import list_models
 from appserver.log import log_exception
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from starlette.requests import Request
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from appserver.gateway.dialects import Dialect
     from appserver.gateway.gateway import Gateway
     from appserver.gateway.users import Caller
-
-    Handler = Callable[[Request], Awaitable[Response]]
 
 OPEN = ("/health", "/ready")
 """Paths that are answered to the end."""
@@ -51,8 +47,14 @@ def application(gateway: Gateway) -> ASGIApp:
         Route("/v1/chat/completions", api.create_completion, methods=["POST"]),
         Route("/v1/responses", api.create_response, methods=["POST"]),
     ]
-    handlers = {404: _no_such_path, 405: _no_such_path, Refused: _refused, InvalidRequest: _invalid, Exception: _fault}
-    app = Starlette(routes=routes, exception_handlers=handlers)  # type: ignore[arg-type]  # handlers of other exceptions
+    handlers: dict[Any, Any] = {  # starlette wants each to take any exception
+        404: _no_such_path,
+        405: _no_such_path,
+        Refused: _refused,
+        InvalidRequest: _invalid,
+        Exception: _fault,
+    }
+    app = Starlette(routes=routes, exception_handlers=handlers)
 
     async def counted(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan" or scope["path"] in OPEN:
@@ -87,14 +89,14 @@ class Api:
             raise Refused(failure(404, "There is no such model", param="model", code="model_not_found"))
         return JSONResponse(found)
 
-    async def create_completion(self, request: Request) -> Response:
+    async def create_completion(self, request: Request) -> ASGIApp:
         caller, document = await self._document(request)
         translated = translate(document)
         head = Head(f"chatcmpl-{uuid.uuid4().hex}", int(time.time()), translated.body["model"])
         dialect = Chat(translated, head)
         return self._exchange(caller, translated.body, list(translated.dropped), dialect)
 
-    async def create_response(self, request: Request) -> Response:
+    async def create_response(self, request: Request) -> ASGIApp:
         caller, document = await self._document(request)
         body, stream, dropped = checked(document)
         return self._exchange(caller, body, dropped, Responses(stream=stream))
@@ -106,7 +108,7 @@ class Api:
         caller = await self._caller(request, RESPONSES)
         return caller, await json_body(request, self._gateway.environment.max_body_bytes)
 
-    def _exchange(self, caller: Caller, body: dict[str, Any], dropped: list[str], dialect: Dialect) -> Response:
+    def _exchange(self, caller: Caller, body: dict[str, Any], dropped: list[str], dialect: Dialect) -> ASGIApp:
         provider = caller.workspace.settings.provider
         asked = Asked(provider, self._gateway.session, body, dropped, dialect.name)
         headers = {"x-request-id": uuid.uuid4().hex}
@@ -114,13 +116,12 @@ class Api:
         return _Answer(self._gateway, Exchange(asked, dialect, caller.workspace, keepalive, headers))
 
 
-class _Answer(Response):
-    """An answer that is written by an exchange."""
+class _Answer:
+    """An answer that is written by an exchange (an ASGI application, as any response is)."""
 
     def __init__(self, gateway: Gateway, exchange: Exchange) -> None:
         self._gateway = gateway
         self._exchange = exchange
-        self.background = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         with self._gateway.exchange(self._exchange):
