@@ -97,7 +97,7 @@ class Answer:
 
     def _added(self, event: Event) -> Iterator[Delta]:
         item = object_in(event, "item")
-        if item.get("type") in CALLS:
+        if _string(item, "type") in CALLS:
             yield from self._begin_call(_place(event, item), item)
 
     def _text_delta(self, event: Event) -> Iterator[Delta]:
@@ -122,7 +122,7 @@ class Answer:
     def _done(self, event: Event) -> Iterator[Delta]:
         """Tell what of an item was not streamed."""
         item = object_in(event, "item")
-        place, kind = _place(event, item), item.get("type")
+        place, kind = _place(event, item), _string(item, "type")
         if kind == "message":
             found = self._item(place)
             if not found.done:
@@ -137,7 +137,7 @@ class Answer:
                 found.sent = len(written)
 
     def _rest_of_message(self, found: _Item, item: dict[str, Any]) -> Iterator[Delta]:
-        parts = [part for part in item.get("content") or () if isinstance(part, dict)]
+        parts = _objects(item, "content")
         text, refusal = _joined(parts, "output_text", "text"), _joined(parts, "refusal", "refusal")
         begin = self._length - found.sent
         if rest := text[found.sent :]:
@@ -154,7 +154,7 @@ class Answer:
         if self.finish is not None:
             return  # at a stop sequence
         if not self._items:  # nothing was streamed: then the answer stands here, if anywhere
-            for index, item in enumerate(self.response.get("output") or ()):
+            for index, item in enumerate(_objects(self.response, "output")):
                 yield from self._done({"type": "response.output_item.done", "output_index": index, "item": item})
         yield from self._end("tool_calls" if self._calls else "stop")
 
@@ -219,8 +219,8 @@ def _joined(parts: list[dict[str, Any]], kind: str, member: str) -> str:
 
 def _citations(parts: list[dict[str, Any]], begin: int) -> Iterator[dict[str, Any]]:
     for part in parts:
-        for one in part.get("annotations") or ():
-            if isinstance(one, dict) and one.get("type") == "url_citation":
+        for one in _objects(part, "annotations"):
+            if one.get("type") == "url_citation":
                 places = {name: _int(one, name) + begin for name in ("start_index", "end_index")}
                 cited = {"url": _string(one, "url"), "title": _string(one, "title"), **places}
                 yield {"type": "url_citation", "url_citation": cited}
@@ -231,7 +231,7 @@ def _logprobs(found: object) -> list[dict[str, Any]] | None:
     if not isinstance(found, list) or not found:
         return None
     return [
-        {**_logprob(one), "top_logprobs": [_logprob(top) for top in one.get("top_logprobs") or ()]}
+        {**_logprob(one), "top_logprobs": [_logprob(top) for top in _objects(one, "top_logprobs")]}
         for one in found
         if isinstance(one, dict)
     ]
@@ -259,6 +259,11 @@ def _usage(usage: dict[str, Any]) -> dict[str, Any] | None:
             "rejected_prediction_tokens": 0,
         },
     }
+
+
+def _objects(members: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    value = members.get(name)
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
 def _int(members: dict[str, Any], name: str) -> int:

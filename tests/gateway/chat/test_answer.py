@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appserver.errors import BackendError
@@ -176,6 +176,7 @@ def test_chunks_add_up_to_the_completion(output: list[Any], interleaved: bool) -
         max_size=6,
     ),
 )
+@settings(max_examples=500)
 def test_no_event_breaks_the_translation(events: list[dict[str, Any]], kinds: list[str]) -> None:
     answer = Answer(["x"])
     for event, kind in zip(events, kinds, strict=False):
