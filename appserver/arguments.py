@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from appserver.log_formats import FORMATS
+
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Mapping
@@ -76,6 +78,7 @@ OPTIONS_WITH_VALUE = {
         ("--listen",),
         ("--idle-exit",),
         ("--sock",),
+        ("--log-format",),
         ("--port",),
         ("-o", "--out"),
         ("--prettier",),
@@ -118,6 +121,7 @@ class Serving:
         self.listen: list[str] = []
         """The transports, in the order in which they are named; none: stdio alone."""
         self.idle_exit: float | None = None
+        self.log_format: str | None = None
         self.version = False
         self.ignored: list[str] = []
         """The names of options that have no meaning here."""
@@ -130,11 +134,15 @@ def serving_at_once(words: list[str]) -> Serving | None:
     """
     options, rest = Serving(), iter(words)
     for word in rest:
-        if word in ("-c", "--config", "--listen"):
+        if word in ("-c", "--config", "--listen", "--log-format"):
             value = next(rest, "-")
             if value.startswith("-") or (word == "--listen" and value != STDIO):
                 return None
-            if word != "--listen":
+            if word == "--log-format":
+                if value not in FORMATS:
+                    return None
+                options.log_format = value
+            elif word != "--listen":
                 options.config.append(value)
         elif word != "--stdio":
             return None

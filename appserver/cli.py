@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, NoReturn
 from appserver import __version__
 from appserver.arguments import COMMANDS, EXIT_USAGE, STDIO, Serving, serving_at_once, settings_of, split_words
 from appserver.errors import AppServerError, ConfigError
+from appserver.log import prepare_form
+from appserver.log_formats import wanted_format
 from appserver.session import PROTOCOL_VERSION
 
 if TYPE_CHECKING:
@@ -101,6 +103,7 @@ def _serve(words: list[str]) -> int:
     # pydantic would look through every installed distribution for plugins; none is wanted here.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     lenient = not options.strict_config
+    prepare_form(options.log_format or wanted_format(os.environ))
     settings = settings_of(options, os.environ, lenient=lenient)
     _go_to(options.cd)  # now: the home and paths in -c may be relative to the directory that we started in
     if all(url == STDIO for url in options.listen):

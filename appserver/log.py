@@ -1,6 +1,7 @@
 """Logging to stderr, with credentials taken out: those that are in use, and what looks like one.
 
-Imports the logging module, and what makes lines of its records (`log_lines`), when there is something to log.
+Imports the logging module, and what makes lines of its records (`log_lines`, `log_json`), when there is something to
+log.
 Redaction works on the finished text, traceback included, so a library's careless record is covered too. Secrets
 that we know are kept out at the source (`protocol.base.Secret`); this is the second net.
 """
@@ -10,13 +11,15 @@ from __future__ import annotations
 import re
 import sys
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakSet
 
+from appserver.log_formats import JSON, TEXT
 from appserver.log_levels import DEFAULT_LEVELS, NUMBERS, level_numbers
 
 if TYPE_CHECKING:
-    from logging import Logger
+    from collections.abc import Callable
+    from logging import Formatter, Logger
     from typing import TextIO
 
     from protocol.base import Secret
@@ -37,7 +40,17 @@ MAX_HIDDEN = 64
 MIN_HIDDEN = 8
 """Characters. Nothing shorter is a secret worth the name, and it could be part of a word."""
 
-_prepared: tuple[str, TextIO | None] = (DEFAULT_LEVELS, None)  # no stream: whatever sys.stderr is then
+
+class _Prepared(NamedTuple):
+    """What logging is set up with when there is something to log."""
+
+    directives: str = DEFAULT_LEVELS
+    stream: TextIO | None = None
+    """None: whatever sys.stderr is then."""
+    form: str = TEXT
+
+
+_prepared = _Prepared()
 
 
 class HiddenSecrets:
@@ -82,18 +95,30 @@ def _credentials() -> re.Pattern[str]:
     return re.compile(_CREDENTIALS)  # late: compiling takes time that start-up does not have
 
 
+def prepare_form(form: str) -> None:
+    """Say in which form lines are written (`log_formats`), before anything is logged."""
+    global _prepared
+    _prepared = _prepared._replace(form=form)
+
+
 def prepare_logging(directives: str, stream: TextIO) -> None:
     """Say which lines are wanted (`log_levels`), and where: logging itself is set up when there is the first one."""
     global _prepared
-    _prepared = (directives, stream)
+    _prepared = _prepared._replace(directives=directives, stream=stream)
 
 
 def set_up_logging(directives: str | None = None) -> None:
     """Send log records to stderr, one line each, at these levels or as it was prepared."""
     from appserver.log_lines import log_to
 
-    prepared, stream = _prepared
-    log_to(stream or sys.stderr, directives or prepared, redacted)
+    log_to(_prepared.stream or sys.stderr, directives or _prepared.directives, _formatter(redacted))
+
+
+def warning_line(text: str) -> str:
+    """Return a warning as a line that goes through no logger."""
+    from logging import WARNING, LogRecord
+
+    return _formatter(str).format(LogRecord("appserver", WARNING, "", 0, text, (), None))
 
 
 def warn(message: str) -> None:
@@ -103,7 +128,7 @@ def warn(message: str) -> None:
 
 def log_info(message: str) -> None:
     """Log at INFO. Does not import logging if that level is not wanted."""
-    if level_numbers(_prepared[0])[""] <= NUMBERS["INFO"]:
+    if level_numbers(_prepared.directives)[""] <= NUMBERS["INFO"]:
         _logger().info(message)
 
 
@@ -119,6 +144,16 @@ def log_exception(message: str, exc: BaseException) -> None:
 def log_printed(line: str, stream: str) -> None:
     """Log a line that a library or a stray print has written to stdout or stderr."""
     _logger(stream).warning(line)
+
+
+def _formatter(redact: Callable[[str], str]) -> Formatter:
+    if _prepared.form == JSON:
+        from appserver.log_json import JsonFormatter
+
+        return JsonFormatter(redact)
+    from appserver.log_lines import LineFormatter
+
+    return LineFormatter(redact)
 
 
 def _logger(name: str = "appserver") -> Logger:

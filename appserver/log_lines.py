@@ -50,26 +50,25 @@ def level_name(number: int) -> str:
 
 def one_line(text: str) -> str:
     """Escape what would end the line or be obeyed by a terminal, and cut what is longer than MAX_CHARACTERS."""
-    if len(text) > MAX_CHARACTERS:
-        text = f"{text[:MAX_CHARACTERS]}... ({len(text)} characters)"
+    text = shortened(text)
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
 
 
-def log_to(stream: TextIO, directives: str, redact: Callable[[str], str]) -> None:
+def shortened(text: str) -> str:
+    """Cut what is longer than MAX_CHARACTERS."""
+    return text if len(text) <= MAX_CHARACTERS else f"{text[:MAX_CHARACTERS]}... ({len(text)} characters)"
+
+
+def log_to(stream: TextIO, directives: str, formatter: logging.Formatter) -> None:
     """Send what the directives ask for to a stream, in place of what logging was set up for before."""
     levels = level_numbers(directives)
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(LineFormatter(redact))
+    handler.setFormatter(formatter)
     logging.basicConfig(level=levels.pop(""), handlers=[handler], force=True)
     for name, level in levels.items():
         if name.partition(".")[0] not in CHATTY:
             logging.getLogger(name).setLevel(level)
     for name in CHATTY:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger().level))
-
-
-def warning_line(text: str) -> str:
-    """Return a warning as a line that goes through no logger."""
-    return LineFormatter(str).format(logging.LogRecord("appserver", logging.WARNING, "", 0, text, (), None))

@@ -9,6 +9,7 @@ import argparse
 from typing import TYPE_CHECKING, NoReturn
 
 from appserver.arguments import EXIT_USAGE, IGNORED, IGNORED_WITH_VALUE, STDIO, Serving
+from appserver.log_formats import FORMATS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -55,6 +56,7 @@ class Parser(argparse.ArgumentParser):
         )
         add("--stdio", action="append_const", const=STDIO, dest="listen", help=f"the same as --listen {STDIO}")
         add("--idle-exit", type=float, metavar="SECONDS", help="end after so long without a client and without a turn")
+        add("--log-format", choices=FORMATS, help="the form of log lines on stderr; text, unless the environment says")
         add("-V", "--version", action="store_true", help="tell the version of the protocol, and on stderr our own")
         self._add_ignored()
 

@@ -15,7 +15,7 @@ import stat
 import sys
 from typing import TYPE_CHECKING, TextIO, cast
 
-from appserver.log import log_exception, log_printed, prepare_logging
+from appserver.log import log_exception, log_printed, prepare_logging, warning_line
 
 if TYPE_CHECKING:
     from queue import SimpleQueue
@@ -114,8 +114,6 @@ class StderrWriter:
         """Say how many lines are missing here: what is dropped is dropped while the line before it is written."""
         lost = self._dropped + self._unwritten - self._told
         if lost:
-            from appserver.log_lines import warning_line
-
             notice = warning_line(f"{lost} log lines were dropped: stderr did not take them")
             if self._put_out(f"{notice}\n".encode()):
                 self._told += lost

@@ -5,10 +5,13 @@ Tasks can be added before the event loop runs; they start when it does. Does not
 
 from __future__ import annotations
 
+from contextvars import copy_context
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVarTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
+    from contextvars import Context
     from types import TracebackType
 
     from anyio import CancelScope
@@ -18,11 +21,11 @@ Args = TypeVarTuple("Args")
 
 
 class Tasks:
-    """Starts tasks in a task group, or keeps them until there is one."""
+    """Starts tasks in a task group, or keeps them until there is one. Either way they run in the caller's context."""
 
     def __init__(self) -> None:
         self._group: TaskGroup | None = None
-        self._backlog: list[tuple[Callable[..., Coroutine[Any, Any, object]], tuple[object, ...]]] = []
+        self._backlog: list[tuple[Context, Callable[..., Coroutine[Any, Any, object]], tuple[object, ...]]] = []
         self._closed = False
 
     def start(self, function: Callable[[*Args], Coroutine[Any, Any, object]], *args: *Args) -> None:
@@ -30,7 +33,7 @@ class Tasks:
         if self._closed:
             return
         if self._group is None:
-            self._backlog.append((function, args))
+            self._backlog.append((copy_context(), function, args))
         else:
             self._group.start_soon(function, *args)
 
@@ -48,8 +51,8 @@ class Tasks:
         """Start the tasks that were added so far, and later ones, in this group."""
         self._group = group
         backlog, self._backlog = self._backlog, []
-        for function, args in backlog:
-            group.start_soon(function, *args)
+        for context, function, args in backlog:
+            context.run(partial(group.start_soon, function, *args))
 
     def close(self) -> None:
         """Start nothing more: the group ends."""

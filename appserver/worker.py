@@ -8,6 +8,7 @@ does not wait for a call that hangs (see daemon_threads.py).
 from __future__ import annotations
 
 from collections import deque
+from contextvars import copy_context
 from functools import partial
 from threading import Condition, Thread
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, TypeVarTuple
@@ -48,13 +49,15 @@ class Worker:
     async def run(self, function: Callable[[*Args], T], *args: *Args) -> T:
         """Return what a function returns, after the calls made before this one. Raises what it raises, WorkerClosed.
 
+        It runs in a copy of the caller's context.
+
         If the caller is cancelled, it stops waiting; the function still runs to its end.
         """
         from asyncio import get_running_loop  # late: a worker may be made before the event loop is imported
 
         loop = get_running_loop()
         answer: Future[T] = loop.create_future()
-        self._enqueue(_Call(partial(function, *args), loop, answer))
+        self._enqueue(_Call(partial(copy_context().run, function, *args), loop, answer))
         return await answer
 
     def close(self) -> None:

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appserver.log_lines import CHATTY, MAX_CHARACTERS, LineFormatter, log_to, warning_line
+from appserver.log import warning_line
+from appserver.log_lines import CHATTY, MAX_CHARACTERS, LineFormatter, log_to
 from tests.log_form import FORM, strange_lines
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def test_a_warning_of_the_writer_has_the_form_too() -> None:
 
 
 def test_each_logger_tells_what_is_asked_for(stream: io.StringIO) -> None:
-    log_to(stream, "info,tests.loud=debug,tests::silent=off", str)
+    log_to(stream, "info,tests.loud=debug,tests::silent=off", LineFormatter(str))
     for name in ("tests.loud", "tests.silent", "tests.other"):
         for level in (logging.DEBUG, logging.INFO, logging.ERROR):
             logging.getLogger(name).log(level, "told")
@@ -107,7 +108,7 @@ def test_each_logger_tells_what_is_asked_for(stream: io.StringIO) -> None:
 
 @pytest.mark.parametrize("chatty", [*CHATTY, "httpcore.http11"])
 def test_libraries_that_tell_urls_cannot_be_asked_to(chatty: str, stream: io.StringIO) -> None:
-    log_to(stream, f"trace,{chatty}=trace", str)
+    log_to(stream, f"trace,{chatty}=trace", LineFormatter(str))
     logging.getLogger(chatty).info("GET http://example/?session=opaque")
     logging.getLogger(chatty).error("a fault")
     assert "opaque" not in stream.getvalue()

@@ -69,11 +69,11 @@ def test_the_table_of_methods_is_complete() -> None:
 
 def test_every_setting_is_documented() -> None:
     files = sorted((ROOT / "appserver" / "settings").glob("*.py"))
-    source = "".join(file.read_text("utf-8") for file in [*files, ROOT / "appserver" / "log_levels.py"])
+    source = "".join(file.read_text("utf-8") for file in [*files, *(ROOT / "appserver").glob("log_*.py")])
     keys = set(
         re.findall(r'(?:config|table|server|refresher)\.(?:get|one_of|seconds|strings|table|error)\("(\w+)"', source)
     )
-    variables = set(re.findall(r'"((?:CODEX|APPSERVER|SSL|RUST)_[A-Z_]+)"', source))
+    variables = set(re.findall(r'"((?:CODEX|APPSERVER|LOG|SSL|RUST)_[A-Z_]+)"', source))
     assert len(keys) > 15
     assert len(variables) > 6
     assert {one for one in keys | variables if one not in CONFIGURATION} == set()

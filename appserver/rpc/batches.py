@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, TypeVar
 
+from appserver.request_context import current_context, of_request
 from appserver.rpc.router import follow
 from protocol import envelope, error_codes
 from protocol.envelope import Kind
@@ -115,9 +116,13 @@ class Batches:
             answers.extend(map(self._outbox.encoded, responses))
             sequels.extend(then)
 
-    async def _call(self, method: str, params: object) -> object:
-        """Call a method, and await what it returns if that is an awaitable. Raises what it raises, and Overloaded."""
-        outcome = self._router.call(method, params)
+    async def _call(self, request: Message) -> object:
+        """Call a method, and await what it returns if that is an awaitable. Raises what it raises, and Overloaded.
+
+        Runs in a task of its own.
+        """
+        current_context.set(of_request(current_context.get().connection, request))
+        outcome = self._router.call(request["method"], request.get("params"))
         if not isinstance(outcome, Awaitable):
             return outcome
         self._in_flight.admit(outcome)

@@ -12,6 +12,7 @@ from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
 from appserver.json_text import TooDeep, decode
+from appserver.request_context import RequestContext, current_context, of_request
 from appserver.rpc.error_map import wire_error
 from appserver.rpc.in_flight import InFlight
 from appserver.rpc.line_head import id_in_head
@@ -36,30 +37,32 @@ class Dispatcher:
     """Decodes, classifies and routes what the client sends."""
 
     def __init__(
-        self, router: Router, client: ClientCalls, outbox: Outbox, tasks: Tasks, warn: Callable[[str], None]
+        self,
+        router: Router,
+        client: ClientCalls,
+        outbox: Outbox,
+        tasks: Tasks,
+        warn: Callable[[str], None],
+        connection: int | None = None,
     ) -> None:
+        """`connection`: its number, for the log."""
         self._router = router
         self._client = client
         self._outbox = outbox
         self._tasks = tasks
         self._warn = warn
+        self._context = RequestContext(connection)
         self._in_flight = InFlight()
         self._batches: Batches | None = None
         self._first = True
 
     def receive(self, line: Line) -> None:
         """Handle a line: answer its request at once, or start a task for it."""
-        if isinstance(line, Oversized):
-            self._refuse(id_in_head(line.head), error_codes.INVALID_REQUEST, f"Message too large: {line.size} bytes")
-        elif line.strip():
-            try:
-                message = decode(line)
-            except TooDeep as exc:  # perhaps a well-formed request, which has to be answered
-                self._refuse(id_in_head(line), error_codes.PARSE_ERROR, f"Parse error: {exc}")
-            except ValueError as exc:
-                self._refuse(None, error_codes.PARSE_ERROR, f"Parse error: {exc}")
-            else:
-                self._take(message)
+        outer = current_context.set(self._context)
+        try:
+            self._receive(line)
+        finally:
+            current_context.reset(outer)
 
     async def drain(self) -> None:
         """Wait while the entries of batches that have not been started yet are more than one batch may have."""
@@ -72,6 +75,19 @@ class Dispatcher:
     def close(self) -> None:
         """Drop the requests whose task has not started: there is no event loop any more to run it."""
         self._in_flight.close()
+
+    def _receive(self, line: Line) -> None:
+        if isinstance(line, Oversized):
+            self._refuse(id_in_head(line.head), error_codes.INVALID_REQUEST, f"Message too large: {line.size} bytes")
+        elif line.strip():
+            try:
+                message = decode(line)
+            except TooDeep as exc:  # perhaps a well-formed request, which has to be answered
+                self._refuse(id_in_head(line), error_codes.PARSE_ERROR, f"Parse error: {exc}")
+            except ValueError as exc:
+                self._refuse(None, error_codes.PARSE_ERROR, f"Parse error: {exc}")
+            else:
+                self._take(message)
 
     def _take(self, message: object) -> None:
         if self._first:
@@ -103,6 +119,7 @@ class Dispatcher:
                 self._refuse(envelope.readable_id(message), error_codes.INVALID_REQUEST, "Invalid request")
 
     def _request(self, request: Message) -> None:
+        current_context.set(of_request(self._context.connection, request))  # until the line has been handled
         try:
             outcome = self._router.call(request["method"], request.get("params"))
             if isinstance(outcome, Awaitable):
@@ -126,12 +143,11 @@ class Dispatcher:
     async def _answer_later(self, request: Message, outcome: Awaitable[object]) -> None:
         from appserver.rpc.jsonrpcserver_adapter import dispatch  # late: few requests before the event loop need it
 
-        async def call(method: str, params: object) -> object:
-            return await outcome
+        async def call(_: Message) -> object:
+            return await outcome  # the handler has been called already
 
         try:
-            # Without params: the handler has been called with them already.
-            (response,), then = await dispatch([{"id": request["id"], "method": request["method"]}], call)
+            (response,), then = await dispatch([request], call)
         finally:
             self._in_flight.done(outcome)
         self._outbox.send(response)

@@ -1,7 +1,7 @@
 """Adapter for jsonrpcserver, which dispatches awaited requests and batches. The only file that imports it.
 
 Keeps from it the validation of the envelope (`protocol.envelope` has done it), the text of unexpected exceptions (which
-it would send to the client), and the names of wire parameters (they could collide with its own).
+it would send to the client), and params (whose names could collide with its own).
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 async def dispatch(
-    requests: list[Message], call: Callable[[str, object], Awaitable[object]]
+    requests: list[Message], call: Callable[[Message], Awaitable[object]]
 ) -> tuple[list[Message], list[Callable[[], None]]]:
-    """Call each request's method, side by side.
+    """Call each request, side by side.
 
     Returns their responses, in order and without the `jsonrpc` member, and the functions to call once they are sent.
     """
@@ -27,8 +27,9 @@ async def dispatch(
 
     then: list[Callable[[], None]] = []
     answered = await async_dispatch_to_serializable(
-        requests,
-        methods=_Methods(call),
+        # By its place in the list as the method: the library would hand over the params, and nothing else of a request.
+        [{"id": request["id"], "method": str(place)} for place, request in enumerate(requests)],
+        methods=_Calls(requests, call),
         context=then,
         deserializer=_as_it_is,
         validator=_as_it_is,
@@ -39,19 +40,22 @@ async def dispatch(
     return responses, then
 
 
-class _Methods(dict[str, Any]):
-    """The methods as jsonrpcserver wants them: every name leads to the same call, which knows what to refuse."""
+class _Calls(dict[str, Any]):
+    """The requests as methods that take nothing."""
 
-    def __init__(self, call: Callable[[str, object], Awaitable[object]]) -> None:
+    def __init__(self, requests: list[Message], call: Callable[[Message], Awaitable[object]]) -> None:
         super().__init__()
+        self._requests = requests
         self._call = call
 
-    def __missing__(self, method: str) -> Callable[..., Awaitable[Any]]:
+    def __missing__(self, place: str) -> Callable[..., Awaitable[Any]]:
         from jsonrpcserver import Error, Success
 
-        async def call(then: list[Callable[[], None]], /, *args: object, **params: object) -> Any:  # noqa: ANN401 - the library's Result has no type
+        request = self._requests[int(place)]
+
+        async def call(then: list[Callable[[], None]]) -> Any:  # noqa: ANN401 - the library's Result has no type
             try:
-                outcome = await self._call(method, list(args) or params)
+                outcome = await self._call(request)
             except Exception as exc:  # noqa: BLE001 - wire_error() logs what it does not know
                 error = wire_error(exc)
                 return Error(error.code, error.message, *([] if error.data is None else [error.data]))

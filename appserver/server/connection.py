@@ -35,11 +35,14 @@ FLUSH_SECONDS = 1.0
 class Connection:
     """One client (`server.workspace.Client`)."""
 
-    def __init__(self, settings: Settings, open_workspace: Callable[[], Workspace]) -> None:
-        """`open_workspace`: makes the client's workspace, or returns it. Called after the handshake, for its imports.
+    def __init__(self, settings: Settings, open_workspace: Callable[[], Workspace], number: int) -> None:
+        """`number`: by which it is told apart from the others of this process.
+
+        `open_workspace`: makes the client's workspace, or returns it. Called after the handshake, for its imports.
 
         `settings`: the runtime's, of which the handshake tells.
         """
+        self.number = number
         self.outbox = Outbox()
         self.tasks = Tasks()
         """The requests that wait for something. They end with the connection."""
@@ -48,7 +51,7 @@ class Connection:
         self._open_workspace = open_workspace
         self._calls = ClientCalls(self.outbox, self.session)
         router = Router(self._initialize, self._routes, self.session)
-        self.dispatcher = Dispatcher(router, self._calls, self.outbox, self.tasks, warn)
+        self.dispatcher = Dispatcher(router, self._calls, self.outbox, self.tasks, warn, number)
         self.notify: Notify = self._calls.notify
         self.request = self._calls.request
         self._reading = Stop()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager
 from functools import cached_property
+from itertools import count
 from typing import TYPE_CHECKING
 
 from appserver.errors import ConfigError
@@ -46,6 +47,7 @@ class Server:
         self.runtime = Runtime(settings)
         self._workspaces: list[Workspace] = []
         self._connections: set[Connection] = set()
+        self._numbers = count(1)
         self._only: Connection | None = None
         """The client without which there is nothing to serve for."""
 
@@ -67,7 +69,7 @@ class Server:
 
     def connection(self, workspace: Workspace | None = None) -> Connection:
         """Return a connection for one client, of the home directory's workspace or of another."""
-        return Connection(self.runtime.settings, lambda: workspace or self.home)
+        return Connection(self.runtime.settings, lambda: workspace or self.home, next(self._numbers))
 
     def check_configuration(self, *, lenient: bool) -> None:
         """Load now what a mistake in the configuration would break later. Raises ConfigError, unless lenient."""

@@ -7,6 +7,7 @@ the next one from happening. Meanwhile the turn is over: it takes no messages, a
 
 from __future__ import annotations
 
+from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,6 +22,7 @@ from appserver.errors import (
     causes_of,
 )
 from appserver.log import log_exception, redacted
+from appserver.request_context import current_context
 from appserver.tasks import Stop
 from appserver.turns.inbox import Inbox, Injected
 
@@ -166,11 +168,14 @@ class TurnManager:
             raise Overloaded(RETRY_AFTER_MS)
         thread.start_turn(turn)
         reins = self._running[turn.id] = _Reins(Stop(), inbox)
-        self._started[turn.id] = partial(self._tasks.start, self._run, thread, turn, reins, work)
+        # In the context of the request that has started it, whenever and wherever it begins.
+        run = partial(copy_context().run, self._tasks.start, self._run, thread, turn, reins, work)
+        self._started[turn.id] = run
 
     async def _run(
         self, thread: ThreadRecord, turn: TurnRecord, reins: _Reins, work: Callable[[], Awaitable[None]]
     ) -> None:
+        current_context.set(current_context.get()._replace(thread=thread.id, turn=turn.id))
         error: TurnError | None = None
         ended, recorder = False, thread.recorder
         try:

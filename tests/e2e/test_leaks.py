@@ -11,7 +11,8 @@ from urllib.parse import parse_qs, urlsplit
 import anyio
 import pytest
 
-from appserver.log import set_up_logging
+from appserver.log import prepare_form, set_up_logging
+from appserver.log_formats import FORMATS, TEXT
 from appserver.testing import http_error
 from tests.handlers.accounts import browse, store_login, write_auth
 from tests.peer import subprocess_peer
@@ -33,6 +34,15 @@ TOKEN_PATH, REVOKE_PATH, RESPONSES = "/oauth/token", "/oauth/revoke", "/v1/respo
 SECRET_PARAMS = ("code", "code_verifier", "refresh_token", "subject_token", "token", "device_auth_id")
 API_KEY = "a1b2c3d4.a/key+that=nobody.may.see"  # looks like nothing in particular
 NO_JWT = "eyJ-no-jwt-and-yet-a-secret"
+
+
+@pytest.fixture(params=FORMATS, autouse=True)
+def log_format(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Log in each form, in processes and in this one."""
+    monkeypatch.setenv("APPSERVER_LOG_FORMAT", request.param)
+    prepare_form(request.param)
+    yield
+    prepare_form(TEXT)
 
 
 def secrets_of(backend: FakeBackend) -> set[str]:
@@ -207,7 +217,7 @@ class Heard:
 
 
 @pytest.fixture
-def everything_logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[Heard]:
+def everything_logged(log_format: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Heard]:
     """Our logging, and the HTTP layer's own at DEBUG, as somebody may set it who looks for a fault."""
     heard, root = Heard(), logging.getLogger()
     kept, level = root.handlers[:], root.level

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -98,6 +99,54 @@ async def test_every_line_has_the_form_at_every_level(backend: FakeBackend, home
     told = log.read_text("utf-8")
     assert strange_lines(told) == []
     assert told.count("nobody waits for") == 2
+
+
+async def test_every_line_is_an_object_where_json_is_asked_for(
+    backend: FakeBackend, home: Path, tmp_path: Path
+) -> None:
+    log = tmp_path / "stderr"
+    environ = {**backend.environ(home), "APPSERVER_LOG": "trace"}
+    with log.open("wb") as stderr:
+        async with started(environ, "app-server", "--log-format", "json", stderr=stderr) as process:
+            await send(process, b"garbage\n\xff\n" + lines({"id": "early\u2028", "result": {}}))
+            await run_turns(process, [backend.grant().access_token])
+            await send(process, lines({"id": "late\n", "result": {}}))
+            await end_of_input(process)
+            await rest_of_output(process)
+            assert await exit_code(process) == 0
+    told = [json.loads(line) for line in log.read_text("utf-8").splitlines()]
+    assert all({"time", "level", "target", "message"} <= line.keys() for line in told)
+    ignored = [line for line in told if "nobody waits for" in line["message"]]
+    assert [line["connection"] for line in ignored] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ"),
+    [
+        (["--log-format", "json"], {}),
+        (["--log-format=json"], {}),
+        (["app-server", "--log-format", "json", "--listen", "stdio://"], {"APPSERVER_LOG_FORMAT": "text"}),
+        ([], {"APPSERVER_LOG_FORMAT": "json"}),
+        ([], {"LOG_FORMAT": "json"}),
+    ],
+)
+def test_json_can_be_asked_for_in_each_of_these_ways(
+    arguments: list[str], environ: dict[str, str], tmp_path: Path
+) -> None:
+    done = run(*arguments, environ={"APPSERVER_HOME": str(tmp_path), **environ}, stdin=lines({"id": "x", "result": {}}))
+    assert [json.loads(line)["level"] for line in done.stderr.splitlines()] == ["WARN"]
+
+
+def test_a_mistake_in_the_configuration_is_told_in_json_too(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("model = [", "utf-8")
+    done = run("--strict-config", "--log-format", "json", environ={"APPSERVER_HOME": str(tmp_path)})
+    assert "config.toml" in json.loads(done.stderr)["message"]
+    assert done.returncode == 2
+
+
+def test_another_form_is_refused(tmp_path: Path) -> None:
+    done = run("--log-format", "xml", environ={"APPSERVER_HOME": str(tmp_path)})
+    assert (done.returncode, b"--log-format" in done.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(("level", "told"), [("error", False), ("warn", True), ("info,foo=debug", True), ("", True)])
