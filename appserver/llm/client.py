@@ -21,6 +21,7 @@ from appserver.llm.events import decode_event, failure_of_answer, not_connected,
 from appserver.llm.headers import request_headers
 from appserver.llm.retry import told_wait
 from appserver.llm.sse import EventStreamParser, EventTooLong
+from appserver.request_context import current_context
 from appserver.settings import DEFAULT_API_BASE_URL
 
 if TYPE_CHECKING:
@@ -150,12 +151,12 @@ class ModelClient:
     def _outgoing(
         self, client: httpx.AsyncClient, url: str, request: Request, access: Access | None, body: bytes
     ) -> httpx.Request:
-        idle = request.provider.stream_idle_timeout
+        idle, trace = request.provider.stream_idle_timeout, current_context.get().trace
         return client.build_request(
             "POST",
             url,
             params=dict(request.provider.query) or None,
-            headers=request_headers(request.provider, access, request.session, request.thread_id, len(body)),
+            headers=request_headers(request.provider, access, request.session, request.thread_id, len(body), trace),
             content=_Pieces(body),
             extensions={REPEATABLE: True},
             timeout=httpx.Timeout(idle, connect=CONNECT_TIMEOUT, write=write_timeout(PIECE_BYTES)),

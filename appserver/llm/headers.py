@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from appserver.llm.authorized import Access
     from appserver.session import Session
     from appserver.settings import Provider
+    from appserver.trace_context import TraceContext
 
 WHITE_SPACE = " \t\r\n"
 """Not part of a value (RFC 9110, section 5.5): it comes along from a file or the clipboard."""
@@ -50,11 +51,18 @@ def secret_headers(provider: Provider) -> Iterator[Secret]:
 
 
 def request_headers(
-    provider: Provider, access: Access | None, session: Session, thread_id: str, size: int
+    provider: Provider,
+    access: Access | None,
+    session: Session,
+    thread_id: str,
+    size: int,
+    trace: TraceContext | None = None,
 ) -> httpx.Headers:
     """Return the headers of a turn; `size`: of its body. Raises ConfigError if one of the provider's cannot be sent."""
     headers = httpx.Headers(list(_configured(provider)), encoding="utf-8")
     headers.update(identity(access, session))
+    if trace is not None:
+        headers.update(trace.headers)
     headers.update(
         {
             "session-id": thread_id,
