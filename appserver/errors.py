@@ -73,7 +73,7 @@ class Overloaded(AppServerError):
 
 
 class Busy(AppServerError):
-    """Another process holds what is needed, so nothing was done: trying again can help (`lock_queue.py` does)."""
+    """Another process holds what is needed, so nothing was done: trying again can help."""
 
     retryable = True
 

@@ -30,7 +30,6 @@ ORDER = (
         "appserver.headers",
         "appserver.memory",
         "appserver.json_text",
-        "appserver.lock_queue",
         "appserver.parent_process",
         "appserver.regular_file",
         "appserver.request_context",

@@ -9,7 +9,7 @@ import os
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Mapping
 
     from appserver.server.workspace import Client
 
@@ -50,12 +50,18 @@ OF_DIRECTORIES: Final[Mapping[str, Mapping[str, object]]] = {
 METHODS: Final = (*ANSWERS, *OF_A_THREAD, *OF_DIRECTORIES)
 
 
-def answer(client: Client, method: str, params: Mapping[str, Any]) -> Mapping[str, object]:
+def answer(
+    client: Client, method: str, params: Mapping[str, Any]
+) -> Mapping[str, object] | Awaitable[Mapping[str, object]]:
     """Answer one of the methods above. Raises RequestError for a thread that is not there."""
     if method in OF_A_THREAD:
-        client.workspace.threads.metadata(params["threadId"])
-        return OF_A_THREAD[method]
+        return _of_a_thread(client, method, params["threadId"])
     if method in OF_DIRECTORIES:
         directories = params.get("cwds") or [os.getcwd()]
         return {"data": [{"cwd": cwd, **OF_DIRECTORIES[method]} for cwd in directories]}
     return ANSWERS[method]
+
+
+async def _of_a_thread(client: Client, method: str, thread_id: str) -> Mapping[str, object]:
+    await client.workspace.threads.read(thread_id, lambda found: found.thread())
+    return OF_A_THREAD[method]

@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from appserver.rpc.router import Handler
     from appserver.server.workspace import Client
 
-THREADS = ("thread/", "turn/start")
-"""What the methods begin with that may have to write threads."""
-
 
 def routes(client: Client) -> dict[str, Handler]:
     """Return the routes, bound to the client."""
@@ -66,15 +63,4 @@ def routes(client: Client) -> dict[str, Handler]:
         "turn/interrupt": late("turn", "interrupt"),
         **{method: bound(absent.answer, method) for method in absent.METHODS},
     }
-    return {
-        method: partial(_repeated, client, handler) if method.startswith(THREADS) else handler
-        for method, handler in with_words(table).items()
-    }
-
-
-def _repeated(client: Client, handler: Handler, params: object) -> object:
-    """Call a handler; while another process keeps the threads locked, again from its beginning.
-
-    So it does nothing before it has written that must not happen twice.
-    """
-    return client.workspace.threads.attempt(partial(handler, params))
+    return with_words(table)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from appserver.handlers.thread_list import all_turns, turns_page
 from appserver.llm.catalog import tier_of
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from appserver.server.workspace import Client
+    from appserver.threads.paging import Page, StoredItem
     from appserver.threads.settings import Values
+    from appserver.threads.stores.base import ThreadReader
     from appserver.threads.turn_record import TurnRecord
     from protocol.thread import (
         ThreadOptions,
@@ -36,10 +38,20 @@ if TYPE_CHECKING:
         WarningNotification,
     )
     from protocol.thread_life import ThreadForkParams, ThreadResumeParams, ThreadResumeResult
+    from protocol.thread_list import TurnsPage
     from protocol.turn import Turn
 
 
-def start(client: Client, params: ThreadStartParams) -> Reply:
+class _Shown(NamedTuple):
+    """What a client is shown of a thread that it resumes."""
+
+    turns: list[Turn]
+    page: TurnsPage | None
+    last_turn: Page[TurnRecord]
+    last_item: Page[StoredItem]
+
+
+async def start(client: Client, params: ThreadStartParams) -> Reply:
     """Start a thread."""
     values: Values = {**chosen_options(client.workspace.settings.options), **_chosen(client, params)}
     named = values.pop("provider", None)
@@ -60,37 +72,43 @@ def start(client: Client, params: ThreadStartParams) -> Reply:
     )
     thread = ThreadRecord(metadata, ThreadSettings(tools=checked(params.get("dynamicTools") or [])), provider)
     thread.choose(values)
-    client.workspace.threads.add(thread)
+    await client.workspace.threads.add(thread)
     client.workspace.subscriptions.subscribe(client, thread.id)
     return Reply(_result(thread), then=_telling_of_start(client, thread))
 
 
-def resume(client: Client, params: ThreadResumeParams) -> Reply:
+async def resume(client: Client, params: ThreadResumeParams) -> Reply:
     """Load a thread, so that turns can be started in it."""
     threads, thread_id, wanted = client.workspace.threads, params["threadId"], params.get("initialTurnsPage")
-    was_loaded, values = threads.is_loaded(thread_id), _chosen(client, params)
-    with threads.reading(thread_id) as found:
-        turns = [] if params.get("excludeTurns") else all_turns(found)
-        page = None if wanted is None else turns_page(found, wanted)
-        last_turn, last_item = found.turns(PageQuery(limit=1)), found.items(PageQuery(limit=1))
-        thread = threads.resume(found, values)
-    client.workspace.subscriptions.subscribe(client, thread_id)
-    if not was_loaded:
-        changed: ThreadStatusChangedNotification = {"threadId": thread_id, "status": thread.status_on_wire()}
-        client.workspace.subscriptions.broadcast("thread/status/changed", changed)
-    result: ThreadResumeResult = {
-        **_result(thread, turns),
-        "collaborationMode": thread.settings_on_wire()["collaborationMode"],
-        "initialTurnsPage": page,
-        "turnsBackwardsCursor": last_turn.back,
-        "itemsBackwardsCursor": last_item.back,
-    }
-    return Reply(result, then=_telling_of_usage(client, thread, last_turn.rows))
+
+    def query(found: ThreadReader) -> _Shown:
+        return _Shown(
+            [] if params.get("excludeTurns") else all_turns(found),
+            None if wanted is None else turns_page(found, wanted),
+            found.turns(PageQuery(limit=1)),
+            found.items(PageQuery(limit=1)),
+        )
+
+    async with threads.order(thread_id):
+        was_loaded, values = threads.is_loaded(thread_id), _chosen(client, params)
+        thread, shown = await threads.resume(thread_id, values, query)
+        client.workspace.subscriptions.subscribe(client, thread_id)
+        if not was_loaded:
+            changed: ThreadStatusChangedNotification = {"threadId": thread_id, "status": thread.status_on_wire()}
+            client.workspace.subscriptions.broadcast("thread/status/changed", changed)
+        result: ThreadResumeResult = {
+            **_result(thread, shown.turns),
+            "collaborationMode": thread.settings_on_wire()["collaborationMode"],
+            "initialTurnsPage": shown.page,
+            "turnsBackwardsCursor": shown.last_turn.back,
+            "itemsBackwardsCursor": shown.last_item.back,
+        }
+    return Reply(result, then=_telling_of_usage(client, thread, shown.last_turn.rows))
 
 
-def fork(client: Client, params: ThreadForkParams) -> Reply:
+async def fork(client: Client, params: ThreadForkParams) -> Reply:
     """Make a new thread of the turns of another."""
-    thread = client.workspace.threads.fork(
+    thread = await client.workspace.threads.fork(
         params["threadId"],
         _chosen(client, params),
         ephemeral=bool(params.get("ephemeral")),
@@ -99,9 +117,11 @@ def fork(client: Client, params: ThreadForkParams) -> Reply:
         source=params.get("threadSource"),
     )
     client.workspace.subscriptions.subscribe(client, thread.id)
-    with client.workspace.threads.reading(thread.id) as copied:
-        turns = [] if params.get("excludeTurns") else all_turns(copied)
-        last_turn = copied.turns(PageQuery(limit=1)).rows
+
+    def query(copied: ThreadReader) -> tuple[list[Turn], list[TurnRecord]]:
+        return [] if params.get("excludeTurns") else all_turns(copied), copied.turns(PageQuery(limit=1)).rows
+
+    turns, last_turn = await client.workspace.threads.read(thread.id, query)
     started, usage = _telling_of_start(client, thread), _telling_of_usage(client, thread, last_turn)
 
     def then() -> None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from appserver.server.workspace import Client
+    from appserver.threads.metadata import ThreadMetadata
     from appserver.threads.stores.base import ThreadReader
     from protocol.thread_list import (
         InitialTurnsPageParams,
@@ -37,15 +38,18 @@ UUID = r"[0-9a-fA-F]{8}(?:-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}"
 """The shape of a thread's id."""
 
 
-def read(client: Client, params: ThreadReadParams) -> ThreadReadResult:
+async def read(client: Client, params: ThreadReadParams) -> ThreadReadResult:
     """Read a thread, loaded or not."""
     threads, thread_id = client.workspace.threads, params["threadId"]
-    with threads.reading(thread_id) as found:
-        metadata, turns = found.thread().metadata, all_turns(found) if params.get("includeTurns") else []
+
+    def query(found: ThreadReader) -> tuple[ThreadMetadata, list[Turn]]:
+        return found.thread().metadata, all_turns(found) if params.get("includeTurns") else []
+
+    metadata, turns = await threads.read(thread_id, query)
     return {"thread": metadata.on_wire(threads.status(thread_id), turns)}
 
 
-def list_(client: Client, params: ThreadListParams) -> ThreadListResult:
+async def list_(client: Client, params: ThreadListParams) -> ThreadListResult:
     """List threads. Ephemeral ones are not listed, nor are those in which nothing has been said."""
     threads, cwd = client.workspace.threads, params.get("cwd")
     if not _can_fit(params):
@@ -61,7 +65,7 @@ def list_(client: Client, params: ThreadListParams) -> ThreadListResult:
         search=params.get("searchTerm"),
         excluded=tuple(params.get("excludedThreadIds") or ()),
     )
-    page = threads.durable.page(query)
+    page = await threads.page(query)
     return {
         "data": [metadata.on_wire(threads.status(metadata.id)) for metadata in page.rows],
         "nextCursor": page.next,
@@ -69,20 +73,22 @@ def list_(client: Client, params: ThreadListParams) -> ThreadListResult:
     }
 
 
-def loaded_list(client: Client, params: ThreadLoadedListParams) -> ThreadLoadedListResult:
+async def loaded_list(client: Client, params: ThreadLoadedListParams) -> ThreadLoadedListResult:
     """List the loaded threads."""
     cursor, limit = decode("loaded", params.get("cursor")), params.get("limit")
-    found = [one for one in client.workspace.threads.loaded() if cursor is None or one > str(cursor.position[0])]
+    loaded = await client.workspace.threads.loaded()
+    found = [one for one in loaded if cursor is None or one > str(cursor.position[0])]
     if limit is None or len(found) <= max(limit, 1):
         return {"data": found, "nextCursor": None}
     data = found[: max(limit, 1)]
     return {"data": data, "nextCursor": encode("loaded", Cursor((data[-1],)))}
 
 
-def turns_list(client: Client, params: ThreadTurnsListParams) -> TurnsPage:
+async def turns_list(client: Client, params: ThreadTurnsListParams) -> TurnsPage:
     """List the turns of a thread."""
-    with client.workspace.threads.reading(params["threadId"]) as found:
-        return turns_page(found, params, params.get("cursor"))
+    return await client.workspace.threads.read(
+        params["threadId"], lambda found: turns_page(found, params, params.get("cursor"))
+    )
 
 
 def turns_page(
@@ -104,7 +110,7 @@ def all_turns(found: ThreadReader) -> list[Turn]:
     return [turn.viewed("full") for turn in found.turns(PageQuery(ALL, descending=False), "full").rows]
 
 
-def items_list(client: Client, params: ThreadItemsListParams) -> ThreadItemsListResult:
+async def items_list(client: Client, params: ThreadItemsListParams) -> ThreadItemsListResult:
     """List the items of a thread, or of one of its turns."""
     cursor = params.get("cursor")
     if isinstance(cursor, dict) and not params.get("turnId"):
@@ -115,8 +121,9 @@ def items_list(client: Client, params: ThreadItemsListParams) -> ThreadItemsList
         descending=params.get("sortDirection") == "desc",
         anchor=cursor["itemId"] if isinstance(cursor, dict) else None,
     )
-    with client.workspace.threads.reading(params["threadId"]) as found:
-        page = found.items(query, params.get("turnId"))
+    page = await client.workspace.threads.read(
+        params["threadId"], lambda found: found.items(query, params.get("turnId"))
+    )
     return {
         "data": [
             {"item": one.item, "turnId": one.turn_id, "completedAtMs": int(one.completed_at * 1000)}

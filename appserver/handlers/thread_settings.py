@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from protocol.thread_life import EmptyResult
 
 
-def update(client: Client, params: ThreadSettingsUpdateParams) -> Reply:
+async def update(client: Client, params: ThreadSettingsUpdateParams) -> Reply:
     """Change the settings of a thread, from the next turn on."""
-    thread = client.workspace.threads.get(params["threadId"])
-    told = settings_told(client, thread)
-    thread.change_settings(chosen(params))
+    threads, thread_id = client.workspace.threads, params["threadId"]
+    async with threads.order(thread_id):
+        thread = threads.get(thread_id)
+        told = settings_told(client, thread)
+        await thread.change_settings(chosen(params))
     result: EmptyResult = {}
     return Reply(result, then=told)
 

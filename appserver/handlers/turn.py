@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 from appserver.errors import RequestError
@@ -15,8 +14,6 @@ from appserver.turns.inbox import UserMessage
 from appserver.turns.input import message_item, names_files, preview
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
-
     from appserver.server.workspace import Client
     from protocol.turn import (
         TurnInterruptParams,
@@ -28,74 +25,68 @@ if TYPE_CHECKING:
     )
 
 
-def start(client: Client, params: TurnStartParams) -> Reply | Awaitable[Reply]:
+async def start(client: Client, params: TurnStartParams) -> Reply:
     """Start a turn, or add to the one that runs. What happens in the turn is told by notifications."""
-    client.workspace.threads.get(params["threadId"])
-    if names_files(params["input"]):
-        return _start_with_files(client, params)
-    return _start(client, params, _message(client, params))
-
-
-def steer(client: Client, params: TurnSteerParams) -> TurnSteerResult | Awaitable[TurnSteerResult]:
-    """Add input to the active turn."""
-    if not params["input"]:
-        raise RequestError("input must not be empty")
-    if names_files(params["input"]):
-        return Accepted(_steer_with_files(client, params))
-    return _steer(client, params, _message(client, params))
-
-
-def interrupt(client: Client, params: TurnInterruptParams) -> TurnInterruptResult:
-    """Interrupt the active turn. Doing it twice does no harm."""
-    thread = client.workspace.threads.get(params["threadId"])
-    client.workspace.turns.interrupt(thread, params["turnId"])
-    return {}
-
-
-def _start(client: Client, params: TurnStartParams, message: UserMessage) -> Reply:
-    thread = client.workspace.threads.get(params["threadId"])
-    asked = TurnRecord(message.content, message.client_id, service_tier=params.get("serviceTierForTurn"))
-    asker = client.workspace.subscriptions.of_turn(client, thread.id)
-    turn = client.workspace.turns.start(thread, asked, message, asker)
-    told = settings_told(client, thread)
-    thread.choose(chosen(params))  # written with the first item of the turn
-    if not thread.metadata.preview:
-        thread.metadata = replace(thread.metadata, preview=preview(params["input"]))
-    if params.get("outputSchema") is not None:
-        turn.output_schema = params["outputSchema"]
-    result: TurnStartResult = {"turn": turn.on_wire()}
+    threads, turns, thread_id = client.workspace.threads, client.workspace.turns, params["threadId"]
+    async with threads.order(thread_id):
+        message = await _message(client, params)
+        thread = await client.workspace.loaded_thread(thread_id)
+        asked = TurnRecord(message.content, message.client_id, service_tier=params.get("serviceTierForTurn"))
+        turn = await turns.start(thread, asked, message, client.workspace.subscriptions.of_turn(client, thread_id))
+        told = settings_told(client, thread)
+        thread.choose(chosen(params))  # written with the first item of the turn
+        if not thread.metadata.preview:
+            thread.metadata = replace(thread.metadata, preview=preview(params["input"]))
+        if params.get("outputSchema") is not None:
+            turn.output_schema = params["outputSchema"]
+        result: TurnStartResult = {"turn": turn.on_wire()}
 
     def then() -> None:
         told()
-        client.workspace.turns.begin(turn.id)
+        turns.begin(turn.id)
 
     return Reply(result, then=then)
 
 
-def _steer(client: Client, params: TurnSteerParams, message: UserMessage) -> TurnSteerResult:
+def steer(client: Client, params: TurnSteerParams) -> Accepted[TurnSteerResult]:
+    """Add input to the active turn. Waits for no change of the thread."""
+    return Accepted(_steer(client, params))
+
+
+def interrupt(client: Client, params: TurnInterruptParams) -> Accepted[TurnInterruptResult]:
+    """Interrupt the active turn. Doing it twice does no harm. Waits for no change of the thread."""
+    return Accepted(_interrupt(client, params))
+
+
+async def _steer(client: Client, params: TurnSteerParams) -> TurnSteerResult:
+    if not params["input"]:
+        raise RequestError("input must not be empty")
+    message = await _message(client, params)
     thread = client.workspace.threads.get(params["threadId"])
     client.workspace.turns.steer(thread, params["expectedTurnId"], message)
     return {"turnId": params["expectedTurnId"]}
 
 
-def _message(client: Client, params: TurnStartParams | TurnSteerParams) -> UserMessage:
+async def _interrupt(client: Client, params: TurnInterruptParams) -> TurnInterruptResult:
+    """A coroutine, so that it comes after a request before it that starts the turn."""
+    thread = client.workspace.threads.get(params["threadId"])
+    client.workspace.turns.interrupt(thread, params["turnId"])
+    return {}
+
+
+async def _message(client: Client, params: TurnStartParams | TurnSteerParams) -> UserMessage:
+    """Return the user's message. Files that it names are read in a thread: a disk may be slow."""
+    if not names_files(params["input"]):
+        return _read_message(client, params)
+    from anyio import to_thread  # late: a plain text needs none
+
+    return await to_thread.run_sync(_read_message, client, params)
+
+
+def _read_message(client: Client, params: TurnStartParams | TurnSteerParams) -> UserMessage:
     return UserMessage(
         params["input"],
         params.get("clientUserMessageId"),
         message_item(params["input"], client.workspace.settings.home),
         params.get("additionalContext"),
     )
-
-
-async def _start_with_files(client: Client, params: TurnStartParams) -> Reply:
-    from anyio import to_thread  # late: a plain text needs none
-
-    message = await to_thread.run_sync(_message, client, params)
-    started = client.workspace.threads.attempt(partial(_start, client, params, message))
-    return started if isinstance(started, Reply) else await started
-
-
-async def _steer_with_files(client: Client, params: TurnSteerParams) -> TurnSteerResult:
-    from anyio import to_thread
-
-    return _steer(client, params, await to_thread.run_sync(_message, client, params))

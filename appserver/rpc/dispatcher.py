@@ -129,6 +129,9 @@ class Dispatcher:
         except Exception as exc:  # noqa: BLE001 - wire_error() logs what it does not know
             self._outbox.send(envelope.error(request["id"], *wire_error(exc)))
             return
+        self._answer(request, outcome)
+
+    def _answer(self, request: Message, outcome: object) -> None:
         result, sequel = (outcome.result, [outcome.then]) if isinstance(outcome, Reply) else (outcome, [])
         self._outbox.send(envelope.result(request["id"], result))
         follow(sequel)
@@ -141,17 +144,14 @@ class Dispatcher:
         self._batches.take(entries)
 
     async def _answer_later(self, request: Message, outcome: Awaitable[object]) -> None:
-        from appserver.rpc.jsonrpcserver_adapter import dispatch  # late: few requests before the event loop need it
-
-        async def call(_: Message) -> object:
-            return await outcome  # the handler has been called already
-
         try:
-            (response,), then = await dispatch([request], call)
+            answer = await outcome
+        except Exception as exc:  # noqa: BLE001 - wire_error() logs what it does not know
+            self._outbox.send(envelope.error(request["id"], *wire_error(exc)))
+        else:
+            self._answer(request, answer)
         finally:
             self._in_flight.done(outcome)
-        self._outbox.send(response)
-        follow(then)
 
     def _reply(self, message: Message) -> None:
         try:

@@ -1,4 +1,4 @@
-"""Adapter for jsonrpcserver, which dispatches awaited requests and batches. The only file that imports it.
+"""Adapter for jsonrpcserver, which dispatches batches. The only file that imports it.
 
 Keeps from it the validation of the envelope (`protocol.envelope` has done it), the text of unexpected exceptions (which
 it would send to the client), and params (whose names could collide with its own).

@@ -35,7 +35,6 @@ AHEAD_OF_USE = (
     "appserver.handlers.turn",
     "appserver.server.backend",
     "httpcore",
-    "jsonrpcserver",
 )
 
 

@@ -16,7 +16,7 @@ from appserver.session import Session
 from appserver.tasks import Stop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from appserver.tasks import Tasks
     from protocol.notify import Notify
@@ -59,7 +59,7 @@ class Subscriber(Protocol):
 class Subscriptions:
     """The connections of one workspace."""
 
-    def __init__(self, tasks: Tasks, close: Callable[[str], None]) -> None:
+    def __init__(self, tasks: Tasks, close: Callable[[str], Awaitable[None]]) -> None:
         """`close(thread_id)`: closes a thread that nobody has followed for CLOSE_SECONDS."""
         self.broadcast: Notify = self._broadcast
         """Sends a notification to every connection."""
@@ -162,8 +162,9 @@ class Subscriptions:
 
         with stop:
             await sleep(CLOSE_SECONDS)
-            del self._closing[thread_id]
-            self._close(thread_id)
+            await self._close(thread_id)
+            if self._closing.get(thread_id) is stop:  # there was nothing to be closed
+                del self._closing[thread_id]
 
 
 class Asked:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from appserver.server.backend import Backend
     from appserver.server.runtime import Runtime
     from appserver.settings import Options, Provider, Settings
+    from appserver.threads.record import ThreadRecord
     from appserver.threads.registry import Threads
     from appserver.threads.stores.base import ThreadStore
     from appserver.turns.compaction import Compactor
@@ -121,10 +122,20 @@ class Workspace:
 
         return ModelClient(self._runtime.http, self.settings)
 
+    async def loaded_thread(self, thread_id: str) -> ThreadRecord:
+        """Return a loaded thread, after the end of its last turn has been written. Raises RequestError.
+
+        The caller holds the thread's order.
+        """
+        thread = self.threads.get(thread_id)
+        if thread.active is not None:
+            await self.turns.end_written(thread)
+        return self.threads.get(thread_id)  # it may have been unloaded with its turn
+
     def unload_thread(self, thread_id: str, *, closed: bool = False) -> None:
         """Unload a thread, once its turn has ended if one runs, and tell all clients.
 
-        `closed`: they are told that it was closed, too.
+        `closed`: they are told that it was closed, too. The caller holds the thread's order.
         """
         if not self.threads.is_loaded(thread_id):
             return
@@ -139,8 +150,9 @@ class Workspace:
         if closed:
             self.subscriptions.broadcast("thread/closed", {"threadId": thread_id})
 
-    def _close_thread(self, thread_id: str) -> None:
-        self.unload_thread(thread_id, closed=True)
+    async def _close_thread(self, thread_id: str) -> None:
+        async with self.threads.order(thread_id):
+            self.unload_thread(thread_id, closed=True)
 
     # The end
 
@@ -168,7 +180,7 @@ class Workspace:
         """Close what was opened."""
         self.account.store.close()
         if "threads" in self.__dict__:
-            self.threads.close()
+            await self.threads.close()
 
     @property
     def _has_turns(self) -> bool:

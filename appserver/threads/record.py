@@ -8,7 +8,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from appserver.settings.options import service_tier
-from appserver.threads.recorder import NullRecorder
+from appserver.threads.recorder import NullRecorder, whole
 from appserver.threads.settings import ThreadSettings, TurnSettings
 
 if TYPE_CHECKING:
@@ -88,43 +88,40 @@ class ThreadRecord:
 
     def choose(self, values: Values) -> None:
         """Take over chosen values, for the next turn."""
-        listed: Values = {name: values[name] for name in ("model", "effort", "cwd") if name in values}
-        if "provider" in values:
-            self.provider = values["provider"]
-            listed["provider"] = self.provider.id
-        if listed:
-            self.metadata = replace(self.metadata, **listed)
-        if chosen := {name: value for name, value in values.items() if name in ThreadSettings._fields}:
-            self.settings = self.settings._replace(**chosen)
+        self.provider = values.get("provider", self.provider)
+        self.metadata, self.settings = self._with(values)
 
-    def change_settings(self, values: Values) -> None:
-        """Take over chosen values and write them, or change nothing. Raises RequestError or ThreadStoreError."""
-        before = self.metadata, self.settings, self.provider
+    async def change_settings(self, values: Values) -> None:
+        """Write chosen values, then take them over. Raises RequestError or ThreadStoreError."""
+        await whole(self.recorder.change_settings(*self._with(values)))
         self.choose(values)
-        try:
-            self.recorder.change_settings()
-        except BaseException:
-            self.metadata, self.settings, self.provider = before
-            raise
 
-    def inject(self, items: list[dict[str, Any]]) -> None:
+    async def inject(self, items: list[dict[str, Any]]) -> None:
         """Add input items of a client to the history, while no turn runs. Raises RequestError or ThreadStoreError."""
-        self.recorder.inject(items)
+        await whole(self.recorder.inject(items))
         self.history.extend(items)
         self.touch()
 
-    def revert(self, before: str) -> None:
+    async def revert(self, before: str) -> None:
         """Forget a turn and all that came after it, while no turn runs. Raises RequestError or ThreadStoreError."""
-        self.history[:] = self.recorder.revert(before)
+        self.history[:] = await whole(self.recorder.revert(before))
         self.context, self.phase = {}, Phase.IDLE
         self.touch()
 
-    def start_turn(self, turn: TurnRecord) -> None:
-        """Make a turn the active one. A thread runs one turn at a time. Raises RequestError or ThreadStoreError."""
+    async def start_turn(self, turn: TurnRecord) -> None:
+        """Make a turn the active one, and write it. A thread runs one turn at a time.
+
+        Raises RequestError or ThreadStoreError, and the thread is as it was.
+        """
         if self.active is not None:
             raise RuntimeError("a thread runs one turn at a time")
-        self.recorder.start_turn(turn)
-        self.active, self.phase = turn, Phase.ACTIVE
+        phase = self.phase
+        self.active, self.phase = turn, Phase.ACTIVE  # first: another turn must not start meanwhile
+        try:
+            await whole(self.recorder.start_turn(turn))
+        except BaseException:
+            self.active, self.phase = None, phase
+            raise
         self.touch()
 
     async def end_turn(self, turn: TurnRecord) -> None:
@@ -145,6 +142,14 @@ class ThreadRecord:
     def touch(self) -> None:
         """Note the time of a change."""
         self.metadata = replace(self.metadata, updated_at=time.time())
+
+    def _with(self, values: Values) -> tuple[ThreadMetadata, ThreadSettings]:
+        """Return the metadata and the settings with chosen values in them."""
+        listed: Values = {name: values[name] for name in ("model", "effort", "cwd") if name in values}
+        if "provider" in values:
+            listed["provider"] = values["provider"].id
+        chosen = {name: value for name, value in values.items() if name in ThreadSettings._fields}
+        return replace(self.metadata, **listed), self.settings._replace(**chosen)
 
     def add_usage(self, usage: TokenUsage) -> None:
         """Add the tokens of one request."""

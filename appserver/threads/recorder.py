@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from appserver.errors import ThreadStoreError
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from appserver.threads.metadata import ThreadMetadata
+    from appserver.threads.settings import ThreadSettings
     from appserver.threads.turn_record import TurnRecord
     from protocol.item import Item
+
+T = TypeVar("T")
+
+CHANGE_SECONDS = 60.0
+"""What a store gets for a change, which is shielded from the cancellation of its request. The store in threads.db has a
+bound of its own, which is shorter."""
 
 
 class Recorder(Protocol):
     """Writes what happens in a thread, as it happens. What has been written survives the process.
 
-    What is written while a turn runs may have to wait for another process. Such a wait has a bound and is shielded from
-    cancellation: what the model has said is not lost with an interrupt.
+    A write may wait for another process. Such a wait has a bound and is shielded from cancellation: what the model has
+    said is not lost with an interrupt. All methods but `end_turn` and `flush` raise ThreadStoreError.
     """
 
-    def start_turn(self, turn: TurnRecord) -> None:
-        """Write a new turn. Raises RequestError if another process runs one, ThreadStoreError if it cannot be written.
-
-        Does not wait: raises ThreadStoreBusy where it would have to.
+    async def start_turn(self, turn: TurnRecord) -> None:
+        """Write a new turn, and take over what other processes have done to the thread. Raises RequestError if one of
+        them runs a turn in it.
         """
 
     async def add_item(self, turn: TurnRecord, item: Item | None, remembered: dict[str, Any] | None) -> None:
@@ -34,13 +45,13 @@ class Recorder(Protocol):
     async def flush(self) -> None:
         """Write the ends of turns that could not be written in time, as soon as that is possible."""
 
-    def change_settings(self) -> None:
-        """Write the settings of the thread. Raises ThreadStoreError, ThreadStoreBusy where it would wait."""
+    async def change_settings(self, metadata: ThreadMetadata, settings: ThreadSettings) -> None:
+        """Write changed settings: what lists show of them is in the metadata."""
 
-    def inject(self, items: list[dict[str, Any]]) -> None:
+    async def inject(self, items: list[dict[str, Any]]) -> None:
         """Write input items that a client adds to the history while no turn runs. Raises as `start_turn` does."""
 
-    def revert(self, before: str) -> list[dict[str, Any]]:
+    async def revert(self, before: str) -> list[dict[str, Any]]:
         """Forget a turn and all that came after it while no turn runs, and return the history that is left.
 
         Raises as `start_turn` does, and RequestError for a turn that is not there.
@@ -50,7 +61,7 @@ class Recorder(Protocol):
 class NullRecorder:
     """Writes nothing: the recorder of a thread that lives in memory only."""
 
-    def start_turn(self, turn: TurnRecord) -> None:
+    async def start_turn(self, turn: TurnRecord) -> None:
         """Write a new turn."""
 
     async def add_item(self, turn: TurnRecord, item: Item | None, remembered: dict[str, Any] | None) -> None:
@@ -65,12 +76,24 @@ class NullRecorder:
     async def flush(self) -> None:
         """Write the ends of turns that could not be written in time."""
 
-    def change_settings(self) -> None:
-        """Write the settings of the thread."""
+    async def change_settings(self, metadata: ThreadMetadata, settings: ThreadSettings) -> None:
+        """Write changed settings."""
 
-    def inject(self, items: list[dict[str, Any]]) -> None:
+    async def inject(self, items: list[dict[str, Any]]) -> None:
         """Write input items that a client adds to the history."""
 
-    def revert(self, before: str) -> list[dict[str, Any]]:
+    async def revert(self, before: str) -> list[dict[str, Any]]:
         """Forget a turn and all that came after it: all."""
         return []
+
+
+async def whole(change: Awaitable[T]) -> T:
+    """Let a change come to its end also if its request is cancelled, so that nothing is left half done.
+
+    Raises what it raises, and ThreadStoreError if the store does not answer within CHANGE_SECONDS.
+    """
+    from anyio import move_on_after
+
+    with move_on_after(CHANGE_SECONDS, shield=True):
+        return await change
+    raise ThreadStoreError("the store of threads does not answer")

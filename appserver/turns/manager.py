@@ -50,8 +50,8 @@ RETRY_AFTER_MS = 1000
 """What a client whose turn was refused is told to wait: a turn takes seconds, and of so many one ends soon."""
 
 
-class _Reins(NamedTuple):
-    """What a running turn is guided by. inbox None: it takes no messages."""
+class _Running(NamedTuple):
+    """How a turn that runs, or is being started, is interrupted and steered. inbox None: it takes no messages."""
 
     stop: Stop
     inbox: Inbox | None
@@ -64,7 +64,7 @@ class TurnManager:
         self._runner = runner
         self._tasks = tasks
         self._emit = emit
-        self._running: dict[str, _Reins] = {}
+        self._running: dict[str, _Running] = {}
         self._started: dict[str, Callable[[], None]] = {}
         """Turns that have not begun to run."""
         self._ends: dict[str, Event] = {}
@@ -72,7 +72,9 @@ class TurnManager:
         self._closing = False
         self._idle: Event | None = None
 
-    def start(self, thread: ThreadRecord, turn: TurnRecord, message: UserMessage, client: TurnClient) -> TurnRecord:
+    async def start(
+        self, thread: ThreadRecord, turn: TurnRecord, message: UserMessage, client: TurnClient
+    ) -> TurnRecord:
         """Start a turn of a client's with a message; while another one runs in the thread, that one gets it.
 
         Returns the turn. It does nothing before `begin`: the client is to know of the turn before it is told of what
@@ -83,10 +85,10 @@ class TurnManager:
             return thread.active
         inbox = Inbox()
         inbox.put(message)
-        self._begin_work(thread, turn, inbox, partial(self._runner.run, thread, turn, inbox, client))
+        await self._start(thread, turn, inbox, partial(self._runner.run, thread, turn, inbox, client))
         return turn
 
-    def start_work(self, thread: ThreadRecord, turn: TurnRecord, work: Callable[[], Awaitable[None]]) -> None:
+    async def start_work(self, thread: ThreadRecord, turn: TurnRecord, work: Callable[[], Awaitable[None]]) -> None:
         """Start a turn that is no answer and takes no messages, up to `begin`.
 
         Raises RequestError while another one runs, Overloaded.
@@ -94,7 +96,7 @@ class TurnManager:
         if thread.active is not None:
             active = _going_on(thread.active)
             raise RequestError(f"turn {active.id} is active in this thread", {"activeTurnId": active.id})
-        self._begin_work(thread, turn, None, work)
+        await self._start(thread, turn, None, work)
 
     def begin(self, turn_id: str) -> None:
         """Let a turn run that was started, if it does not run already."""
@@ -111,12 +113,22 @@ class TurnManager:
             raise _another_turn(active, f"expected active turn id `{turn_id}` but found `{active.id}`")
         _inbox(self._running[active.id]).put(message)
 
-    def inject(self, thread: ThreadRecord, items: list[dict[str, Any]]) -> None:
+    async def inject(self, thread: ThreadRecord, items: list[dict[str, Any]]) -> None:
         """Add items to the history: at the next safe point of a turn that runs, else now. Raises RequestError."""
         if thread.active is None:
-            thread.inject(items)
+            await thread.inject(items)
         else:
             _inbox(self._running[_going_on(thread.active).id]).put(Injected(items))
+
+    async def end_written(self, thread: ThreadRecord) -> None:
+        """Wait while the end of a thread's turn is being written: it takes no messages, and no other turn can start.
+
+        The store has a bound for that. The thread may have been unloaded then.
+        """
+        from anyio import Event
+
+        if thread.active is not None and thread.active.status != "inProgress":
+            await self._ends.setdefault(thread.active.id, Event()).wait()
 
     def interrupt(self, thread: ThreadRecord, turn_id: str) -> None:
         """End the active turn, whichever it is if `turn_id` is empty: its client has not learnt its id yet.
@@ -144,8 +156,8 @@ class TurnManager:
     def interrupt_all(self) -> None:
         """End every running turn and start no other: the server is going down."""
         self._closing = True
-        for reins in self._running.values():
-            reins.stop.cancel()
+        for running in self._running.values():
+            running.stop.cancel()
 
     @property
     def is_idle(self) -> bool:
@@ -159,27 +171,32 @@ class TurnManager:
             self._idle = Event()
             await self._idle.wait()
 
-    def _begin_work(
+    async def _start(
         self, thread: ThreadRecord, turn: TurnRecord, inbox: Inbox | None, work: Callable[[], Awaitable[None]]
     ) -> None:
         if self._closing:
             raise RequestError("the server is shutting down")
         if len(self._running) >= MAX_RUNNING_TURNS:
             raise Overloaded(RETRY_AFTER_MS)
-        thread.start_turn(turn)
-        reins = self._running[turn.id] = _Reins(Stop(), inbox)
+        running = self._running[turn.id] = _Running(Stop(), inbox)  # first: while it is written, it can be interrupted
+        try:
+            await thread.start_turn(turn)
+        except BaseException:
+            del self._running[turn.id]
+            self._note_if_idle()
+            raise
         # In the context of the request that has started it, whenever and wherever it begins.
-        run = partial(copy_context().run, self._tasks.start, self._run, thread, turn, reins, work)
+        run = partial(copy_context().run, self._tasks.start, self._run, thread, turn, running, work)
         self._started[turn.id] = run
 
     async def _run(
-        self, thread: ThreadRecord, turn: TurnRecord, reins: _Reins, work: Callable[[], Awaitable[None]]
+        self, thread: ThreadRecord, turn: TurnRecord, running: _Running, work: Callable[[], Awaitable[None]]
     ) -> None:
         current_context.set(current_context.get()._replace(thread=thread.id, turn=turn.id))
         error: TurnError | None = None
         ended, recorder = False, thread.recorder
         try:
-            with reins.stop:
+            with running.stop:
                 self._begin(thread, turn)
                 await work()
                 ended = True
@@ -219,6 +236,9 @@ class TurnManager:
         _whatever_happens(thread.run_after_turn)
         if (ended := self._ends.pop(turn.id, None)) is not None:
             ended.set()
+        self._note_if_idle()
+
+    def _note_if_idle(self) -> None:
         if self._idle is not None and not self._running:
             self._idle.set()
 
@@ -240,11 +260,11 @@ def _going_on(active: TurnRecord) -> TurnRecord:
     return active
 
 
-def _inbox(reins: _Reins) -> Inbox:
-    if reins.inbox is None:
+def _inbox(running: _Running) -> Inbox:
+    if running.inbox is None:
         info = {"activeTurnNotSteerable": {"turnKind": "compact"}}
         raise RequestError("cannot steer a compact turn", {"codexErrorInfo": info})
-    return reins.inbox
+    return running.inbox
 
 
 def _whatever_happens(step: Callable[[], None]) -> bool:

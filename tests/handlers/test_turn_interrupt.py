@@ -81,12 +81,12 @@ async def test_an_interrupt_of_a_finished_turn_is_answered(server: ServerFactory
 async def test_an_interrupt_is_not_refused_for_load(
     server: ServerFactory, backend: FakeBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(in_flight, "MAX_IN_FLIGHT", 0)
     backend.script(stalled(Gate(), "Half"))
     async with server() as peer:
         await peer.login_with_tokens(backend.grant().access_token)
         thread = await peer.start_thread()
         turn_id = await peer.start_turn(thread)
+        monkeypatch.setattr(in_flight, "MAX_IN_FLIGHT", 0)
         refused = await peer.error("account/rateLimits/read")
         assert refused["code"] == -32001
         assert refused["data"]["codex_error_info"] == "server_overloaded"

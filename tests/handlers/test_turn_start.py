@@ -202,6 +202,7 @@ async def test_a_turn_too_many_is_answered_as_overload(
         await peer.login_with_tokens(backend.grant().access_token)
         first, second = await peer.start_thread(), await peer.start_thread()
         turn_id = await peer.start_turn(first)
+        await peer.notification("item/agentMessage/delta")  # the request that stalls is this turn's
         said = [{"type": "text", "text": "Hello"}]
         for method, params in (("turn/start", {"input": said}), ("thread/compact/start", {})):
             refused = await peer.error(method, {"threadId": second, **params})

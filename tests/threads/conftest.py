@@ -10,7 +10,7 @@ import pytest
 from appserver.threads.stores.sqlite.store import SqliteThreads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
 
@@ -25,7 +25,7 @@ class Counting(sqlite3.Connection):
 
 
 @pytest.fixture
-def opened(tmp_path: Path) -> Iterator[Callable[..., SqliteThreads]]:
+async def opened(tmp_path: Path) -> AsyncIterator[Callable[..., SqliteThreads]]:
     """Open the store once more, as another process would."""
     stores: list[SqliteThreads] = []
 
@@ -35,7 +35,7 @@ def opened(tmp_path: Path) -> Iterator[Callable[..., SqliteThreads]]:
 
     yield again
     for store in stores:
-        store.close()
+        await store.close()
 
 
 @pytest.fixture

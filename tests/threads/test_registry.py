@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from appserver.threads.record import ThreadRecord
     from appserver.threads.transcript import Entry, StoredTurn
 
+pytestmark = pytest.mark.anyio
+
 
 class Refusing(MemoryThreads):
     """A store that takes no thread."""
@@ -27,27 +29,29 @@ class Refusing(MemoryThreads):
         super().__init__()
         self.kind = kind
 
-    def add(self, thread: ThreadRecord, past: Sequence[StoredTurn] = (), before: Sequence[Entry] = ()) -> None:
+    async def add(
+        self, thread: ThreadRecord, transcript: Sequence[StoredTurn] = (), first: Sequence[Entry] = ()
+    ) -> None:
         raise ThreadStoreError("threads.db: no", self.kind)
 
 
-def test_in_a_home_that_is_read_only_a_thread_is_ephemeral_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+async def test_in_a_home_that_is_read_only_a_thread_is_ephemeral_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
     threads, record = Threads(Refusing(READ_ONLY), lambda _: FAKE), thread("Hello")
-    threads.add(record)
-    run(threads.get(record.id), "one")
-    assert threads.metadata(record.id).ephemeral
+    await threads.add(record)
+    await run(threads.get(record.id), "one")
+    assert (await threads.metadata(record.id)).ephemeral
     assert "threads are ephemeral here" in caplog.text
 
 
-def test_a_database_that_fails_otherwise_takes_no_thread() -> None:
+async def test_a_database_that_fails_otherwise_takes_no_thread() -> None:
     threads, record = Threads(Refusing("threadStoreCorrupt"), lambda _: FAKE), thread("Hello")
     with pytest.raises(ThreadStoreError):
-        threads.add(record)
-    assert threads.loaded() == []
+        await threads.add(record)
+    assert await threads.loaded() == []
 
 
 @pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), OSError(30, "Read-only file system")])
-def test_a_file_that_must_not_be_written_is_told_apart(
+async def test_a_file_that_must_not_be_written_is_told_apart(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError
 ) -> None:
     def refuse(*_: object) -> int:
@@ -55,5 +59,5 @@ def test_a_file_that_must_not_be_written_is_told_apart(
 
     monkeypatch.setattr("os.open", refuse)
     with pytest.raises(ThreadStoreError) as caught:
-        SqliteThreads(str(tmp_path)).page(ThreadQuery())
+        await SqliteThreads(str(tmp_path)).page(ThreadQuery())
     assert caught.value.kind == READ_ONLY

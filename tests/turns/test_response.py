@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from appserver.errors import BackendError
 from appserver.threads.turn_record import TurnRecord
 from appserver.turns.response import Answer
-from tests.threads.records import at_once
 from tests.turns.fakes import Told, call, completed, delta, message, opened, thread
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
 
 Event = dict[str, Any]
 
@@ -31,6 +33,12 @@ class Taken:
 
 async def nothing() -> None:
     """Most events end no item."""
+
+
+def at_once(writing: Awaitable[None]) -> None:
+    """Let something be written, without an event loop: a thread in memory waits for nothing."""
+    for _ in writing.__await__():
+        raise AssertionError("it waits")
 
 
 def reasoning(**members: object) -> Event:

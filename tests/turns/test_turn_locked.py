@@ -22,26 +22,33 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 
-def desk_on(store: SqliteThreads, *replies: Stream) -> Desk:
+async def desk_on(store: SqliteThreads, *replies: Stream) -> Desk:
     desk = Desk(*replies)
-    store.add(desk.thread)
+    await store.add(desk.thread)
     return desk
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for what the database's thread and the event loop do together."""
+    while not condition():  # noqa: ASYNC110 - no event tells of it
+        await anyio.sleep(0.001)
 
 
 async def test_an_item_is_told_once_it_is_written(opened: Callable[..., SqliteThreads], database: Path) -> None:
     store, go = opened(), anyio.Event()
-    desk = desk_on(store, Stream([message("m", "first"), go, message("n", "second"), call()]), answer())
-    desk.start()
+    stream = Stream([message("m", "first"), go, message("n", "second"), call()])
+    desk = await desk_on(store, stream, answer())
+    await desk.start()
     with anyio.fail_after(10):
         async with anyio.create_task_group() as group:
             desk.tasks.open(group)
-            await anyio.wait_all_tasks_blocked()
+            await stream.stands.wait()
             with locked(database):
                 go.set()
-                await anyio.wait_all_tasks_blocked()
+                await until(lambda: len(desk.told.items("item/started")) == 3)
                 assert [item["id"] for item in desk.told.items()][1:] == ["m"]
                 assert [item["id"] for item in desk.told.items("item/started")][1:] == ["m", "n"]
-                assert len(transcript_of(opened(), desk.thread.id)[0].entries) == 2
+                assert len((await transcript_of(opened(), desk.thread.id))[0].entries) == 2
     assert [end["status"] for end in desk.ends()] == ["completed"]
     assert [item["type"] for item in desk.told.items()][1:] == ["agentMessage", "agentMessage", "dynamicToolCall"]
 
@@ -50,42 +57,44 @@ async def test_what_was_said_is_written_before_an_interrupt_ends_the_turn(
     opened: Callable[..., SqliteThreads], database: Path
 ) -> None:
     store, go = opened(), anyio.Event()
-    desk = desk_on(store, Stream([go, message("m", "said"), anyio.Event()]))
-    turn = desk.start()
+    stream = Stream([go, message("m", "said"), anyio.Event()])
+    desk = await desk_on(store, stream)
+    turn = await desk.start()
     with anyio.fail_after(10):
         async with anyio.create_task_group() as group:
             desk.tasks.open(group)
-            await anyio.wait_all_tasks_blocked()
+            await stream.stands.wait()
             with locked(database):
                 go.set()
-                await anyio.wait_all_tasks_blocked()
+                await until(lambda: "item/started" in desk.told.methods[-1:])
                 desk.manager.interrupt(desk.thread, turn.id)
                 await anyio.wait_all_tasks_blocked()
                 assert desk.ends() == []
     assert [end["status"] for end in desk.ends()] == ["interrupted"]
-    (found,) = transcript_of(store, desk.thread.id)
+    (found,) = await transcript_of(store, desk.thread.id)
     assert (found.turn.status, len(found.entries)) == ("interrupted", 2)
     assert words(desk.thread.history)[1:] == ["assistant: said"]
 
 
 async def test_a_turn_whose_end_is_being_written_is_over(opened: Callable[..., SqliteThreads], database: Path) -> None:
     store, go = opened(), anyio.Event()
-    desk = desk_on(store, Stream([go, {"type": "response.completed", "response": {}}]), answer(message("m", "ok")))
-    turn = desk.start("one")
+    stream = Stream([go, {"type": "response.completed", "response": {}}])
+    desk = await desk_on(store, stream, answer(message("m", "ok")))
+    turn = await desk.start("one")
     with anyio.fail_after(10):
         async with anyio.create_task_group() as group:
             desk.tasks.open(group)
-            await anyio.wait_all_tasks_blocked()
+            await stream.stands.wait()
             with locked(database):
                 go.set()
-                await anyio.wait_all_tasks_blocked()
+                await until(lambda: turn.status != "inProgress")
                 assert (turn.status, desk.ends()) == ("completed", [])
                 with pytest.raises(RequestError, match="no active turn to steer"):
                     desk.manager.steer(desk.thread, turn.id, said("late"))
                 with pytest.raises(ThreadStoreBusy):
-                    desk.start("two")
-            await desk.manager.idle()
-            desk.start("two")
+                    await desk.start("two")
+            await desk.manager.end_written(desk.thread)
+            await desk.start("two")
     assert [end["status"] for end in desk.ends()] == ["completed", "completed"]
     assert words(desk.stage.model.inputs[1]) == ["user: one", "user: two"]
 
@@ -94,20 +103,19 @@ async def test_a_turn_that_has_waited_in_vain_fails_and_ends_once(
     opened: Callable[..., SqliteThreads], database: Path
 ) -> None:
     store, go = opened(busy_seconds=0.01), anyio.Event()
-    desk = desk_on(store, Stream([go, message("m", "said"), anyio.Event()]))
-    desk.start()
+    stream = Stream([go, message("m", "said"), anyio.Event()])
+    desk = await desk_on(store, stream)
+    await desk.start()
     with locked(database), anyio.fail_after(10):
         async with anyio.create_task_group() as group:
             desk.tasks.open(group)
-            await anyio.wait_all_tasks_blocked()
-            go.set()
             await desk.manager.idle()
             group.cancel_scope.cancel()
     (end,) = desk.ends()
     assert (end["status"], end["error"]["kind"]) == ("failed", "threadStoreBusy")
     assert desk.thread.active is None
-    store.close()
-    assert [one.turn.status for one in transcript_of(opened(), desk.thread.id)] == ["failed"]
+    await store.close()
+    assert [one.turn.status for one in await transcript_of(opened(), desk.thread.id)] == ["failed"]
 
 
 async def test_an_end_that_could_not_be_written_in_time_is_written_once_it_can(
@@ -115,15 +123,16 @@ async def test_an_end_that_could_not_be_written_in_time_is_written_once_it_can(
 ) -> None:
     monkeypatch.setattr(sqlite_recorder, "FLUSH_SECONDS", 0.001)
     store, other, go = opened(busy_seconds=0.01), opened(), anyio.Event()
-    desk = desk_on(store, Stream([go, {"type": "response.completed", "response": {}}]))
-    desk.start()
+    stream = Stream([go, {"type": "response.completed", "response": {}}])
+    desk = await desk_on(store, stream)
+    await desk.start()
     with anyio.fail_after(10):
         async with anyio.create_task_group() as group:
             desk.tasks.open(group)
-            await anyio.wait_all_tasks_blocked()
+            await stream.stands.wait()
             with locked(database):
                 go.set()
                 await desk.manager.idle()
                 assert [end["status"] for end in desk.ends()] == ["completed"], "it is told all the same"
-                assert [one.turn.status for one in transcript_of(other, desk.thread.id)] == ["inProgress"]
-    assert [one.turn.status for one in transcript_of(other, desk.thread.id)] == ["completed"]
+                assert [one.turn.status for one in await transcript_of(other, desk.thread.id)] == ["inProgress"]
+    assert [one.turn.status for one in await transcript_of(other, desk.thread.id)] == ["completed"]

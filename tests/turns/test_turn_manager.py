@@ -18,7 +18,7 @@ from appserver.turns.manager import TurnManager
 from tests.turns.fakes import Stage, Stream, Told, answer, call, delta, message, opened, said, thread, words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from protocol.item import Item
 
@@ -51,18 +51,19 @@ class Desk:
         self.manager = TurnManager(runner, self.tasks, self.told)
         self.thread = self.stage.thread
 
-    def start(self, text: str = "Hello") -> TurnRecord:
-        turn = self.manager.start(self.thread, TurnRecord([]), said(text), self.stage.client)
+    async def start(self, text: str = "Hello") -> TurnRecord:
+        turn = await self.manager.start(self.thread, TurnRecord([]), said(text), self.stage.client)
         self.manager.begin(turn.id)
         return turn
 
-    async def run(self, then: Callable[[], None] | None = None) -> None:
+    async def run(self, then: Callable[[], Awaitable[None] | None] | None = None) -> None:
         with anyio.fail_after(10):
             async with anyio.create_task_group() as group:
                 self.tasks.open(group)
                 if then is not None:
                     await anyio.wait_all_tasks_blocked()
-                    then()
+                    if (waits := then()) is not None:
+                        await waits
 
     def ends(self) -> list[Any]:
         return [params["turn"] for params in self.told.of("turn/completed")]
@@ -70,7 +71,7 @@ class Desk:
 
 async def test_a_turn_that_succeeds_ends_once_and_tells_in_order() -> None:
     desk = Desk(answer(message("m", "ok")))
-    turn = desk.start()
+    turn = await desk.start()
     await desk.run()
     ended = [*desk.told.methods[:2], *desk.told.methods[-2:]]
     assert ended == ["thread/status/changed", "turn/started", "thread/status/changed", "turn/completed"]
@@ -89,7 +90,7 @@ async def test_a_turn_that_succeeds_ends_once_and_tells_in_order() -> None:
 )
 async def test_a_turn_that_fails_ends_once(failure: Exception, info: str) -> None:
     desk = Desk(failure)
-    desk.start()
+    await desk.start()
     await desk.run()
     assert [end["status"] for end in desk.ends()] == ["failed"]
     assert desk.ends()[0]["error"]["codexErrorInfo"] == info
@@ -100,7 +101,7 @@ async def test_a_turn_that_fails_ends_once(failure: Exception, info: str) -> Non
 
 async def test_an_unexpected_error_says_nothing_of_its_insides() -> None:
     desk = Desk(KeyError("insides"))
-    desk.start()
+    await desk.start()
     await desk.run()
     assert desk.ends()[0]["error"]["message"] == "Internal error"
 
@@ -109,7 +110,7 @@ async def test_a_usage_limit_tells_when_it_resets() -> None:
     limit = BackendError("used up", "usageLimitExceeded")
     limit.resets_at = 1_893_456_000
     desk = Desk(limit)
-    desk.start()
+    await desk.start()
     await desk.run()
     assert desk.ends()[0]["error"]["resetsAt"] == 1_893_456_000
 
@@ -141,7 +142,7 @@ async def test_a_turn_ends_once_whatever_cannot_be_told(method: str, nth: int, e
     cut = BackendError("cut", retryable=True)
     first = answer(opened("m"), delta("m", "x"), message("m", "x"), call(), headers=limits)
     desk = Desk(cut, first, ending, told=Faulty(method, nth))
-    turn = desk.start()
+    turn = await desk.start()
     await desk.run()
     assert [end["id"] for end in desk.ends()] == [turn.id]
     assert desk.thread.active is None
@@ -157,7 +158,7 @@ async def test_a_thread_whose_recorder_fails_is_free_again() -> None:
 
     members = {name: getattr(desk.thread, name) for name in ThreadRecord.__slots__}
     desk.thread = Broken(**members)
-    desk.start()
+    await desk.start()
     await desk.run()
     assert [end["status"] for end in desk.ends()] == ["completed"]
     assert desk.thread.active is None
@@ -179,7 +180,7 @@ class FullRecorder(NullRecorder):
 async def test_a_turn_that_cannot_be_written_fails_with_the_words_and_the_kind_of_the_store(room: int) -> None:
     desk = Desk(answer(message("m", "x"), call()), answer(message("n", "end")))
     desk.thread.recorder = FullRecorder(room)
-    desk.start()
+    await desk.start()
     await desk.run()
     (end,) = desk.ends()
     if room == 5:
@@ -194,7 +195,7 @@ async def test_a_turn_that_cannot_be_written_fails_with_the_words_and_the_kind_o
 
 async def test_an_interrupt_ends_the_turn_once() -> None:
     desk = Desk(Stream([opened("m"), delta("m", "x"), anyio.Event()]))
-    turn = desk.start()
+    turn = await desk.start()
 
     def twice() -> None:
         desk.manager.interrupt(desk.thread, turn.id)
@@ -207,7 +208,7 @@ async def test_an_interrupt_ends_the_turn_once() -> None:
 
 async def test_a_turn_that_is_interrupted_before_it_runs_ends_as_interrupted() -> None:
     desk = Desk(answer())
-    turn = desk.start()
+    turn = await desk.start()
     desk.manager.interrupt(desk.thread, turn.id)
     await desk.run()
     assert [end["status"] for end in desk.ends()] == ["interrupted"]
@@ -215,7 +216,7 @@ async def test_a_turn_that_is_interrupted_before_it_runs_ends_as_interrupted() -
 
 async def test_an_interrupt_names_the_turn_that_is_active() -> None:
     desk = Desk(answer())
-    turn = desk.start()
+    turn = await desk.start()
     with pytest.raises(RequestError, match=f"expected active turn id other but found {turn.id}") as refused:
         desk.manager.interrupt(desk.thread, "other")
     assert refused.value.data == {"activeTurnId": turn.id}
@@ -228,17 +229,17 @@ async def test_an_interrupt_without_a_turn_is_refused() -> None:
 
 async def test_a_shutdown_ends_every_turn_and_starts_no_other() -> None:
     desk = Desk(Stream([anyio.Event()]))
-    desk.start()
+    await desk.start()
     await desk.run(desk.manager.interrupt_all)
     assert [end["status"] for end in desk.ends()] == ["interrupted"]
     with pytest.raises(RequestError, match="shutting down"):
-        desk.start()
+        await desk.start()
 
 
 async def test_a_start_while_a_turn_runs_is_heard_in_that_turn() -> None:
     desk = Desk(answer(message("m", "ok")))
-    first = desk.start("one")
-    assert desk.start("two") is first
+    first = await desk.start("one")
+    assert await desk.start("two") is first
     await desk.run()
     assert words(desk.stage.model.inputs[0]) == ["user: one", "user: two"]
     assert len(desk.ends()) == 1
@@ -248,7 +249,7 @@ async def test_steering_needs_the_active_turn() -> None:
     desk = Desk(answer())
     with pytest.raises(RequestError, match="no active turn to steer"):
         desk.manager.steer(desk.thread, "any", said("x"))
-    turn = desk.start()
+    turn = await desk.start()
     with pytest.raises(RequestError, match=f"expected active turn id `wrong` but found `{turn.id}`"):
         desk.manager.steer(desk.thread, "wrong", said("x"))
 
@@ -256,7 +257,7 @@ async def test_steering_needs_the_active_turn() -> None:
 async def test_the_messages_that_wait_for_a_turn_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inbox, "MAX_WAITING", 2)
     desk = Desk(answer())
-    turn = desk.start()
+    turn = await desk.start()
     desk.manager.steer(desk.thread, turn.id, said("x"))
     with pytest.raises(Overloaded):
         desk.manager.steer(desk.thread, turn.id, said("y"))
@@ -264,10 +265,10 @@ async def test_the_messages_that_wait_for_a_turn_are_bounded(monkeypatch: pytest
 
 async def test_a_turn_after_a_failed_one_succeeds() -> None:
     desk = Desk(BackendError("no"), answer(message("m", "ok")))
-    desk.start()
+    await desk.start()
     await desk.run()
     desk.tasks = desk.manager._tasks = Tasks()
-    desk.start("again")
+    await desk.start("again")
     await desk.run()
     assert [end["status"] for end in desk.ends()] == ["failed", "completed"]
 
@@ -277,17 +278,17 @@ async def test_a_turn_too_many_is_refused_as_overload_and_leaves_its_thread_free
 ) -> None:
     monkeypatch.setattr(manager, "MAX_RUNNING_TURNS", 1)
     desk = Desk(Stream([delta("m", "a"), anyio.Event()]))
-    running, other = desk.start(), thread()
+    running, other = await desk.start(), thread()
 
-    def overload() -> None:
+    async def overload() -> None:
         for refused in (
-            lambda: desk.manager.start(other, TurnRecord([]), said("Hello"), desk.stage.client),
-            lambda: desk.manager.start_work(other, TurnRecord([]), anyio.lowlevel.checkpoint),
+            desk.manager.start(other, TurnRecord([]), said("Hello"), desk.stage.client),
+            desk.manager.start_work(other, TurnRecord([]), anyio.lowlevel.checkpoint),
         ):
             with pytest.raises(Overloaded):
-                refused()
+                await refused
         assert other.active is None
-        assert desk.start("And") is running  # what goes to a turn that runs is no turn more
+        assert await desk.start("And") is running  # what goes to a turn that runs is no turn more
         desk.manager.steer(desk.thread, running.id, said("More"))
         desk.manager.interrupt(desk.thread, running.id)
 
@@ -295,7 +296,7 @@ async def test_a_turn_too_many_is_refused_as_overload_and_leaves_its_thread_free
     assert [end["id"] for end in desk.ends()] == [running.id]
 
 
-def test_a_thousand_turns_at_once_are_no_overload() -> None:
+async def test_a_thousand_turns_at_once_are_no_overload() -> None:
     desk = Desk()
     for _ in range(1000):
-        desk.manager.start(thread(), TurnRecord([]), said("Hello"), desk.stage.client)
+        await desk.manager.start(thread(), TurnRecord([]), said("Hello"), desk.stage.client)

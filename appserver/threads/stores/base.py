@@ -1,6 +1,7 @@
 """Where threads are kept: the Protocol that `registry.py` works with, and what its implementations share.
 
-There are two: memory.py for ephemeral threads, and sqlite/ for the others. One kit of tests runs on both.
+There are two: memory.py for ephemeral threads, and sqlite/ for the others. One kit of tests runs on both, and on a
+store that answers late, as one in a database does.
 """
 
 from __future__ import annotations
@@ -8,8 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
-    from contextlib import AbstractContextManager
+    from collections.abc import Callable, Sequence
 
     from appserver.threads.metadata import ThreadMetadata
     from appserver.threads.paging import Page, PageQuery, StoredItem, ThreadQuery
@@ -36,6 +36,14 @@ class StoredThread(NamedTuple):
     usage: TokenUsage
 
 
+class Continuation(NamedTuple):
+    """What a loaded thread goes on from: the input items of its next request, and its place in the store."""
+
+    history: list[dict[str, Any]]
+    place: object
+    """The store's own."""
+
+
 class Changes(NamedTuple):
     """What to change of a thread's metadata. None: leave it; for the name, "" takes it away."""
 
@@ -47,7 +55,8 @@ class Changes(NamedTuple):
 class ThreadReader(Protocol):
     """Reads one thread as it is at one moment, whatever is written meanwhile.
 
-    A turn whose process has died is seen as interrupted.
+    A turn whose process has died is seen as interrupted. A reader may be used in another thread than the event loop's,
+    so what it returns is not changed by others, and a query (see `ThreadStore.read`) uses nothing that is.
     """
 
     def thread(self) -> StoredThread:
@@ -65,53 +74,55 @@ class ThreadReader(Protocol):
     def items(self, query: PageQuery, turn_id: str | None = None) -> Page[StoredItem]:
         """Return a page of items, of one turn or of all. Raises InvalidParams."""
 
-    def attach(self, thread: ThreadRecord) -> None:
-        """Give a record that was made of `thread()` its history, and record what happens in it from now on."""
+    def continuation(self) -> Continuation:
+        """Return what a record of this thread goes on from (see `ThreadStore.attach`)."""
 
 
 class ThreadStore(Protocol):
-    """Keeps threads. All methods raise ThreadStoreError, and RequestError for a thread that is not there.
+    """Keeps threads. All coroutines raise ThreadStoreError, and RequestError for a thread that is not there.
+
+    What waits for another process, or for a disk, does so off the event loop and within a bound; then ThreadStoreBusy
+    is raised, and nothing has changed. Calls that write take effect in the order in which they are made, and are not
+    cancelled halfway: a caller that is cancelled gets to know the outcome first.
 
     Order of threads: by creation (time, then id) or by last touch. A touch is the start or end of a turn, or a change
-    of metadata; each has a number, so two threads never tie. Guarantee to who follows the cursors of `page`: a thread
-    that fits the query from the first page to the last is seen exactly once, no thread is seen twice. For that, paging
-    by last touch shows each thread at its place as of the first page; a cursor of a paging that began more than
-    pages.TOUCHES_KEPT touches ago is refused. Threads without a turn and without a name are not listed.
+    of metadata; each has a number, so two threads never tie. Guarantee to a client that follows the cursors of `page`:
+    a thread that fits the query from the first page to the last is seen exactly once, no thread is seen twice. For
+    that, paging by last touch shows each thread at its place as of the first page; a cursor of a paging that began more
+    than paging.TOUCHES_KEPT touches ago is refused. Threads without a turn and without a name are not listed.
     """
 
-    def add(self, thread: ThreadRecord, transcript: Sequence[StoredTurn] = (), first: Sequence[Entry] = ()) -> None:
+    async def add(
+        self, thread: ThreadRecord, transcript: Sequence[StoredTurn] = (), first: Sequence[Entry] = ()
+    ) -> None:
         """Keep a new thread, with turns and the entries before them, and record what happens in it."""
 
-    def fork(self, source_id: str, thread: ThreadRecord, cut: Cut) -> None:
+    async def fork(self, source_id: str, thread: ThreadRecord, cut: Cut) -> None:
         """Keep a new thread with the turns of another, up to a cut, and record what happens in it.
 
         A turn that is running is kept as far as it has come, as an interrupted one.
         """
 
-    def reading(self, thread_id: str) -> AbstractContextManager[ThreadReader]:
-        """Begin to read a thread. The reader is good for the length of the block, in which nothing is written."""
+    async def read(self, thread_id: str, query: Callable[[ThreadReader], T]) -> T:
+        """Return what a query reads of a thread, all of it as of one moment. The reader is good for this call."""
 
-    def page(self, query: ThreadQuery) -> Page[ThreadMetadata]:
+    def attach(self, thread: ThreadRecord, continuation: Continuation) -> None:
+        """Give a record of a stored thread its history, and record what happens in it from now on."""
+
+    async def page(self, query: ThreadQuery) -> Page[ThreadMetadata]:
         """Return a page of threads. Raises InvalidParams for a cursor that is not ours."""
 
-    def change(self, thread_id: str, changes: Changes) -> None:
-        """Change the metadata of a thread."""
+    async def change(self, thread_id: str, changes: Changes) -> ThreadMetadata:
+        """Change the metadata of a thread, and return all of it."""
 
-    def delete(self, thread_id: str) -> None:
+    async def delete(self, thread_id: str) -> None:
         """Forget a thread and its transcript."""
 
-    def attempt(self, use: Callable[[], T]) -> T | Coroutine[Any, Any, T]:
-        """Return what a use of this store returns, or a coroutine of it if it has to wait for another process.
-
-        No method here waits itself: where another process has the store locked, each raises ThreadStoreBusy and has
-        changed nothing. A use is made again from its beginning, after those that wait already. Raises what it raises.
-        """
-
     def stop_waiting(self) -> None:
-        """Let nothing wait for another process any longer: what does fails as busy."""
+        """Let no call wait for another process any longer: one that does fails as busy."""
 
-    def close(self) -> None:
-        """Let go of what is open."""
+    async def close(self) -> None:
+        """Close what is open."""
 
 
 def folded(text: str | None) -> str:

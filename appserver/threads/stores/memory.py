@@ -7,23 +7,23 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from appserver.errors import ThreadNotFound
 from appserver.threads.paging import NOW, Cursor, StoredItem, check_beginning, decode, horizon, no_anchor, page_of
 from appserver.threads.recorder import NullRecorder
-from appserver.threads.stores.base import StoredThread, folded
+from appserver.threads.stores.base import Continuation, StoredThread, folded
 from appserver.threads.transcript import Cut, Entry, StoredTurn, cut_off, history_of, interrupted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from appserver.threads.metadata import ThreadMetadata
     from appserver.threads.paging import Page, PageQuery, Position, ThreadQuery
     from appserver.threads.record import ThreadRecord
-    from appserver.threads.stores.base import Changes
+    from appserver.threads.settings import ThreadSettings
+    from appserver.threads.stores.base import Changes, ThreadReader
     from appserver.threads.turn_record import TurnRecord
     from protocol.item import Item
     from protocol.turn import ItemsView
@@ -53,24 +53,32 @@ class MemoryThreads:
         self._threads: dict[str, _Stored] = {}
         self._touches = 0
 
-    def add(self, thread: ThreadRecord, transcript: Sequence[StoredTurn] = (), first: Sequence[Entry] = ()) -> None:
+    async def add(
+        self, thread: ThreadRecord, transcript: Sequence[StoredTurn] = (), first: Sequence[Entry] = ()
+    ) -> None:
         """Keep a new thread, with turns and the entries before them, and record what happens in it."""
         stored = self._threads[thread.id] = _Stored(thread, _copies(transcript), list(first))
         self.touch(stored)
         thread.history = history_of(stored.transcript, stored.first)
         thread.recorder = _MemoryRecorder(self, stored)
 
-    def fork(self, source_id: str, thread: ThreadRecord, cut: Cut) -> None:
+    async def fork(self, source_id: str, thread: ThreadRecord, cut: Cut) -> None:
         """Keep a new thread with the turns of another, up to a cut, and record what happens in it."""
         source = self._find(source_id)
-        self.add(thread, interrupted(_copies(cut_off(source.transcript, cut))), source.first)
+        await self.add(thread, interrupted(_copies(cut_off(source.transcript, cut))), source.first)
 
-    @contextmanager
-    def reading(self, thread_id: str) -> Iterator[_MemoryReader]:
-        """Begin to read a thread. The reader is good for the length of the block, in which nothing is written."""
-        yield _MemoryReader(self, self._find(thread_id))
+    async def read(self, thread_id: str, query: Callable[[ThreadReader], T]) -> T:
+        """Return what a query reads of a thread, all of it as of one moment. The reader is good for this call."""
+        return query(_MemoryReader(self._find(thread_id)))
 
-    def page(self, query: ThreadQuery) -> Page[ThreadMetadata]:
+    def attach(self, thread: ThreadRecord, continuation: Continuation) -> None:
+        """Give a record of a stored thread its history, and record what happens in it from now on."""
+        stored = self._find(thread.id)
+        stored.thread = thread
+        thread.history = continuation.history
+        thread.recorder = _MemoryRecorder(self, stored)
+
+    async def page(self, query: ThreadQuery) -> Page[ThreadMetadata]:
         """Return a page of threads. Raises InvalidParams for a cursor that is not ours."""
         cursor = decode(query.sort_key, query.cursor)
         as_of = self._touches
@@ -87,8 +95,8 @@ class MemoryThreads:
             cursor = cursor._replace(position=(as_of, *cursor.position[1:]))
         return _page(query.sort_key, found, query, cursor)
 
-    def change(self, thread_id: str, changes: Changes) -> None:
-        """Change the metadata of a thread."""
+    async def change(self, thread_id: str, changes: Changes) -> ThreadMetadata:
+        """Change the metadata of a thread, and return all of it."""
         stored = self._find(thread_id)
         metadata = replace(stored.thread.metadata, updated_at=time.time())
         if changes.name is not None:
@@ -99,21 +107,22 @@ class MemoryThreads:
             metadata = replace(metadata, git_info=changes.git_info or None)
         stored.thread.metadata = metadata
         self.touch(stored)
+        return stored.metadata()
 
-    def delete(self, thread_id: str) -> None:
+    async def delete(self, thread_id: str) -> None:
         """Forget a thread and its transcript."""
         self._find(thread_id)
         del self._threads[thread_id]
 
-    def attempt(self, use: Callable[[], T]) -> T:
-        """Return what a use of this store returns: none has to wait."""
-        return use()
+    def discard(self, thread_id: str) -> None:
+        """Forget a thread that is not to be found again."""
+        self._threads.pop(thread_id, None)
 
     def stop_waiting(self) -> None:
-        """Let nothing wait any longer: nothing does."""
+        """Let no call wait any longer: none does."""
 
-    def close(self) -> None:
-        """Let go of what is open: nothing is."""
+    async def close(self) -> None:
+        """Close what is open: nothing is."""
 
     def touch(self, stored: _Stored) -> None:
         """Note that something happened in a thread, and forget what happened so long ago that no page needs it."""
@@ -130,8 +139,7 @@ class MemoryThreads:
 
 
 class _MemoryReader:
-    def __init__(self, store: MemoryThreads, stored: _Stored) -> None:
-        self._store = store
+    def __init__(self, stored: _Stored) -> None:
         self._stored = stored
 
     def thread(self) -> StoredThread:
@@ -166,10 +174,8 @@ class _MemoryReader:
             cursor = Cursor(places[0])
         return _page("items", found, query, cursor)
 
-    def attach(self, thread: ThreadRecord) -> None:
-        self._stored.thread = thread
-        thread.history = history_of(self._stored.transcript, self._stored.first)
-        thread.recorder = _MemoryRecorder(self._store, self._stored)
+    def continuation(self) -> Continuation:
+        return Continuation(history_of(self._stored.transcript, self._stored.first), None)
 
 
 class _MemoryRecorder(NullRecorder):
@@ -177,7 +183,7 @@ class _MemoryRecorder(NullRecorder):
         self._store = store
         self._stored = stored
 
-    def start_turn(self, turn: TurnRecord) -> None:
+    async def start_turn(self, turn: TurnRecord) -> None:
         self._stored.transcript.append(StoredTurn(turn))
         self._store.touch(self._stored)
 
@@ -190,17 +196,17 @@ class _MemoryRecorder(NullRecorder):
     async def end_turn(self, turn: TurnRecord) -> None:
         self._store.touch(self._stored)
 
-    def inject(self, items: list[dict[str, Any]]) -> None:
+    async def inject(self, items: list[dict[str, Any]]) -> None:
         last = self._stored.transcript[-1].entries if self._stored.transcript else self._stored.first
         last.extend(Entry(None, one, forgets=False, completed_at=time.time()) for one in items)
         self._store.touch(self._stored)
 
-    def revert(self, before: str) -> list[dict[str, Any]]:
+    async def revert(self, before: str) -> list[dict[str, Any]]:
         self._stored.transcript = cut_off(self._stored.transcript, Cut(before=before))
         self._store.touch(self._stored)
         return history_of(self._stored.transcript, self._stored.first)
 
-    def change_settings(self) -> None:
+    async def change_settings(self, metadata: ThreadMetadata, settings: ThreadSettings) -> None:
         pass  # the record is what is stored
 
 

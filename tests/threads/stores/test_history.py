@@ -13,7 +13,6 @@ from appserver.threads.stores.sqlite.store import SqliteThreads
 from appserver.threads.transcript import Cut
 from tests.threads.records import (
     added,
-    at_once,
     begin,
     end,
     items_of,
@@ -27,147 +26,141 @@ from tests.threads.records import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from appserver.threads.stores.base import ThreadStore
 
-
-@pytest.fixture(params=["memory", "sqlite"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ThreadStore]:
-    kind: ThreadStore = MemoryThreads() if request.param == "memory" else SqliteThreads(str(tmp_path))
-    yield kind
-    kind.close()
+pytestmark = pytest.mark.anyio
 
 
 def said(*texts: str) -> list[object]:
     return [remembered(text) for text in texts]
 
 
-def test_items_stand_where_they_were_put_in(store: ThreadStore) -> None:
+async def test_items_stand_where_they_were_put_in(store: ThreadStore) -> None:
     record = thread()
-    store.add(record)
-    record.inject([remembered("before")])
-    run(record, "one")
-    record.inject([remembered("between"), remembered("too")])
-    run(record, "two")
+    await store.add(record)
+    await record.inject([remembered("before")])
+    await run(record, "one")
+    await record.inject([remembered("between"), remembered("too")])
+    await run(record, "two")
     assert record.history == said("before", "one", "between", "too", "two")
-    assert loaded(store, record.id).history == record.history
+    assert (await loaded(store, record.id)).history == record.history
 
 
-def test_items_that_were_put_in_are_not_part_of_the_transcript(store: ThreadStore) -> None:
+async def test_items_that_were_put_in_are_not_part_of_the_transcript(store: ThreadStore) -> None:
     record = thread()
-    store.add(record)
-    record.inject([remembered("before")])
-    assert (transcript_of(store, record.id), items_of(store, record.id, PageQuery()).rows) == ([], [])
-    run(record, "one")
-    record.inject([remembered("after")])
-    assert [one.turn.items for one in transcript_of(store, record.id)] == [[message("one")]]
-    assert [one.item for one in items_of(store, record.id, PageQuery()).rows] == [message("one")]
-    assert len(turns_of(store, record.id, PageQuery()).rows) == 1
+    await store.add(record)
+    await record.inject([remembered("before")])
+    assert (await transcript_of(store, record.id), (await items_of(store, record.id, PageQuery())).rows) == ([], [])
+    await run(record, "one")
+    await record.inject([remembered("after")])
+    assert [one.turn.items for one in await transcript_of(store, record.id)] == [[message("one")]]
+    assert [one.item for one in (await items_of(store, record.id, PageQuery())).rows] == [message("one")]
+    assert len((await turns_of(store, record.id, PageQuery())).rows) == 1
 
 
-def test_a_summary_takes_the_place_of_what_was_put_in_before_it(store: ThreadStore) -> None:
+async def test_a_summary_takes_the_place_of_what_was_put_in_before_it(store: ThreadStore) -> None:
     record = thread()
-    store.add(record)
-    record.inject([remembered("before")])
-    turn = begin(record)
-    at_once(record.replace_history(turn, message("shown"), remembered("summary")))
-    end(record, turn)
-    record.inject([remembered("after")])
-    assert loaded(store, record.id).history == record.history == said("summary", "after")
+    await store.add(record)
+    await record.inject([remembered("before")])
+    turn = await begin(record)
+    await record.replace_history(turn, message("shown"), remembered("summary"))
+    await end(record, turn)
+    await record.inject([remembered("after")])
+    assert (await loaded(store, record.id)).history == record.history == said("summary", "after")
 
 
-def test_a_fork_has_what_was_put_in_up_to_its_cut(store: ThreadStore) -> None:
+async def test_a_fork_has_what_was_put_in_up_to_its_cut(store: ThreadStore) -> None:
     record = thread()
-    store.add(record)
-    record.inject([remembered("before")])
-    first, second = run(record, "one"), run(record, "two")
-    record.inject([remembered("after")])
+    await store.add(record)
+    await record.inject([remembered("before")])
+    first, second = await run(record, "one"), await run(record, "two")
+    await record.inject([remembered("after")])
     for cut, history in (
         (Cut(), said("before", "one", "two", "after")),
         (Cut(before=second.id), said("before", "one")),
         (Cut(before=first.id), said("before")),
     ):
         fork = thread()
-        store.fork(record.id, fork, cut)
+        await store.fork(record.id, fork, cut)
         assert fork.history == history
-        assert loaded(store, fork.id).history == history
+        assert (await loaded(store, fork.id)).history == history
 
 
-def test_a_thread_may_be_kept_with_what_stands_before_its_turns(store: ThreadStore) -> None:
+async def test_a_thread_may_be_kept_with_what_stands_before_its_turns(store: ThreadStore) -> None:
     elsewhere, record, copy = MemoryThreads(), thread(), thread()
-    elsewhere.add(record)
-    record.inject([remembered("before")])
-    run(record, "one")
-    with elsewhere.reading(record.id) as found:
-        store.add(copy, found.transcript(), found.first_entries())
-    assert copy.history == loaded(store, copy.id).history == said("before", "one")
-    with store.reading(copy.id) as kept:
-        assert [entry.remembered for entry in kept.first_entries()] == said("before")
+    await elsewhere.add(record)
+    await record.inject([remembered("before")])
+    await run(record, "one")
+    first = await elsewhere.read(record.id, lambda found: found.first_entries())
+    await store.add(copy, await transcript_of(elsewhere, record.id), first)
+    assert copy.history == (await loaded(store, copy.id)).history == said("before", "one")
+    kept = await store.read(copy.id, lambda found: found.first_entries())
+    assert [entry.remembered for entry in kept] == said("before")
 
 
-def test_a_turn_and_all_after_it_are_taken_out(store: ThreadStore) -> None:
-    record = added(store, "Hello", "one")
-    second = run(record, "two")
-    record.inject([remembered("after two")])
-    run(record, "three")
-    record.revert(second.id)
-    assert record.history == loaded(store, record.id).history == said("one")
-    assert [one.turn.items for one in transcript_of(store, record.id)] == [[message("one")]]
-    run(record, "four")
-    assert loaded(store, record.id).history == record.history == said("one", "four")
+async def test_a_turn_and_all_after_it_are_taken_out(store: ThreadStore) -> None:
+    record = await added(store, "Hello", "one")
+    second = await run(record, "two")
+    await record.inject([remembered("after two")])
+    await run(record, "three")
+    await record.revert(second.id)
+    assert record.history == (await loaded(store, record.id)).history == said("one")
+    assert [one.turn.items for one in await transcript_of(store, record.id)] == [[message("one")]]
+    await run(record, "four")
+    assert (await loaded(store, record.id)).history == record.history == said("one", "four")
 
 
-def test_all_turns_may_be_taken_out(store: ThreadStore) -> None:
+async def test_all_turns_may_be_taken_out(store: ThreadStore) -> None:
     record = thread()
-    store.add(record)
-    record.inject([remembered("before")])
-    first = run(record, "one")
-    record.revert(first.id)
-    assert record.history == loaded(store, record.id).history == said("before")
-    assert transcript_of(store, record.id) == []
+    await store.add(record)
+    await record.inject([remembered("before")])
+    first = await run(record, "one")
+    await record.revert(first.id)
+    assert record.history == (await loaded(store, record.id)).history == said("before")
+    assert await transcript_of(store, record.id) == []
 
 
-def test_a_summary_that_is_taken_out_gives_back_what_it_stood_for(store: ThreadStore) -> None:
-    record = added(store, "Hello", "one")
-    turn = begin(record)
-    at_once(record.replace_history(turn, message("shown"), remembered("summary")))
-    end(record, turn)
-    record.revert(turn.id)
-    assert record.history == loaded(store, record.id).history == said("one")
+async def test_a_summary_that_is_taken_out_gives_back_what_it_stood_for(store: ThreadStore) -> None:
+    record = await added(store, "Hello", "one")
+    turn = await begin(record)
+    await record.replace_history(turn, message("shown"), remembered("summary"))
+    await end(record, turn)
+    await record.revert(turn.id)
+    assert record.history == (await loaded(store, record.id)).history == said("one")
 
 
-def test_a_turn_that_is_not_there_takes_nothing_out(store: ThreadStore) -> None:
-    record = added(store, "Hello", "one")
+async def test_a_turn_that_is_not_there_takes_nothing_out(store: ThreadStore) -> None:
+    record = await added(store, "Hello", "one")
     with pytest.raises(RequestError, match="turn not found: nope"):
-        record.revert("nope")
-    assert record.history == loaded(store, record.id).history == said("one")
+        await record.revert("nope")
+    assert record.history == (await loaded(store, record.id)).history == said("one")
 
 
-def test_another_process_goes_on_with_what_is_left(tmp_path: Path) -> None:
+async def test_another_process_goes_on_with_what_is_left(tmp_path: Path) -> None:
     here, there = SqliteThreads(str(tmp_path)), SqliteThreads(str(tmp_path))
-    record = added(here, "Hello", "one")
-    other = loaded(there, record.id)
-    second = run(record, "two")
-    record.revert(second.id)
-    record.inject([remembered("new")])
-    run(other, "three")
+    record = await added(here, "Hello", "one")
+    other = await loaded(there, record.id)
+    second = await run(record, "two")
+    await record.revert(second.id)
+    await record.inject([remembered("new")])
+    await run(other, "three")
     assert other.history == said("one", "new", "three")
-    other.inject([remembered("more")])
-    run(record, "four")
+    await other.inject([remembered("more")])
+    await run(record, "four")
     assert record.history == said("one", "new", "three", "more", "four")
-    here.close()
-    there.close()
+    await here.close()
+    await there.close()
 
 
-def test_nothing_is_put_into_a_thread_that_is_gone(tmp_path: Path) -> None:
+async def test_nothing_is_put_into_a_thread_that_is_gone(tmp_path: Path) -> None:
     store = SqliteThreads(str(tmp_path))
-    record = added(store, "Hello", "one")
-    store.delete(record.id)
+    record = await added(store, "Hello", "one")
+    await store.delete(record.id)
     with pytest.raises(ThreadNotFound):
-        record.inject([remembered("new")])
+        await record.inject([remembered("new")])
     with pytest.raises(ThreadNotFound):
-        record.revert("any")
+        await record.revert("any")
     assert record.history == said("one")
-    store.close()
+    await store.close()

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from appserver.threads.record import ThreadRecord
     from appserver.threads.stores.base import ThreadStore
 
+pytestmark = pytest.mark.anyio
+
 # What happens between two pages: a new thread (and how its time compares), a turn in one, a name for one.
 HAPPENINGS = st.one_of(
     st.tuples(st.just("add"), st.integers(0, 4)),
@@ -44,11 +46,11 @@ class Scene:
         self.threads: list[ThreadRecord] = []
         self.deleted: set[str] = set()
 
-    def happen(self, what: str, number: int) -> None:
+    async def happen(self, what: str, number: int) -> None:
         if what == "add":
             made = thread(id=f"{number}-{len(self.threads)}", created_at=float(number))
-            self.store.add(made)
-            run(made)
+            await self.store.add(made)
+            await run(made)
             self.threads.append(made)
             return
         alive = [one for one in self.threads if one.id not in self.deleted]
@@ -56,23 +58,23 @@ class Scene:
             return
         chosen = alive[number % len(alive)]
         if what == "turn":
-            run(chosen)
+            await run(chosen)
         elif what == "name":
-            self.store.change(chosen.id, Changes(name=f"name {number}"))
+            await self.store.change(chosen.id, Changes(name=f"name {number}"))
         else:
-            self.store.delete(chosen.id)
+            await self.store.delete(chosen.id)
             self.deleted.add(chosen.id)
 
-    def page_through(self, query: ThreadQuery, between: list[list[tuple[str, int]]]) -> list[str]:
+    async def page_through(self, query: ThreadQuery, between: list[list[tuple[str, int]]]) -> list[str]:
         seen: list[str] = []
         for happenings in [*between, *[[]] * 100]:
-            page = self.store.page(query)
+            page = await self.store.page(query)
             seen += [one.id for one in page.rows]
             if page.next is None:
                 return seen
             query = query._replace(cursor=page.next)
             for what, number in happenings:
-                self.happen(what, number)
+                await self.happen(what, number)
         raise AssertionError("the pages do not end")
 
 
@@ -84,7 +86,7 @@ class Scene:
     limit=st.integers(1, 5),
     descending=st.booleans(),
 )
-def test_whatever_happens_between_pages_drops_no_thread_and_shows_none_twice(
+async def test_whatever_happens_between_pages_drops_no_thread_and_shows_none_twice(
     sort_key: SortKey, before: list[int], between: list[list[tuple[str, int]]], limit: int, descending: bool
 ) -> None:
     query = ThreadQuery(limit=limit, sort_key=sort_key, descending=descending)
@@ -95,40 +97,40 @@ def test_whatever_happens_between_pages_drops_no_thread_and_shows_none_twice(
             for store in stores:
                 scene = Scene(store)
                 for number in before:
-                    scene.happen("add", number)
+                    await scene.happen("add", number)
                 at_first = {one.id for one in scene.threads}
-                seen = scene.page_through(query, between)
+                seen = await scene.page_through(query, between)
                 assert len(seen) == len(set(seen)), "a thread came twice"
                 assert at_first - scene.deleted <= set(seen), "a thread was dropped"
                 pages.append(seen)
             assert pages[0] == pages[1]
         finally:
             for store in stores:
-                store.close()
+                await store.close()
 
 
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
-def test_a_paging_goes_on_over_many_touches_and_is_refused_after_too_many(
+async def test_a_paging_goes_on_over_many_touches_and_is_refused_after_too_many(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pages, "TOUCHES_KEPT", 300)
     store: ThreadStore = MemoryThreads() if kind == "memory" else SqliteThreads(str(tmp_path))
-    threads = [added(store) for _ in range(4)]
-    first = store.page(ThreadQuery(limit=1, sort_key="updated_at"))
+    threads = [await added(store) for _ in range(4)]
+    first = await store.page(ThreadQuery(limit=1, sort_key="updated_at"))
     for number in range(299):
-        store.change(threads[number % 3].id, Changes(name=f"{number}"))
-    rest = store.page(ThreadQuery(sort_key="updated_at", cursor=first.next))
+        await store.change(threads[number % 3].id, Changes(name=f"{number}"))
+    rest = await store.page(ThreadQuery(sort_key="updated_at", cursor=first.next))
     assert [one.id for one in (*first.rows, *rest.rows)] == [one.id for one in reversed(threads)]
     for _ in range(2):
-        store.change(threads[0].id, Changes(name="again"))
+        await store.change(threads[0].id, Changes(name="again"))
     with pytest.raises(InvalidParams, match="cursor: too old"):
-        store.page(ThreadQuery(sort_key="updated_at", cursor=first.next))
-    newer = store.page(ThreadQuery(sort_key="updated_at", cursor=first.back, descending=False))
+        await store.page(ThreadQuery(sort_key="updated_at", cursor=first.next))
+    newer = await store.page(ThreadQuery(sort_key="updated_at", cursor=first.back, descending=False))
     assert len(newer.rows) == 4, "who goes back begins now"
-    store.close()
+    await store.close()
 
 
-def test_touches_do_not_grow_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_touches_do_not_grow_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pages, "TOUCHES_KEPT", 100)
     store = SqliteThreads(str(tmp_path))
     connection = sqlite3.connect(tmp_path / "threads.db", isolation_level=None)
@@ -136,24 +138,24 @@ def test_touches_do_not_grow_without_end(tmp_path: Path, monkeypatch: pytest.Mon
     def touches() -> int:
         return int(connection.execute("SELECT count(*) FROM touches").fetchone()[0])
 
-    threads = [added(store) for _ in range(20)]
+    threads = [await added(store) for _ in range(20)]
     for number in range(1000):
-        store.change(threads[number % 7].id, Changes(name=f"{number}"))
+        await store.change(threads[number % 7].id, Changes(name=f"{number}"))
     assert touches() <= 100 + PRUNING_STEP + len(threads)
     last = connection.execute("SELECT max(number) FROM touches").fetchone()
     for one in threads:
-        store.delete(one.id)
+        await store.delete(one.id)
     assert connection.execute("SELECT number FROM touches").fetchall() == [last], "no number is used twice"
     connection.close()
-    store.close()
+    await store.close()
 
 
-def test_going_back_from_a_page_shows_what_was_used_since() -> None:
+async def test_going_back_from_a_page_shows_what_was_used_since() -> None:
     store = MemoryThreads()
-    threads = [added(store) for _ in range(3)]
-    page = store.page(ThreadQuery(limit=1, sort_key="updated_at"))
-    run(threads[0])
-    newer = store.page(ThreadQuery(sort_key="updated_at", cursor=page.back, descending=False))
+    threads = [await added(store) for _ in range(3)]
+    page = await store.page(ThreadQuery(limit=1, sort_key="updated_at"))
+    await run(threads[0])
+    newer = await store.page(ThreadQuery(sort_key="updated_at", cursor=page.back, descending=False))
     assert [one.id for one in newer.rows] == [threads[2].id, threads[0].id]
 
 
@@ -177,11 +179,11 @@ _COPIES = """
 
 @pytest.mark.parametrize("sort_key", ["created_at", "updated_at"])
 @pytest.mark.parametrize("search", [None, "find me999", "nowhere to be found"])
-def test_a_page_of_ten_thousand_threads_comes_within_a_bound(
+async def test_a_page_of_ten_thousand_threads_comes_within_a_bound(
     tmp_path: Path, sort_key: SortKey, search: str | None
 ) -> None:
     store = SqliteThreads(str(tmp_path))
-    added(store, "find me", "x" * 1000, instructions="y" * 10_000)
+    await added(store, "find me", "x" * 1000, instructions="y" * 10_000)
     connection = sqlite3.connect(tmp_path / "threads.db", isolation_level=None)
     connection.execute(_COPIES, (MANY - 1,))
     connection.execute("INSERT INTO touches (thread) SELECT key FROM threads")
@@ -189,12 +191,12 @@ def test_a_page_of_ten_thousand_threads_comes_within_a_bound(
     query, times, count = ThreadQuery(limit=MAX_LIMIT, sort_key=sort_key, search=search), [], 0
     while True:
         begun = time.perf_counter()
-        page = store.page(query)
+        page = await store.page(query)
         times.append(time.perf_counter() - begun)
         count += len(page.rows)
         if page.next is None:
             break
         query = query._replace(cursor=page.next)
-    store.close()
+    await store.close()
     assert count == {None: MANY, "find me999": 11}.get(search, 0)
     assert sorted(times)[len(times) // 2] < PAGE_SECONDS

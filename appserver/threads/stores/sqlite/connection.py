@@ -1,7 +1,7 @@
 """The connection to threads.db: opening, transactions, and what SQLite's errors mean.
 
-Calls are synchronous and short: what they take is less than what a thread to run them in would. They wait for no lock;
-what meets one is made again by the queue (`lock_queue.py`). Knows the schema's version, not the schema.
+Used by one thread at a time, the worker's, and waits for no lock: where another process holds one, ThreadStoreBusy is
+raised, and nothing has changed. Knows the schema's version, not the schema.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ import os
 import sqlite3
 import sys
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from appserver.errors import ThreadStoreBusy, ThreadStoreError
-from appserver.lock_queue import LockQueue
 from appserver.log import warn
 from appserver.threads.stores.base import FULL, READ_ONLY, UNAVAILABLE
 from appserver.threads.stores.sqlite.schema import VERSION, migrate, version_of
@@ -22,13 +21,9 @@ from appserver.threads.stores.sqlite.schema import VERSION, migrate, version_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from appserver.threads.turn_record import TurnRecord
+T = TypeVar("T")
 
 FILE_NAME = "threads.db"
-
-BUSY_SECONDS = 15.0
-"""What to wait for another process that writes. A write takes well under a millisecond; what takes longer is a copy of
-the database, or somebody's transaction in a tool."""
 
 PRIVATE_FILE = 0o600
 """Transcripts are private. SQLite gives the -wal and -shm files the mode of the database."""
@@ -48,15 +43,9 @@ _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 File: TypeAlias = tuple[int, int] | None
 """The device and the inode of a file; None: there is none."""
 
-CarryOver: TypeAlias = "Callable[[sqlite3.Connection, sqlite3.Connection], None]"
-"""Writes what must not be lost from the connection to a file that is gone to the one that takes its place."""
 
-
-class UnwrittenEnd(NamedTuple):
-    """The end of a turn that could not be written in time, and the statements that write it."""
-
-    turn: TurnRecord
-    write: Callable[[sqlite3.Connection], None]
+class FileReplaced(Exception):
+    """The path leads to another file than the open one, or to none; or a write has keys of an earlier file."""
 
 
 @contextmanager
@@ -75,65 +64,56 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 class Database:
     """One connection, opened when first used. After a failure to open, the next use tries again."""
 
-    def __init__(self, home: str, carry_over: CarryOver, busy_seconds: float = BUSY_SECONDS) -> None:
+    def __init__(self, home: str) -> None:
         self.path = os.path.join(home, FILE_NAME)
-        self.queue = LockQueue(busy_seconds)
-        self.unwritten: dict[int, UnwrittenEnd] = {}
-        """Turns, by key, whose end could not be written and must not be lost: the next transaction begins with them."""
-        self._carry_over = carry_over
+        self.generation = 0
+        """How often the file has been replaced while it was in use. Keys of rows are good for one generation."""
         self._connection: sqlite3.Connection | None = None
         self._file: File = None
 
-    @contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection]:
+    def read(self, query: Callable[[sqlite3.Connection], T]) -> T:
         """Run statements that only read, and see the database as it is at the first. Raises ThreadStoreError."""
-        try:
+        with self._translated():
             connection = self._open()
             connection.execute("BEGIN")
             try:
-                yield connection
+                return query(connection)
             finally:
                 connection.execute("COMMIT")
-        except sqlite3.Error as exc:
-            raise self._error(exc) from None
 
-    @contextmanager
-    def statement(self) -> Iterator[sqlite3.Connection]:
-        """Run one statement that writes, a transaction of its own. Raises ThreadStoreError."""
-        self._wait_for_no_other()
-        try:
-            yield self._open()
-        except sqlite3.Error as exc:
-            raise self._error(exc) from None
-
-    @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
+    def write(self, statements: Callable[[sqlite3.Connection], T]) -> T:
         """Run statements of which all hold or none. Raises ThreadStoreError."""
-        self._wait_for_no_other()
-        try:
+        with self._translated():
             connection = self._open()
             with transaction(connection):
-                self.write_ends(connection)
-                yield connection
-            self.unwritten.clear()
-        except sqlite3.Error as exc:
-            raise self._error(exc) from None
+                return statements(connection)
 
-    def write_ends(self, connection: sqlite3.Connection) -> None:
-        """Write the unwritten ends. The caller forgets them once the transaction is committed."""
-        for end in self.unwritten.values():
-            end.write(connection)
+    def go_on(self, carry_over: Callable[[sqlite3.Connection, sqlite3.Connection], T]) -> T:
+        """Open the file that is at the path now, or a new one. Raises ThreadStoreError; then the next use tries again.
+
+        `carry_over` gets the old connection, which can still read a file that was deleted, and the new one. Returns
+        what it returns.
+        """
+        with self._translated():
+            old, (new, file) = self._connection, self._connect()
+            if old is None:
+                raise RuntimeError("there is no file to go on from")
+            try:
+                carried = carry_over(old, new)
+            except OSError as exc:
+                new.close()
+                raise self._no_file(exc) from None
+            except BaseException:
+                new.close()
+                raise
+        warn(f"{self.path}: was deleted or replaced while in use; the threads that are loaded go on in a new file")
+        old.close()
+        self._connection, self._file = new, file
+        self.generation += 1
+        return carried
 
     def close(self) -> None:
-        """Close the connection, after a last try to write the unwritten ends."""
-        if self.unwritten:
-            try:
-                with self.writing():
-                    pass
-            except ThreadStoreError as exc:
-                warn(
-                    f"{len(self.unwritten)} turns count as interrupted, their ends could not be written: {exc.message}"
-                )
+        """Close the connection."""
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
@@ -142,34 +122,22 @@ class Database:
         if self._connection is None:
             self._connection, self._file = self._connect()
         elif self._file != _identity(self.path):
-            self._begin_anew(self._connection)
+            raise FileReplaced
         return self._connection
 
-    def _begin_anew(self, old: sqlite3.Connection) -> None:
-        """Go on in the file that is at the path now, or in a new one. If that fails, the next use tries again.
-
-        What was deleted can still be read through the connection: what is loaded is carried over.
-        """
-        new, file = self._connect()
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
         try:
-            self._carry_over(old, new)
-        except OSError as exc:
-            new.close()
-            raise self._no_file(exc) from None
-        except BaseException:
-            new.close()
-            raise
-        self.unwritten.clear()
-        warn(f"{self.path}: was deleted or replaced while in use; the threads that are loaded go on in a new file")
-        old.close()
-        self._connection, self._file = new, file
+            yield
+        except sqlite3.Error as exc:
+            raise self._error(exc) from None
 
     def _connect(self) -> tuple[sqlite3.Connection, File]:
         try:
             self._make_private()
         except OSError as exc:
             raise self._no_file(exc) from None
-        connection = sqlite3.connect(self.path, timeout=0, isolation_level=None)
+        connection = sqlite3.connect(self.path, timeout=0, isolation_level=None, check_same_thread=False)
         try:
             self._set_up(connection)
         except BaseException:
@@ -207,10 +175,6 @@ class Database:
         connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         connection.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
         migrate(connection)
-
-    def _wait_for_no_other(self) -> None:
-        if self.queue.reserved:
-            raise self._busy()  # it was locked when they came
 
     def _busy(self) -> ThreadStoreBusy:
         return ThreadStoreBusy(f"{self.path}: another process keeps it locked; try again")

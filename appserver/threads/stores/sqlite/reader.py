@@ -1,20 +1,20 @@
-"""Reads one thread from threads.db within one read transaction (`store.ThreadReader`).
+"""Reads one thread from threads.db within one read transaction (`stores.base.ThreadReader`).
 
-Writes nothing, not even that a turn was cut off: whether the process of a running turn lives is asked once, when the
-reading begins.
+Runs in the worker. Writes nothing, not even that a turn was cut off: whether the process of a running turn lives is
+asked once, when the reading begins.
 """
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from itertools import groupby
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from appserver.errors import ThreadNotFound
-from appserver.threads.stores.base import StoredThread, plain
+from appserver.threads.stores.base import Continuation, StoredThread, plain
+from appserver.threads.stores.sqlite.history import load_history
 from appserver.threads.stores.sqlite.queries import read_items, read_turns
-from appserver.threads.stores.sqlite.recorder import load_history
 from appserver.threads.stores.sqlite.rows import (
     ENTRY_COLUMNS,
     THREAD_COLUMNS,
@@ -29,15 +29,16 @@ from appserver.threads.transcript import StoredTurn
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator
+    from collections.abc import Callable, Mapping
 
     from appserver.threads.paging import Page, PageQuery, StoredItem
-    from appserver.threads.record import ThreadRecord
-    from appserver.threads.stores.sqlite.leases import Owners
-    from appserver.threads.stores.sqlite.loaded import Loaded
+    from appserver.threads.stores.base import ThreadReader
+    from appserver.threads.stores.sqlite.file import ThreadsFile
     from appserver.threads.transcript import Entry
     from appserver.threads.turn_record import TurnRecord
     from protocol.turn import ItemsView
+
+T = TypeVar("T")
 
 _FIND = (
     "SELECT key, touched, (SELECT group_concat(owner) FROM turns WHERE thread = threads.key AND owner IS NOT NULL)"
@@ -45,20 +46,24 @@ _FIND = (
 )
 
 
-class _Found(NamedTuple):
+class Found(NamedTuple):
+    """A thread, and its place in the database."""
+
+    generation: int
     key: int
     touched: int
-    dead: frozenset[str]
+    dead: frozenset[str] = frozenset()
     """Owners of its turns that do not live any more."""
 
 
 class SqliteReader:
     """One thread, as of the beginning of a read transaction."""
 
-    def __init__(self, loaded: Loaded, connection: sqlite3.Connection, found: _Found) -> None:
-        self._loaded = loaded
+    def __init__(self, connection: sqlite3.Connection, found: Found, ended: Mapping[str, TurnRecord]) -> None:
+        """`ended`: turns whose end is not in the database yet, by id."""
         self._connection = connection
         self._found = found
+        self._ended = ended
 
     def thread(self) -> StoredThread:
         """Return the thread without its transcript."""
@@ -98,17 +103,15 @@ class SqliteReader:
         """Return a page of items, of one turn or of all. Raises InvalidParams."""
         return read_items(self._connection, self._found.key, query, turn_id)
 
-    def attach(self, thread: ThreadRecord) -> None:
-        """Give a record that was made of `kept` its history, and write down what happens in it from now on."""
-        key, touched, _ = self._found
-        thread.history = load_history(self._connection, key)
-        self._loaded.attach(thread, key, touched)
+    def continuation(self) -> Continuation:
+        """Return what a record of this thread goes on from. Its place is Found."""
+        return Continuation(load_history(self._connection, self._found.key), self._found)
 
     def _turn(self, key: int, owner: str | None, row: tuple[object, ...]) -> TurnRecord:
         """Read a turn; one that was cut off ended no later than its last item, as far as anybody was told."""
-        turn, unwritten = turn_in(row), self._loaded.database.unwritten.get(key)
-        if unwritten is not None:
-            return replace(unwritten.turn, items=[])
+        turn = turn_in(row)
+        if turn.id in self._ended:
+            return replace(self._ended[turn.id], items=[])
         if owner in self._found.dead:
             last = "SELECT max(completed_at) FROM items WHERE thread = ? AND turn = ?"
             (at,) = self._connection.execute(last, (self._found.key, key)).fetchone()
@@ -116,25 +119,29 @@ class SqliteReader:
         return turn
 
 
-@contextmanager
-def reading(loaded: Loaded, thread_id: str) -> Iterator[SqliteReader]:
-    """Begin to read a thread. Raises RequestError if it is not there, ThreadStoreError."""
-    with loaded.database.reading() as connection:
-        found = _find(connection, loaded.owners, thread_id)
-        if not found.dead:
-            yield SqliteReader(loaded, connection, found)
-            return
-    # A process may have ended its turn after this transaction began, and itself before it was asked for. Of those that
-    # are dead by now, everything that they wrote is in the next one.
-    with loaded.database.reading() as connection:
-        yield SqliteReader(loaded, connection, _find(connection, loaded.owners, thread_id, found.dead))
+def read_thread(file: ThreadsFile, thread_id: str, query: Callable[[ThreadReader], T]) -> T:
+    """Return what a query reads of a thread. Raises RequestError if it is not there, ThreadStoreError."""
+    database, ended = file.database, file.writes.ended()
+
+    def read(connection: sqlite3.Connection, dead: frozenset[str] | None) -> tuple[frozenset[str], list[T]]:
+        found = _find(connection, file, thread_id, dead)
+        if found.dead and dead is None:
+            return found.dead, []
+        return found.dead, [query(SqliteReader(connection, found, ended))]
+
+    dead, result = database.read(partial(read, dead=None))
+    if not result:
+        # A process may have ended its turn after this transaction began, and itself before it was asked for. Of those
+        # that are dead by now, everything that they wrote is in the next one.
+        dead, result = database.read(partial(read, dead=dead))
+    return result[0]
 
 
-def _find(connection: sqlite3.Connection, owners: Owners, thread_id: str, dead: frozenset[str] | None = None) -> _Found:
+def _find(connection: sqlite3.Connection, file: ThreadsFile, thread_id: str, dead: frozenset[str] | None) -> Found:
     row = connection.execute(_FIND, (plain(thread_id),)).fetchone()
     if row is None:
         raise ThreadNotFound(thread_id)
     key, touched, running = row
     if dead is None:
-        dead = frozenset(owner for owner in (running or "").split(",") if owner and not owners.alive(owner))
-    return _Found(key, touched, dead)
+        dead = frozenset(owner for owner in (running or "").split(",") if owner and not file.owners.alive(owner))
+    return Found(file.database.generation, key, touched, dead)

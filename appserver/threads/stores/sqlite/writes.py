@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from appserver.threads.paging import MAX_INTEGER, horizon
 from appserver.threads.stores.base import plain
-from appserver.threads.stores.sqlite.rows import ENTRY_COLUMNS, entry_row, settings_text, thread_row, turn_row
+from appserver.threads.stores.sqlite.rows import ENTRY_COLUMNS, entry_row, settings_text, thread_row
 
 PRUNING_STEP = 256
 """Touches after which some are forgotten: so seldom that it costs a touch nothing, and so few that it takes no time."""
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Mapping
 
-    from appserver.threads.record import ThreadRecord
     from appserver.threads.settings import ThreadSettings
+    from appserver.threads.stores.base import StoredThread
     from appserver.threads.stores.sqlite.leases import Owners
+    from appserver.threads.stores.sqlite.rows import Row
     from appserver.threads.transcript import Cut, Entry
-    from appserver.threads.turn_record import TurnRecord
 
 
-def insert_thread(connection: sqlite3.Connection, thread: ThreadRecord, *, listed: bool) -> tuple[int, int]:
+def insert_thread(connection: sqlite3.Connection, thread: StoredThread, *, listed: bool) -> tuple[int, int]:
     """Write a new thread without its turns, and return its key and the number of its first touch."""
     number = _new_touch(connection, NO_THREAD)
     row = thread_row(thread.metadata, thread.usage, number, listed=listed)
@@ -87,9 +87,9 @@ def update_thread(connection: sqlite3.Connection, thread: int, columns: Mapping[
     connection.execute(f"UPDATE threads SET {sets} WHERE key = ?", (*columns.values(), thread))
 
 
-def insert_turn(connection: sqlite3.Connection, thread: int, turn: TurnRecord, owner: str | None) -> int:
-    """Write a turn, and return its key."""
-    turn_id, status, error, started_at, *rest = turn_row(turn)
+def insert_turn(connection: sqlite3.Connection, thread: int, turn: Row, owner: str | None) -> int:
+    """Write a turn, given as TURN_COLUMNS, and return its key."""
+    turn_id, status, error, started_at, *rest = turn
     inserted = connection.execute(
         "INSERT INTO turns (thread, owner, id, status, error, started_at, completed_at, duration_ms)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",

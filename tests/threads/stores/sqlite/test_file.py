@@ -15,7 +15,6 @@ from appserver.threads.paging import ThreadQuery
 from appserver.threads.stores.sqlite.leases import DIRECTORY
 from tests.threads.records import (
     added,
-    at_once,
     begin,
     end,
     loaded,
@@ -35,7 +34,10 @@ if TYPE_CHECKING:
     from appserver.threads.stores.sqlite.store import SqliteThreads
     from protocol.item import Item
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="an open file cannot be deleted")
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.skipif(sys.platform == "win32", reason="an open file cannot be deleted"),
+]
 
 
 def deleted(database: Path) -> None:
@@ -43,31 +45,31 @@ def deleted(database: Path) -> None:
         path.unlink()
 
 
-def said(store: SqliteThreads, thread_id: str) -> list[list[Item | None]]:
-    return [[entry.item for entry in one.entries] for one in transcript_of(store, thread_id)]
+async def said(store: SqliteThreads, thread_id: str) -> list[list[Item | None]]:
+    return [[entry.item for entry in one.entries] for one in await transcript_of(store, thread_id)]
 
 
-def test_a_thread_goes_on_in_a_new_file_with_its_whole_transcript(
+async def test_a_thread_goes_on_in_a_new_file_with_its_whole_transcript(
     opened: Callable[..., SqliteThreads], database: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    here = added(opened(), "Hello", "one")
+    here = await added(opened(), "Hello", "one")
     deleted(database)
-    run(here, "two")
-    run(here, "three")
+    await run(here, "two")
+    await run(here, "three")
     other = opened()
-    assert said(other, here.id) == [[message("one")], [message("two")], [message("three")]]
-    assert loaded(other, here.id).history == here.history
-    assert [one.id for one in other.page(ThreadQuery()).rows] == [here.id]
+    assert await said(other, here.id) == [[message("one")], [message("two")], [message("three")]]
+    assert (await loaded(other, here.id)).history == here.history
+    assert [one.id for one in (await other.page(ThreadQuery())).rows] == [here.id]
     assert caplog.text.count("was deleted or replaced") == 1
     assert database.stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize("gone", ["the file", "the file without its log", "the directory"])
-def test_a_turn_goes_on_in_a_new_file(opened: Callable[..., SqliteThreads], database: Path, gone: str) -> None:
+async def test_a_turn_goes_on_in_a_new_file(opened: Callable[..., SqliteThreads], database: Path, gone: str) -> None:
     record = thread("Hello", developer_instructions="Rhyme.")
-    opened().add(record)
-    turn = begin(record)
-    say(record, turn, "one")
+    await opened().add(record)
+    turn = await begin(record)
+    await say(record, turn, "one")
     match gone:
         case "the file":
             deleted(database)
@@ -75,106 +77,106 @@ def test_a_turn_goes_on_in_a_new_file(opened: Callable[..., SqliteThreads], data
             database.unlink()
         case _:
             shutil.rmtree(database.parent)
-    say(record, turn, "two")
+    await say(record, turn, "two")
     other = opened()
-    assert [one.turn.status for one in transcript_of(other, record.id)] == ["inProgress"], "its process lives"
-    end(record, turn)
-    assert said(other, record.id) == [[message("one"), message("two")]]
-    (found,) = transcript_of(other, record.id)
+    assert [one.turn.status for one in await transcript_of(other, record.id)] == ["inProgress"], "its process lives"
+    await end(record, turn)
+    assert await said(other, record.id) == [[message("one"), message("two")]]
+    (found,) = await transcript_of(other, record.id)
     assert found.turn.viewed("full") == turn.viewed("full")
-    assert stored_thread(other, record.id).settings.developer_instructions == "Rhyme."
+    assert (await stored_thread(other, record.id)).settings.developer_instructions == "Rhyme."
 
 
-def test_what_is_not_loaded_goes_with_the_file(opened: Callable[..., SqliteThreads], database: Path) -> None:
+async def test_what_is_not_loaded_goes_with_the_file(opened: Callable[..., SqliteThreads], database: Path) -> None:
     store, other = opened(), opened()
-    here, there = added(store, "Hello", "one"), added(other, "Bye", "one")
+    here, there = await added(store, "Hello", "one"), await added(other, "Bye", "one")
     deleted(database)
-    run(here, "two")
+    await run(here, "two")
     with pytest.raises(ThreadNotFound):
-        transcript_of(store, there.id)
+        await transcript_of(store, there.id)
 
 
-def test_a_thread_that_was_deleted_before_the_file_stays_deleted(
+async def test_a_thread_that_was_deleted_before_the_file_stays_deleted(
     opened: Callable[..., SqliteThreads], database: Path
 ) -> None:
     store = opened()
-    here, gone = added(store, "Hello", "one"), added(store, "Bye", "one")
-    opened().delete(gone.id)
+    here, gone = await added(store, "Hello", "one"), await added(store, "Bye", "one")
+    await opened().delete(gone.id)
     deleted(database)
-    run(here, "two")
+    await run(here, "two")
     with pytest.raises(ThreadNotFound):
-        begin(gone)
-    assert [one.id for one in opened().page(ThreadQuery()).rows] == [here.id]
+        await begin(gone)
+    assert [one.id for one in (await opened().page(ThreadQuery())).rows] == [here.id]
 
 
-def test_two_processes_that_have_a_thread_loaded_find_each_other_again(
+async def test_two_processes_that_have_a_thread_loaded_find_each_other_again(
     opened: Callable[..., SqliteThreads], database: Path
 ) -> None:
-    here = added(opened(), "Hello", "one")
-    there = loaded(opened(), here.id)
+    here = await added(opened(), "Hello", "one")
+    there = await loaded(opened(), here.id)
     deleted(database)
-    run(here, "two")
-    run(there, "three")
-    run(here, "four")
+    await run(here, "two")
+    await run(there, "three")
+    await run(here, "four")
     assert here.history == [remembered(text) for text in ("one", "two", "three", "four")]
-    assert len(said(opened(), here.id)) == 4
+    assert len(await said(opened(), here.id)) == 4
 
 
-def test_a_turn_goes_on_in_an_earlier_copy_that_was_put_in_place(
+async def test_a_turn_goes_on_in_an_earlier_copy_that_was_put_in_place(
     opened: Callable[..., SqliteThreads], database: Path, tmp_path: Path
 ) -> None:
-    here = added(opened(), "Hello", "one")
+    here = await added(opened(), "Hello", "one")
     with closing(sqlite3.connect(database)) as connection, closing(sqlite3.connect(tmp_path / "copy")) as copy:
         connection.backup(copy)
-    run(here, "two")
-    turn = begin(here)
-    say(here, turn, "three")
+    await run(here, "two")
+    turn = await begin(here)
+    await say(here, turn, "three")
     deleted(database)
     (tmp_path / "copy").rename(database)
-    say(here, turn, "four")
-    end(here, turn)
-    run(here, "five")
+    await say(here, turn, "four")
+    await end(here, turn)
+    await run(here, "five")
     texts = [["one"], ["two"], ["three", "four"], ["five"]]
-    assert said(opened(), here.id) == [[message(text) for text in turn] for turn in texts]
+    assert await said(opened(), here.id) == [[message(text) for text in turn] for turn in texts]
     assert here.history == [remembered(text) for turn in texts for text in turn]
 
 
-def test_a_process_that_starts_after_the_file_alone_was_deleted_begins_anew_and_harms_nothing(
+async def test_a_process_that_starts_after_the_file_alone_was_deleted_begins_anew_and_harms_nothing(
     opened: Callable[..., SqliteThreads], database: Path
 ) -> None:
-    here, idle = added(opened(), "Hello", "one"), added(opened(), "Bye", "one")
-    turn = begin(here)
-    say(here, turn, "two")
+    here, idle = await added(opened(), "Hello", "one"), await added(opened(), "Bye", "one")
+    turn = await begin(here)
+    await say(here, turn, "two")
     database.unlink()
-    late = added(opened(), "Late", "one")
-    say(here, turn, "three")
-    end(here, turn)
-    run(idle, "two")
-    run(late, "two")
+    late = await added(opened(), "Late", "one")
+    await say(here, turn, "three")
+    await end(here, turn)
+    await run(idle, "two")
+    await run(late, "two")
     other = opened()
-    assert said(other, here.id) == [[message("one")], [message("two"), message("three")]]
-    assert said(other, idle.id) == said(other, late.id) == [[message("one")], [message("two")]]
+    assert await said(other, here.id) == [[message("one")], [message("two"), message("three")]]
+    assert await said(other, idle.id) == await said(other, late.id) == [[message("one")], [message("two")]]
     with closing(sqlite3.connect(database)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
-def test_a_lock_file_that_was_deleted_is_there_again_with_the_next_turn(
+async def test_a_lock_file_that_was_deleted_is_there_again_with_the_next_turn(
     opened: Callable[..., SqliteThreads], database: Path
 ) -> None:
-    here, other = added(opened()), opened()
+    here, other = await added(opened()), opened()
     shutil.rmtree(database.parent / DIRECTORY)
-    turn = begin(here)
-    assert transcript_of(other, here.id)[-1].turn.status == "inProgress"
-    end(here, turn)
+    turn = await begin(here)
+    assert (await transcript_of(other, here.id))[-1].turn.status == "inProgress"
+    await end(here, turn)
 
 
 @pytest.mark.parametrize("how", ["replaced", "overwritten"])
-def test_a_damaged_file_is_named_and_once_it_is_moved_away_what_is_loaded_goes_on(
+async def test_a_damaged_file_is_named_and_once_it_is_moved_away_what_is_loaded_goes_on(
     opened: Callable[..., SqliteThreads], database: Path, how: str
 ) -> None:
-    here = added(opened(), "Hello", "one")
-    turn = begin(here)
-    say(here, turn, "two")
+    here = await added(opened(), "Hello", "one")
+    turn = await begin(here)
+    await say(here, turn, "two")
     if how == "replaced":
         deleted(database)
         database.write_bytes(b"no database at all" * 1000)
@@ -184,30 +186,30 @@ def test_a_damaged_file_is_named_and_once_it_is_moved_away_what_is_loaded_goes_o
         with database.open("r+b") as file:
             file.write(b"\xff" * database.stat().st_size)
     with pytest.raises(ThreadStoreError, match=r"threads\.db: is damaged; move it away") as caught:
-        at_once(here.add_item(turn, message("three"), remembered("three")))
+        await here.add_item(turn, message("three"), remembered("three"))
     assert caught.value.kind == "threadStoreCorrupt"
     deleted(database)
-    say(here, turn, "four")
-    end(here, turn)
-    run(here, "five")
+    await say(here, turn, "four")
+    await end(here, turn)
+    await run(here, "five")
     texts = ["one", "two", "four", "five"]
-    assert here.history == loaded(opened(), here.id).history == [remembered(text) for text in texts]
-    assert said(opened(), here.id)[-2:] == [[message("two"), message("four")], [message("five")]]
+    assert here.history == (await loaded(opened(), here.id)).history == [remembered(text) for text in texts]
+    assert (await said(opened(), here.id))[-2:] == [[message("two"), message("four")], [message("five")]]
 
 
-def test_a_file_that_cannot_be_begun_anew_is_an_error_until_it_can(
+async def test_a_file_that_cannot_be_begun_anew_is_an_error_until_it_can(
     opened: Callable[..., SqliteThreads], database: Path
 ) -> None:
-    here = added(opened(), "Hello", "one")
-    turn = begin(here)
+    here = await added(opened(), "Hello", "one")
+    turn = await begin(here)
     deleted(database)
     database.mkdir()
     with pytest.raises(ThreadStoreError, match="cannot be opened") as caught:
-        at_once(here.add_item(turn, message("two"), remembered("two")))
+        await here.add_item(turn, message("two"), remembered("two"))
     assert caught.value.kind == "threadStoreUnavailable"
-    end(here, turn, "failed")
+    await end(here, turn, "failed")
     database.rmdir()
-    run(here, "three")
-    (_, failed, _) = transcript_of(opened(), here.id)
+    await run(here, "three")
+    (_, failed, _) = await transcript_of(opened(), here.id)
     assert (failed.turn.status, failed.entries) == ("failed", [])
-    assert said(opened(), here.id) == [[message("one")], [], [message("three")]]
+    assert await said(opened(), here.id) == [[message("one")], [], [message("three")]]

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
     from appserver.threads.stores.sqlite.store import SqliteThreads
 
+pytestmark = pytest.mark.anyio
+
 USAGE: Any = {
     "totalTokens": 3,
     "inputTokens": 1,
@@ -57,26 +59,26 @@ def read(database: Path, column: str, table: str) -> list[Any]:
     return [json.loads(text) for (text,) in rows]
 
 
-def test_members_that_only_a_newer_version_knows_are_written_back(
+async def test_members_that_only_a_newer_version_knows_are_written_back(
     opened: Callable[..., SqliteThreads], database: Path
 ) -> None:
-    record = added(opened(), "Hello", "one", effort="high")
+    record = await added(opened(), "Hello", "one", effort="high")
     changed(database, "metadata", "threads", colour="blue")
     changed(database, "settings", "thread_settings", tone={"warm": True})
     changed(database, "usage", "threads", thoughtTokens=5)
-    found = loaded(opened(), record.id)
+    found = await loaded(opened(), record.id)
     assert (found.metadata.preview, found.metadata.effort, found.settings.instructions) == (
         "Hello",
         "high",
         "Be brief.",
     )
-    assert [one.id for one in opened().page(ThreadQuery()).rows] == [record.id]
+    assert [one.id for one in (await opened().page(ThreadQuery())).rows] == [record.id]
     found.add_usage(USAGE)
     found.choose({"model": "other-model"})
-    run(found, "two")
-    fork = loaded(opened(), record.id)
+    await run(found, "two")
+    fork = await loaded(opened(), record.id)
     fork.metadata = replace(fork.metadata, id="fork")
-    opened().fork(record.id, fork, Cut())
+    await opened().fork(record.id, fork, Cut())
     for metadata in read(database, "metadata", "threads"):
         assert (metadata["colour"], metadata["model"]) == ("blue", "other-model")
     for in_force in read(database, "settings", "thread_settings"):
@@ -84,16 +86,16 @@ def test_members_that_only_a_newer_version_knows_are_written_back(
     assert read(database, "usage", "threads")[0] == {**USAGE, "thoughtTokens": 5}
 
 
-def test_what_a_newer_process_writes_while_a_thread_is_loaded_is_written_back(
+async def test_what_a_newer_process_writes_while_a_thread_is_loaded_is_written_back(
     opened: Callable[..., SqliteThreads], database: Path
 ) -> None:
-    here = added(opened(), "Hello", "one")
-    run(loaded(opened(), here.id), "two")
+    here = await added(opened(), "Hello", "one")
+    await run(await loaded(opened(), here.id), "two")
     changed(database, "metadata", "threads", colour="blue")
     changed(database, "settings", "thread_settings", tone="warm")
-    run(here, "three")
+    await run(here, "three")
     here.choose({"model": "other-model"})
-    run(here, "four")
+    await run(here, "four")
     assert read(database, "metadata", "threads")[0]["colour"] == "blue"
     assert read(database, "settings", "thread_settings")[0]["tone"] == "warm"
 
@@ -106,11 +108,11 @@ NEWER: Any = {"type": "holograph", "id": "h1", "beam": [1, 2]}
     ["true", '"text"', '{"type":"message","role":"assistant","content":[{"type":"output_text","text":"h"}]}'],
 )
 @pytest.mark.parametrize("item", [NEWER, {"type": "agentMessage", "id": "m", "words": ["no", "text"]}, {"id": "m"}])
-def test_an_item_of_a_kind_that_only_a_newer_version_knows_is_shown_and_kept(
+async def test_an_item_of_a_kind_that_only_a_newer_version_knows_is_shown_and_kept(
     opened: Callable[..., SqliteThreads], database: Path, item: dict[str, Any], remembered_as: str
 ) -> None:
     store = opened()
-    record = added(store, "Hello", "one")
+    record = await added(store, "Hello", "one")
     with closing(sqlite3.connect(database)) as connection, connection:
         connection.execute(
             "INSERT INTO items (thread, turn, completed_at, forgets, item, remembered) SELECT thread, key, 1, 0, ?, ?"
@@ -118,53 +120,53 @@ def test_an_item_of_a_kind_that_only_a_newer_version_knows_is_shown_and_kept(
             (json.dumps(item), remembered_as),
         )
     sent = [json.loads(remembered_as)] if remembered_as.startswith("{") else []
-    found = loaded(opened(), record.id)
+    found = await loaded(opened(), record.id)
     assert found.history == [remembered("one"), *sent], "what is not known is not sent to the model"
-    assert [one.item for one in items_of(store, record.id, PageQuery()).rows] == [item, message("one")]
-    (turn,) = turns_of(store, record.id, PageQuery(), "full").rows
+    assert [one.item for one in (await items_of(store, record.id, PageQuery())).rows] == [item, message("one")]
+    (turn,) = (await turns_of(store, record.id, PageQuery(), "full")).rows
     assert turn.viewed("full")["items"] == [message("one"), item]
-    assert len(turns_of(store, record.id, PageQuery(), "summary").rows[0].viewed("summary")["items"]) == 1
+    assert len((await turns_of(store, record.id, PageQuery(), "summary")).rows[0].viewed("summary")["items"]) == 1
     fork = thread(forked_from=record.id)
-    store.fork(record.id, fork, Cut())
-    assert transcript_of(store, fork.id)[0].entries == transcript_of(store, record.id)[0].entries
+    await store.fork(record.id, fork, Cut())
+    assert (await transcript_of(store, fork.id))[0].entries == (await transcript_of(store, record.id))[0].entries
 
 
-def test_a_turn_whose_status_only_a_newer_version_knows_is_shown(
+async def test_a_turn_whose_status_only_a_newer_version_knows_is_shown(
     opened: Callable[..., SqliteThreads], database: Path
 ) -> None:
-    record = added(opened(), "Hello", "one")
+    record = await added(opened(), "Hello", "one")
     with closing(sqlite3.connect(database)) as connection, connection:
         connection.execute('UPDATE turns SET status = \'postponed\', error = \'{"message": "later", "until": 5}\'')
-    (turn,) = turns_of(opened(), record.id, PageQuery()).rows
+    (turn,) = (await turns_of(opened(), record.id, PageQuery())).rows
     shown: Any = turn.viewed("notLoaded")
     assert (shown["status"], shown["error"]) == ("postponed", {"message": "later", "until": 5})
-    run(loaded(opened(), record.id), "two")
+    await run(await loaded(opened(), record.id), "two")
 
 
-def test_columns_that_only_a_newer_version_knows_are_left_alone(
+async def test_columns_that_only_a_newer_version_knows_are_left_alone(
     opened: Callable[..., SqliteThreads], database: Path
 ) -> None:
-    record = added(opened(), "Hello", "one")
+    record = await added(opened(), "Hello", "one")
     with closing(sqlite3.connect(database)) as connection, connection:
         connection.execute("ALTER TABLE threads ADD COLUMN colour TEXT")
         connection.execute("UPDATE threads SET colour = 'blue'")
-    run(loaded(opened(), record.id), "two")
-    assert stored_thread(opened(), record.id).metadata.preview == "Hello"
+    await run(await loaded(opened(), record.id), "two")
+    assert (await stored_thread(opened(), record.id)).metadata.preview == "Hello"
     with closing(sqlite3.connect(database)) as connection:
         assert connection.execute("SELECT colour FROM threads").fetchall() == [("blue",)]
 
 
-def test_a_schema_of_a_newer_version_is_named_and_left_alone(
+async def test_a_schema_of_a_newer_version_is_named_and_left_alone(
     opened: Callable[..., SqliteThreads], database: Path
 ) -> None:
-    added(opened(), "Hello", "one")
+    await added(opened(), "Hello", "one")
     with closing(sqlite3.connect(database)) as connection:
         connection.execute(f"PRAGMA user_version = {VERSION + 2}")
         before = list(connection.iterdump())
     with pytest.raises(ThreadStoreError, match=f"newer version .schema {VERSION + 2}; ") as caught:
-        opened().page(ThreadQuery())
+        await opened().page(ThreadQuery())
     assert caught.value.kind == "threadStoreTooNew"
     with pytest.raises(ThreadStoreError, match="newer version"):
-        opened().add(thread())
+        await opened().add(thread())
     with closing(sqlite3.connect(database)) as connection:
         assert list(connection.iterdump()) == before

@@ -10,6 +10,7 @@ import sys
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import pytest
 
 from appserver.errors import RequestError, ThreadStoreError
@@ -22,7 +23,6 @@ from appserver.threads.stores.sqlite.store import SqliteThreads
 from appserver.threads.transcript import Cut
 from tests.threads.records import (
     added,
-    at_once,
     begin,
     end,
     loaded,
@@ -40,85 +40,91 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+pytestmark = pytest.mark.anyio
+
 OPENERS = 6
 LARGE = "x" * 2_000_000
 
 
-def statuses(store: SqliteThreads, thread_id: str) -> list[str]:
-    return [turn.status for turn in turns_of(store, thread_id, PageQuery(descending=False)).rows]
+async def statuses(store: SqliteThreads, thread_id: str) -> list[str]:
+    return [turn.status for turn in (await turns_of(store, thread_id, PageQuery(descending=False))).rows]
 
 
 # Two processes on one home
 
 
-def test_what_one_process_wrote_the_other_reads(opened: Callable[..., SqliteThreads]) -> None:
-    record = added(opened(), "Hello", "one")
+async def test_what_one_process_wrote_the_other_reads(opened: Callable[..., SqliteThreads]) -> None:
+    record = await added(opened(), "Hello", "one")
     other = opened()
-    assert loaded(other, record.id).history == record.history
-    assert [one.id for one in other.page(ThreadQuery()).rows] == [record.id]
+    assert (await loaded(other, record.id)).history == record.history
+    assert [one.id for one in (await other.page(ThreadQuery())).rows] == [record.id]
 
 
-def test_a_turn_of_a_process_that_lives_is_in_progress_for_the_other(opened: Callable[..., SqliteThreads]) -> None:
+async def test_a_turn_of_a_process_that_lives_is_in_progress_for_the_other(
+    opened: Callable[..., SqliteThreads],
+) -> None:
     record = thread()
     first, second = opened(), opened()
-    first.add(record)
-    turn = begin(record)
-    say(record, turn, "one")
-    theirs = loaded(second, record.id)
-    assert statuses(second, record.id) == ["inProgress"]
+    await first.add(record)
+    turn = await begin(record)
+    await say(record, turn, "one")
+    theirs = await loaded(second, record.id)
+    assert await statuses(second, record.id) == ["inProgress"]
     with pytest.raises(RequestError, match="active in this thread") as caught:
-        begin(theirs)
+        await begin(theirs)
     assert caught.value.data == {"kind": "threadBusy", "activeTurnId": turn.id}
-    end(record, turn)
-    assert statuses(second, record.id) == ["completed"]
-    run(theirs, "two")
+    await end(record, turn)
+    assert await statuses(second, record.id) == ["completed"]
+    await run(theirs, "two")
     assert theirs.history == [remembered("one"), remembered("two")]
 
 
-def test_a_turn_of_a_process_that_died_is_found_as_interrupted(opened: Callable[..., SqliteThreads]) -> None:
+async def test_a_turn_of_a_process_that_died_is_found_as_interrupted(opened: Callable[..., SqliteThreads]) -> None:
     record = thread()
     died, other = opened(), opened()
-    died.add(record)
-    turn = begin(record)
-    say(record, turn, "one")
-    died.close()  # what the system does for a process: its lock is gone, its turn is not
-    (found,) = transcript_of(other, record.id)
+    await died.add(record)
+    turn = await begin(record)
+    await say(record, turn, "one")
+    await died.close()  # what the system does for a process: its lock is gone, its turn is not
+    (found,) = await transcript_of(other, record.id)
     assert found.turn.status == "interrupted"
     assert found.turn.completed_at is not None
     assert [entry.item for entry in found.entries] == [message("one")]
-    assert statuses(other, record.id) == ["interrupted"]
-    run(loaded(other, record.id), "two")
-    assert statuses(other, record.id) == ["interrupted", "completed"]
+    assert await statuses(other, record.id) == ["interrupted"]
+    await run(await loaded(other, record.id), "two")
+    assert await statuses(other, record.id) == ["interrupted", "completed"]
 
 
-def test_a_thread_that_is_loaded_twice_takes_over_what_the_other_did(opened: Callable[..., SqliteThreads]) -> None:
-    here = added(opened(), "Hello", "one")
-    there = loaded(opened(), here.id)
-    run(there, "two")
-    run(here, "three")
-    run(there, "four")
+async def test_a_thread_that_is_loaded_twice_takes_over_what_the_other_did(
+    opened: Callable[..., SqliteThreads],
+) -> None:
+    here = await added(opened(), "Hello", "one")
+    there = await loaded(opened(), here.id)
+    await run(there, "two")
+    await run(here, "three")
+    await run(there, "four")
     assert there.history == [remembered(text) for text in ("one", "two", "three", "four")]
 
 
-def test_a_thread_that_another_process_deleted_takes_no_turn(opened: Callable[..., SqliteThreads]) -> None:
-    here, other = added(opened(), "Hello", "one"), opened()
-    turn = begin(here)
-    other.delete(here.id)
+async def test_a_thread_that_another_process_deleted_takes_no_turn(opened: Callable[..., SqliteThreads]) -> None:
+    here, other = await added(opened(), "Hello", "one"), opened()
+    turn = await begin(here)
+    await other.delete(here.id)
     with pytest.raises(RequestError, match="thread not found"):
-        say(here, turn, "two")
-    end(here, turn)
+        await say(here, turn, "two")
+    await end(here, turn)
     with pytest.raises(RequestError, match="thread not found"):
-        begin(here)
+        await begin(here)
     assert here.active is None
 
 
-def test_lock_files_of_dead_processes_are_swept(opened: Callable[..., SqliteThreads], tmp_path: Path) -> None:
+async def test_lock_files_of_dead_processes_are_swept(opened: Callable[..., SqliteThreads], tmp_path: Path) -> None:
     locks = tmp_path / "home" / DIRECTORY
     locks.mkdir(parents=True)
     (locks / f"{'0' * 32}.lock").touch()
-    record = added(opened())
+    record = await added(opened())
     assert len(list(locks.iterdir())) == 1
-    assert statuses(opened(), record.id) == ["completed"]
+    assert await statuses(opened(), record.id) == ["completed"]
 
 
 def test_processes_that_open_a_new_home_at_once_do_not_disturb_each_other(tmp_path: Path) -> None:
@@ -126,13 +132,13 @@ def test_processes_that_open_a_new_home_at_once_do_not_disturb_each_other(tmp_pa
         "import sys\n"
         "import anyio\n"
         "from appserver.threads.stores.sqlite.store import SqliteThreads\n"
-        "from tests.threads.records import added_beside_others\n"
+        "from tests.threads.records import added\n"
         "async def main():\n"
-        "    for number in range(5): await added_beside_others(store, str(number), 'a', 'b')\n"
+        "    for number in range(5): await added(store, str(number), 'a', 'b')\n"
+        "    await store.close()\n"
         "sys.stdin.readline()\n"
         "store = SqliteThreads(sys.argv[1])\n"
         "anyio.run(main)\n"
-        "store.close()\n"
     )
     started = [
         subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, text=True)
@@ -145,36 +151,41 @@ def test_processes_that_open_a_new_home_at_once_do_not_disturb_each_other(tmp_pa
     for process in started:
         process.communicate(timeout=30)
         assert process.returncode == 0
-    store = SqliteThreads(str(tmp_path))
-    assert len(store.page(ThreadQuery(limit=100)).rows) == 5 * OPENERS
-    store.close()
+
+    async def count() -> int:
+        store = SqliteThreads(str(tmp_path))
+        rows = (await store.page(ThreadQuery(limit=100))).rows
+        await store.close()
+        return len(rows)
+
+    assert anyio.run(count) == 5 * OPENERS
 
 
-def test_a_fork_takes_no_more_statements_the_longer_it_is(
+async def test_a_fork_takes_no_more_statements_the_longer_it_is(
     opened: Callable[..., SqliteThreads], statements: list[str]
 ) -> None:
     store, source, counts = opened(), thread(), []
-    store.add(source)
+    await store.add(source)
     for length in (2, 30):
-        while len(transcript_of(store, source.id)) < length:
-            run(source, "some", "more")
+        while len(await transcript_of(store, source.id)) < length:
+            await run(source, "some", "more")
         statements.clear()
-        store.fork(source.id, thread(), Cut())
+        await store.fork(source.id, thread(), Cut())
         counts.append(len(statements))
     assert counts[0] == counts[1]
 
 
-def test_a_fork_keeps_columns_that_only_a_newer_version_knows(
+async def test_a_fork_keeps_columns_that_only_a_newer_version_knows(
     opened: Callable[..., SqliteThreads], database: Path
 ) -> None:
     store = opened()
-    source, fork = added(store, "Hello", "one"), thread()
+    source, fork = await added(store, "Hello", "one"), thread()
     with closing(sqlite3.connect(database)) as connection, connection:
         connection.executescript(
             "ALTER TABLE turns ADD COLUMN newer TEXT; UPDATE turns SET newer = 'kept';"
             "ALTER TABLE items ADD COLUMN newer TEXT; UPDATE items SET newer = 'kept';"
         )
-    store.fork(source.id, fork, Cut())
+    await store.fork(source.id, fork, Cut())
     with closing(sqlite3.connect(database)) as connection:
         assert connection.execute("SELECT newer FROM turns").fetchall() == [("kept",), ("kept",)]
         assert connection.execute("SELECT newer FROM items").fetchall() == [("kept",), ("kept",)]
@@ -183,66 +194,65 @@ def test_a_fork_keeps_columns_that_only_a_newer_version_knows(
 # A database that cannot be used
 
 
-def test_a_database_that_is_locked_is_an_error_at_once_and_waits_for_nobody(
+async def test_a_database_that_stays_locked_is_an_error_that_a_retry_helps(
     opened: Callable[..., SqliteThreads], database: Path
 ) -> None:
-    store = opened()
-    record = added(store)
+    store = opened(busy_seconds=0.01)
+    record = await added(store)
     with locked(database):
         with pytest.raises(ThreadStoreError, match="locked") as caught:
-            store.add(thread())
+            await store.add(thread())
         with pytest.raises(ThreadStoreError, match="locked"):
-            begin(record)
+            await begin(record)
         assert (caught.value.kind, caught.value.retryable) == ("threadStoreBusy", True)
         assert record.active is None
-        assert store.page(ThreadQuery()).rows[0].id == record.id
-    run(record)
+        assert (await store.page(ThreadQuery())).rows[0].id == record.id
+    await run(record)
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize("later", ["with the next write", "when the store is closed"])
 async def test_the_end_of_a_turn_that_could_not_be_written_is_written_later(
     opened: Callable[..., SqliteThreads], database: Path, later: str
 ) -> None:
     store = opened(busy_seconds=0.01)
     record = thread()
-    store.add(record)
-    turn = begin(record)
+    await store.add(record)
+    turn = await begin(record)
     with locked(database):
         turn.end("completed", None)
         await record.end_turn(turn)
     assert record.active is None
-    assert statuses(opened(), record.id) == ["inProgress"]
+    assert await statuses(opened(), record.id) == ["inProgress"]
     if later == "when the store is closed":
-        store.close()
+        await store.close()
     else:
-        added(store)
-    assert statuses(opened(), record.id) == ["completed"]
+        await added(store)
+    assert await statuses(opened(), record.id) == ["completed"]
 
 
 @pytest.mark.parametrize("content", [b"this is no database, whatever its name says" * 100, b"\x00" * 5000])
-def test_a_damaged_database_is_named_and_left_alone(
+async def test_a_damaged_database_is_named_and_left_alone(
     opened: Callable[..., SqliteThreads], database: Path, content: bytes
 ) -> None:
     database.write_bytes(content)
     with pytest.raises(ThreadStoreError, match=r"threads\.db") as caught:
-        opened().add(thread())
+        await opened().add(thread())
     assert caught.value.kind == "threadStoreCorrupt"
     assert database.read_bytes() == content
 
 
-def test_a_home_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
+async def test_a_home_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "home").write_text("a file")
     with pytest.raises(ThreadStoreError, match="cannot be opened") as caught:
-        SqliteThreads(str(tmp_path / "home")).page(ThreadQuery())
+        await SqliteThreads(str(tmp_path / "home")).page(ThreadQuery())
     assert caught.value.kind == "threadStoreUnavailable"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no such modes")
-def test_transcripts_are_for_their_owner_only(opened: Callable[..., SqliteThreads], database: Path) -> None:
+async def test_transcripts_are_for_their_owner_only(opened: Callable[..., SqliteThreads], database: Path) -> None:
     database.touch(mode=0o644)
     store = opened()
-    added(store, "Hello", "one")
+    await added(store, "Hello", "one")
     files = [path for path in database.parent.iterdir() if path.is_file()]
     assert sorted(path.name for path in files) == ["threads.db", "threads.db-shm", "threads.db-wal"]
     assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
@@ -269,8 +279,8 @@ def test_a_migration_that_fails_changes_nothing() -> None:
     connection.close()
 
 
-def test_a_later_migration_keeps_what_is_there(opened: Callable[..., SqliteThreads], database: Path) -> None:
-    record = added(opened(), "Hello", "one")
+async def test_a_later_migration_keeps_what_is_there(opened: Callable[..., SqliteThreads], database: Path) -> None:
+    record = await added(opened(), "Hello", "one")
     connection = sqlite3.connect(database, isolation_level=None)
     migrate(connection, (*MIGRATIONS, ("ALTER TABLE threads ADD COLUMN colour TEXT",)))
     assert version_of(connection) == VERSION + 1
@@ -278,20 +288,20 @@ def test_a_later_migration_keeps_what_is_there(opened: Callable[..., SqliteThrea
     connection.close()
 
 
-def test_the_log_is_a_bounded_one(opened: Callable[..., SqliteThreads], database: Path) -> None:
+async def test_the_log_is_a_bounded_one(opened: Callable[..., SqliteThreads], database: Path) -> None:
     store = opened()
     record = thread()
-    store.add(record)
-    turn = begin(record)
+    await store.add(record)
+    turn = await begin(record)
     for _ in range(12):
-        at_once(record.add_item(turn, message("x" * 2_000_000), None))
-    end(record, turn)
+        await record.add_item(turn, message("x" * 2_000_000), None)
+    await end(record, turn)
     assert os.path.getsize(f"{database}-wal") < 20 * 2**20
 
 
-def test_a_large_message_leaves_no_large_log(opened: Callable[[], SqliteThreads], database: Path) -> None:
-    record = added(opened(), "Hello", "x" * 20_000_000)
-    run(record, "and on")
+async def test_a_large_message_leaves_no_large_log(opened: Callable[[], SqliteThreads], database: Path) -> None:
+    record = await added(opened(), "Hello", "x" * 20_000_000)
+    await run(record, "and on")
     assert os.path.getsize(f"{database}-wal") <= LOG_BYTES
 
 
@@ -310,34 +320,34 @@ def test_a_large_message_leaves_no_large_log(opened: Callable[[], SqliteThreads]
     ],
     ids=["text", "image", "answer", "tool output"],
 )
-def test_a_large_item_is_written_once(item: Any, opened: Callable[[], SqliteThreads], database: Path) -> None:  # noqa: ANN401 - any item
+async def test_a_large_item_is_written_once(item: Any, opened: Callable[[], SqliteThreads], database: Path) -> None:  # noqa: ANN401 - any item
     store, record = opened(), thread()
-    store.add(record)
-    turn = begin(record)
-    at_once(record.add_item(turn, item, model_item(item)))
-    end(record, turn)
-    assert loaded(opened(), record.id).history == [model_item(item)]
+    await store.add(record)
+    turn = await begin(record)
+    await record.add_item(turn, item, model_item(item))
+    await end(record, turn)
+    assert (await loaded(opened(), record.id)).history == [model_item(item)]
     written = sum(os.path.getsize(path) for path in database.parent.glob(f"{database.name}*"))
     assert written < 1.5 * len(LARGE)
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
-def test_a_number_that_json_does_not_have_and_an_earlier_version_wrote_reads_as_null(
+async def test_a_number_that_json_does_not_have_and_an_earlier_version_wrote_reads_as_null(
     number: str, opened: Callable[[], SqliteThreads], database: Path
 ) -> None:
-    record = added(opened(), "Hello", "one")
+    record = await added(opened(), "Hello", "one")
     with closing(sqlite3.connect(database)) as connection, connection:
         connection.execute("UPDATE items SET remembered = ?", (f'{{"type": "message", "x": {number}}}',))
         connection.execute("UPDATE items SET item = ?", (f'{{"type": "dynamicToolCall", "arguments": {number}}}',))
-    assert loaded(opened(), record.id).history == [{"type": "message", "x": None}]
-    (turn,) = transcript_of(opened(), record.id)
+    assert (await loaded(opened(), record.id)).history == [{"type": "message", "x": None}]
+    (turn,) = await transcript_of(opened(), record.id)
     assert turn.entries[0].item == {"type": "dynamicToolCall", "arguments": None}
 
 
-def test_a_number_that_json_does_not_have_is_not_written(opened: Callable[[], SqliteThreads]) -> None:
+async def test_a_number_that_json_does_not_have_is_not_written(opened: Callable[[], SqliteThreads]) -> None:
     record = thread()
-    opened().add(record)
-    turn = begin(record)
-    at_once(record.add_item(turn, None, {"type": "message", "x": [math.nan, math.inf]}))
-    end(record, turn)
-    assert loaded(opened(), record.id).history == [{"type": "message", "x": [None, None]}]
+    await opened().add(record)
+    turn = await begin(record)
+    await record.add_item(turn, None, {"type": "message", "x": [math.nan, math.inf]})
+    await end(record, turn)
+    assert (await loaded(opened(), record.id)).history == [{"type": "message", "x": [None, None]}]
