@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from appserver.auth.claims import Claims, read_claims
 from appserver.errors import AuthError
 from appserver.log import warn
+from protocol.account import plan_type
 
 if TYPE_CHECKING:
     from protocol.account import AuthMode
@@ -24,6 +25,7 @@ class Identity(NamedTuple):
     user_id: str | None = None
     email: str | None = None
     plan: str | None = None
+    """As the protocol names it."""
     key: Secret | None = None
     """Of an API key, which says nothing else of its account."""
 
@@ -268,7 +270,7 @@ def managed_tokens(
 
 
 def _identity(mode: AuthMode, account_id: str | None, claims: Claims) -> Identity:
-    return Identity(mode, account_id, claims.user_id, claims.email, claims.plan)
+    return Identity(mode, account_id, claims.user_id, claims.email, plan_type(claims.plan))
 
 
 def is_jwt(token: Secret) -> bool:

@@ -25,11 +25,8 @@ class InOrder:
     """The uses that wait for their turn, and the one that has it."""
 
     def __init__(self) -> None:
-        self._uses: deque[_Use[Any]] = deque()
-
-    def __bool__(self) -> bool:
-        """Whether a use that was made has not ended yet."""
-        return bool(self._uses)
+        self.uses: deque[_Use[Any]] = deque()
+        """Those that were made and have not ended yet."""
 
     def use(
         self, act: Callable[[], Awaitable[T | Awaitable[T]]], patience: float | None = None
@@ -40,19 +37,19 @@ class InOrder:
         StoreBusy is raised after that.
         """
         made = _Use(self, act, patience)
-        self._uses.append(made)
+        self.uses.append(made)
         return made
 
     def is_first(self, use: _Use[Any]) -> bool:
         """Whether it is this one's turn."""
-        return self._uses[0] is use
+        return self.uses[0] is use
 
     def leave(self, use: _Use[Any]) -> None:
         """Take one out of the queue, and let the next one begin."""
-        if use in self._uses:
-            self._uses.remove(use)
-            if self._uses:
-                self._uses[0].begin()
+        if use in self.uses:
+            self.uses.remove(use)
+            if self.uses:
+                self.uses[0].begin()
 
 
 class _Use(Coroutine[Any, Any, T]):

@@ -29,7 +29,7 @@ from appserver.log import HiddenSecrets, warn
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
 
-    from appserver.auth.credentials import ChatgptTokens, Credential
+    from appserver.auth.credentials import ChatgptTokens, Credential, Identity
     from appserver.auth.refresh.base import RefreshedTokens, Refresher
     from appserver.auth.refresh.redemption import Redeemed
     from appserver.auth.stores.base import CredentialStore
@@ -75,7 +75,13 @@ class AuthManager:
         self._order = InOrder()
         self._redeemer = Redeemer(settings, store, self.timestamp)
         self._hidden = HiddenSecrets()
+        self.identity: Identity | None = None
+        """Whose credential is in use, None when no user is signed in."""
+        self.external = False
+        """Whether the client's own tokens are in use."""
         self._held: Held | None = None
+        self._ends_at: float | None = None
+        """When the credential ends for good, in Unix seconds, as far as it says so and cannot be renewed."""
         self._generation = 0
         self._flight = SingleFlight(tasks, self._refresh)
         self._tried_early: Credential | None = None
@@ -93,7 +99,7 @@ class AuthManager:
 
     async def known(self) -> Held | None:
         """Take over what another process, or an earlier run, has stored; return the credential in use."""
-        if self._order or self.has_news():
+        if self._order.uses or self.has_news():
             await self.in_order(self._look)
         return self._held
 
@@ -102,7 +108,7 @@ class AuthManager:
 
         The first look is made in place before the event loop runs: nothing else is there to be held up.
         """
-        if not self._order:
+        if not self._order.uses:
             if self.external or self._store.version() == self._snapshot.version:
                 return answer()
             if self._snapshot.never_read and not self._tasks.running and self._look_in_place():
@@ -115,7 +121,7 @@ class AuthManager:
         async def later() -> T:
             return use()
 
-        return self.in_order(later) if self._order else use()
+        return self.in_order(later) if self._order.uses else use()
 
     def in_order(self, act: Callable[[], Awaitable[T | Awaitable[T]]]) -> Coroutine[Any, Any, T]:
         """Return a coroutine of `act`, which has its place among the uses of the account from now on.
@@ -128,11 +134,6 @@ class AuthManager:
     def stop_waiting(self) -> None:
         """Let nothing wait any longer for another process or the keyring: it raises StoreBusy instead."""
         self._store.stop_waiting()
-
-    @property
-    def external(self) -> bool:
-        """Whether the client's own tokens are in use."""
-        return self._held is not None and self._held.credential.is_external
 
     def check_not_external(self) -> None:
         """Raise AuthError if the client's own tokens are in use, which no other login may replace."""
@@ -147,14 +148,11 @@ class AuthManager:
     @property
     def needs_login(self) -> str | None:
         """Why the user has to sign in again, or None."""
-        held = self._held
-        if held is None:
+        if self._held is None:
             return self._snapshot.problem
-        credential = held.credential
-        if credential.refresh_token is not None:
-            return self._snapshot.refusal if credential == self._snapshot.credential else None
-        has_ended = self.expires_within(credential, 0) and not credential.is_renewable
-        return NO_REFRESH_TOKEN if has_ended else None
+        if self._ends_at is not None and self._ends_at <= self._clock():
+            return NO_REFRESH_TOKEN
+        return self._snapshot.refusal if self._held.credential == self._snapshot.credential else None
 
     async def sign_in(self, credential: Credential) -> None:
         """Use a credential from now on, and store it unless it is the client's. To be called in order.
@@ -369,9 +367,14 @@ class AuthManager:
 
     def _hold(self, credential: Credential | None) -> None:
         self._generation += 1
+        self._held = self.identity = self._ends_at = None
+        self.external = False
         if credential is not None:
             self._hidden.hide(*credential.secrets)
-        self._held = Held(credential, self._generation) if credential else None
+            self._held = Held(credential, self._generation)
+            self.identity = credential.identity
+            self.external = credential.is_external
+            self._ends_at = None if credential.is_renewable else credential.expires_at
         self._flight.overtake()
 
     # Expiry

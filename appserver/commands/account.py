@@ -8,8 +8,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from protocol.account import plan_type
-
 if TYPE_CHECKING:
     from appserver.auth.credentials import Credential
     from appserver.server.account import Account
@@ -28,7 +26,8 @@ def whom(credential: Credential) -> str:
     if not identity.is_chatgpt:
         return "with an API key"
     named = identity.email or identity.user_id or "somebody"
-    more = [text for text in (_plan(identity.plan), _account(identity.account_id)) if text]
+    more = [f"plan {identity.plan}"] if identity.plan else []
+    more += [f"account {identity.account_id}"] if identity.account_id else []
     return f"as {named} ({', '.join(more)})" if more else f"as {named}"
 
 
@@ -49,12 +48,3 @@ def distance(seconds: float) -> str:
     count = int(size // length)
     amount = f"{count} {unit}{'' if count == 1 else 's'}"
     return f"in {amount}" if seconds > 0 else f"{amount} ago"
-
-
-def _plan(plan: str | None) -> str | None:
-    known = plan_type(plan)
-    return f"plan {known}" if known else None
-
-
-def _account(account_id: str | None) -> str | None:
-    return f"account {account_id}" if account_id else None

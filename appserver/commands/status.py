@@ -13,7 +13,6 @@ from appserver.commands.account import distance, moment
 from appserver.commands.output import FAILED, say, say_json, table
 from appserver.commands.terminal import log_for_person, with_account
 from appserver.session import PROTOCOL_VERSION
-from protocol.account import NeedsLogin, plan_type
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
     from appserver.auth.credentials import Credential
     from appserver.server.account import Account
-    from protocol.account import AuthMode
+    from protocol.account import AuthMode, NeedsLogin
 
 
 class Store(TypedDict):
@@ -83,7 +82,7 @@ def read_status(account: Account) -> Status:
         "signedIn": credential is not None,
         "mode": credential.mode if credential else None,
         "email": identity.email if identity else None,
-        "planType": plan_type(identity.plan) if identity else None,
+        "planType": identity.plan if identity else None,
         "accountId": identity.account_id if identity else None,
         "tokenExpiresAt": moment(_expiry(credential)),
         "lastRefresh": (credential.last_refresh or None) if isinstance(credential, ManagedTokens) else None,

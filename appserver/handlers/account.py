@@ -10,13 +10,12 @@ from appserver.auth.policy import check_external_workspace, check_login_method, 
 from appserver.errors import AuthError, InvalidParams
 from appserver.log import warn
 from appserver.rpc.router import Accepted, Reply
-from protocol.account import plan_type
 from protocol.base import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from appserver.auth.credentials import Held
+    from appserver.auth.credentials import Identity
     from appserver.auth.login.pending import Login
     from appserver.server.workspace import Client
     from protocol.account import (
@@ -158,16 +157,13 @@ async def _login_with_device(client: Client, login: Login) -> Reply:
 
 
 def _read(client: Client) -> AccountReadResult:
-    held, required = _login_in_use(client), client.workspace.settings.provider.requires_openai_auth
-    result: AccountReadResult = {"account": _account(held) if held else None, "requiresOpenaiAuth": required}
-    if required and (reason := client.workspace.account.auth.needs_login):
+    auth, required = client.workspace.account.auth, client.workspace.settings.provider.requires_openai_auth
+    if not required:  # then the provider uses none, whatever is stored
+        return {"account": None, "requiresOpenaiAuth": False}
+    result: AccountReadResult = {"account": _account(auth.identity), "requiresOpenaiAuth": True}
+    if reason := auth.needs_login:
         result["needsLogin"] = {"reason": reason}
     return result
-
-
-def _login_in_use(client: Client) -> Held | None:
-    """Return the login. A provider that needs none uses none, whatever is stored."""
-    return client.workspace.account.auth.current() if client.workspace.settings.provider.requires_openai_auth else None
 
 
 async def _read_refreshed(client: Client) -> AccountReadResult:
@@ -177,14 +173,15 @@ async def _read_refreshed(client: Client) -> AccountReadResult:
 
 
 def _status(client: Client, *, include_token: bool) -> GetAuthStatusResult:
-    held = _login_in_use(client)
+    required = client.workspace.settings.provider.requires_openai_auth
+    held = client.workspace.account.auth.current() if required else None
     token = held.credential.bearer.reveal() if held and include_token else None
     if held and held.credential.mode == "personalAccessToken":
         token = None  # as the reference has it
     return {
         "authMethod": held.credential.mode if held else None,
         "authToken": token,
-        "requiresOpenaiAuth": client.workspace.settings.provider.requires_openai_auth,
+        "requiresOpenaiAuth": required,
     }
 
 
@@ -205,8 +202,9 @@ async def _refresh(client: Client) -> None:
         warn(f"the tokens were not refreshed: {exc.message}")
 
 
-def _account(held: Held) -> Account:
-    identity = held.credential.identity
-    if not identity.is_chatgpt:
+def _account(identity: Identity | None) -> Account | None:
+    if identity is None:
+        return None
+    if identity.mode == "apikey":
         return {"type": "apiKey"}
-    return {"type": "chatgpt", "email": identity.email, "planType": plan_type(identity.plan)}
+    return {"type": "chatgpt", "email": identity.email, "planType": identity.plan}

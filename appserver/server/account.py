@@ -16,7 +16,6 @@ from appserver.auth.policy import check_credential
 from appserver.auth.refresh.base import load_refresher
 from appserver.auth.stores.factory import open_store
 from appserver.errors import LoginError
-from protocol.account import plan_type
 
 if TYPE_CHECKING:
     from anyio import CancelScope
@@ -139,11 +138,10 @@ class Account:
 
     def tell(self) -> None:
         """Tell all clients who is signed in."""
-        held = self.auth.current()
-        plan = held.credential.identity.plan if held else None
+        identity = self.auth.identity
         updated: AccountUpdatedNotification = {
-            "authMode": held.credential.mode if held else None,
-            "planType": plan_type(plan),
+            "authMode": identity.mode if identity else None,
+            "planType": identity.plan if identity else None,
         }
         self._subscriptions.broadcast("account/updated", updated)
 
