@@ -51,7 +51,7 @@ class FullAccessSandbox(Data):
 
 @dataclass(frozen=True)
 class ExternalSandbox(Data):
-    """Somebody else's sandbox."""
+    """The client provides the sandbox."""
 
     type: ClassVar[Literal["externalSandbox"]] = "externalSandbox"
     network_access: Literal["restricted", "enabled"] | None = None

@@ -17,7 +17,7 @@ ItemsView = Literal["notLoaded", "summary", "full"]
 
 
 CodexErrorInfo = str | dict[str, Any]
-"""An open enum: a name such as "usageLimitExceeded", or an object with one key that carries facts."""
+"""An open enum: a name such as "usageLimitExceeded", or an object with one key that carries details."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Turn(Data):
 
 @dataclass(frozen=True)
 class ContextEntry(Data):
-    """Something that the model should know beside the user's words. untrusted: it may come from anybody."""
+    """Something that the model should know beside the user's words. untrusted: its author is not known."""
 
     kind: Literal["untrusted", "application"]
     value: str
