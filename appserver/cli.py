@@ -162,7 +162,7 @@ def serve_stdio(settings: Settings, ignored: Sequence[str] = (), *, lenient: boo
     server = Server(settings)
     process = Process(server)
     server.check_configuration(lenient=lenient)
-    connection = server.connection()
+    connection = server.connection(bounded=False)
     try:
         if not answer_first_lines(connection, stdio):
             return 0

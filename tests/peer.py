@@ -224,7 +224,7 @@ async def in_memory(settings: Settings, *, initialize: bool = True) -> AsyncIter
 
     async def serve() -> None:
         server = Server(settings)
-        await server.serve(server.connection(), theirs)
+        await server.serve(server.connection(bounded=False), theirs)
         theirs.close()
 
     try:
@@ -255,11 +255,7 @@ class House:
 
         `name`: under which it introduces itself; None: it does not.
         """
-        workspace = workspace or self.server.home
-        if workspace not in self._listeners:
-            listener = self._listeners[workspace] = MemoryListener()
-            self._group.start_soon(self.server.accept, listener, workspace)
-        ours = self._listeners[workspace].connect()
+        ours = self.connect(workspace)
         try:
             async with _reading(ours) as peer:
                 if name is not None:
@@ -269,6 +265,14 @@ class House:
                 await peer.ended()
         finally:
             ours.close()
+
+    def connect(self, workspace: Workspace | None = None) -> MemoryTransport:
+        """Connect a client and return its end."""
+        workspace = workspace or self.server.home
+        if workspace not in self._listeners:
+            listener = self._listeners[workspace] = MemoryListener()
+            self._group.start_soon(self.server.accept, listener, workspace)
+        return self._listeners[workspace].connect()
 
     def close(self) -> None:
         """Accept no more peers."""

@@ -66,7 +66,10 @@ ORDER = (
     ("appserver.threads",),
     ("appserver.turns",),  # consumes the model's events, so it knows llm's types
     ("appserver.server",),  # the package itself
-    ("appserver.server.backend", "appserver.server.runtime", "appserver.server.subscriptions"),
+    ("appserver.server.backend", "appserver.server.runtime"),
+    ("appserver.server.running_items", "appserver.server.subscriber"),
+    ("appserver.server.asked", "appserver.server.joining"),
+    ("appserver.server.subscriptions",),
     ("appserver.server.account",),
     ("appserver.server.workspace",),
     ("appserver.handlers", "appserver.commands"),  # for a client, and for a person at a terminal

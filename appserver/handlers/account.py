@@ -176,6 +176,8 @@ def _status(client: Client, *, include_token: bool) -> GetAuthStatusResult:
     required = client.workspace.settings.provider.requires_openai_auth
     held = client.workspace.account.auth.current() if required else None
     token = held.credential.bearer.reveal() if held and include_token else None
+    if held and not client.workspace.account.may_read_token(held.credential, client.session):
+        token = None
     if held and held.credential.mode == "personalAccessToken":
         token = None  # as the reference has it
     return {

@@ -55,7 +55,7 @@ async def start(client: Client, params: ThreadStartParams) -> Reply:
     """Start a thread."""
     values: Values = {**chosen_options(client.workspace.settings.options), **_chosen(client, params)}
     named = values.pop("provider", None)
-    provider = client.workspace.provider(named.id if named else None, params.get("config"))
+    provider = client.workspace.provider(named.id if named else None, params.get("config"), client.session)
     now = time.time()
     metadata = ThreadMetadata(
         id=new_id(),
@@ -91,8 +91,8 @@ async def resume(client: Client, params: ThreadResumeParams) -> Reply:
 
     async with threads.order(thread_id):
         was_loaded, values = threads.is_loaded(thread_id), _chosen(client, params)
-        thread, shown = await threads.resume(thread_id, values, query)
-        client.workspace.subscriptions.subscribe(client, thread_id)
+        with client.workspace.subscriptions.joining(client, thread_id) as joining:
+            thread, shown = await threads.resume(thread_id, values, query)
         if not was_loaded:
             changed: ThreadStatusChangedNotification = {"threadId": thread_id, "status": thread.status_on_wire()}
             client.workspace.subscriptions.broadcast("thread/status/changed", changed)
@@ -103,7 +103,14 @@ async def resume(client: Client, params: ThreadResumeParams) -> Reply:
             "turnsBackwardsCursor": shown.last_turn.back,
             "itemsBackwardsCursor": shown.last_item.back,
         }
-    return Reply(result, then=_telling_of_usage(client, thread, shown.last_turn.rows))
+    told = [*shown.turns, *(shown.page["data"] if shown.page else ())]
+    tell_usage = _telling_of_usage(client, thread, shown.last_turn.rows)
+
+    def then() -> None:
+        joining.finish({item["id"] for turn in told for item in turn["items"]})
+        tell_usage()
+
+    return Reply(result, then=then)
 
 
 async def fork(client: Client, params: ThreadForkParams) -> Reply:
@@ -133,11 +140,14 @@ async def fork(client: Client, params: ThreadForkParams) -> Reply:
 
 def _chosen(client: Client, params: ThreadOptions) -> Values:
     """Return what the client chooses: with a member of the params, or else with a key of `config`."""
-    config, provider = params.get("config"), params.get("modelProvider")
-    values = {**chosen_options(client.workspace.options(config)), **chosen(params)}
+    config = params.get("config")
+    values: Values = {**chosen_options(client.workspace.options(config)), **chosen(params)}
     if config:
         client.warn_of_options(config)
-    return {**values, "provider": client.workspace.provider(provider, config)} if provider else values
+    provider = params.get("modelProvider") or (values["provider"].id if "provider" in values else None)
+    if provider:
+        values["provider"] = client.workspace.provider(provider, config, client.session)
+    return values
 
 
 def _telling_of_start(client: Client, thread: ThreadRecord) -> Callable[[], None]:

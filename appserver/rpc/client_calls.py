@@ -17,6 +17,7 @@ from protocol import envelope
 if TYPE_CHECKING:
     from appserver.rpc.outbox import Outbox
     from appserver.rpc.pending import LateReceiver
+    from appserver.rpc.shared_notification import SharedNotification
     from appserver.session import Session
     from protocol.envelope import Message
 
@@ -34,6 +35,11 @@ class ClientCalls:
         """Send a notification, unless the client has opted out of it, or not introduced itself yet."""
         if self._session.initialized and method not in self._session.opted_out:
             self._outbox.send(envelope.notification(method, params))
+
+    def tell(self, notification: SharedNotification) -> None:
+        """Send a notification that others are sent, too, as `notify` does."""
+        if self._session.initialized and notification.method not in self._session.opted_out:
+            self._outbox.send_shared(notification)
 
     async def request(
         self, method: str, params: object, *, timeout: float, late: LateReceiver | None = None

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from anyio import Event
 
+    from appserver.rpc.shared_notification import SharedNotification
     from protocol.envelope import Message
 
 HIGH_WATER_BYTES = 1024 * 1024
@@ -48,9 +49,22 @@ WRITE_BYTES = 256 * 1024
 write."""
 
 
+LAG_BYTES = 8 * 1024 * 1024
+LAG_SECONDS = 10.0
+"""A client that has taken no output for so long while so much is unsent does not read any more, or not in time."""
+
+MAX_BYTES = 64 * 1024 * 1024
+"""Above this much unsent output, a client is too slow even if it reads: what others cause is for it, too, and it gets
+only what is new by joined deltas. Twice what it may cause by its own requests."""
+
+
 class Outbox:
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, on_overflow: Callable[[], None] | None = None
+    ) -> None:
+        """`on_overflow`: ends the connection of a client that is too slow, where others must not wait for it."""
         self._clock = clock
+        self._on_overflow = on_overflow
         self._since = 0.0
         """When the client last took something, or something first waited for it."""
         self.with_version = False
@@ -65,13 +79,22 @@ class Outbox:
         self._in_writing = 0
         self._closed = False
         self._filled: Event | None = None
-        self._drained: Event | None = None
+        self._waiting: dict[object, Event] = {}
 
     def send(self, message: Message) -> None:
         """Queue a message. Once the queue has ended, or if it cannot be encoded, it is dropped."""
         if self._closed or ((self._size > JOIN_LOW_WATER_BYTES or self._growing) and self._joined(message)):
             return
         line = self._encode(message)
+        if line is not None:
+            self._append(line + b"\n")
+
+    def send_shared(self, notification: SharedNotification) -> None:
+        """Queue a notification that others are sent, too."""
+        message = notification.message
+        if self._closed or ((self._size > JOIN_LOW_WATER_BYTES or self._growing) and self._joined(message)):
+            return
+        line = notification.encoded(self._encode, with_version=self.with_version)
         if line is not None:
             self._append(line + b"\n")
 
@@ -103,12 +126,25 @@ class Outbox:
         """End the queue. What is in it can still be taken, unless it is discarded because the client has gone."""
         self._closed = True
         if discard:
-            self._lines.clear()
-            self._growing.clear()
-            self._unfinished = self._size = self._in_writing = 0
-            self._wake()
+            self._discard()
         if self._filled is not None:
             self._filled.set()
+
+    def close_with(self, last: Message) -> None:
+        """End the queue, and discard all that is in it but for this message."""
+        self._discard()
+        self.send(last)
+        self.close()
+
+    @property
+    def unsent(self) -> int:
+        """About how many bytes wait to be sent, or are being written."""
+        return self._size
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a streaming turn need not wait for this client."""
+        return self._size <= HIGH_WATER_BYTES
 
     async def filled(self) -> bool:
         """Wait until there is something to take. False: the queue has ended. Only one task may wait: the writer."""
@@ -126,9 +162,16 @@ class Outbox:
         from anyio import Event
 
         while self._size > within:
-            if self._drained is None:
-                self._drained = Event()
-            await self._drained.wait()
+            written = Event()
+            self.wake_when_read(written, written)
+            try:
+                await written.wait()
+            finally:
+                self._waiting.pop(written, None)
+
+    def wake_when_read(self, waiter: object, waiting: Event) -> None:
+        """Set an event once more has been written, or the client has gone. A waiter has one event at a time."""
+        self._waiting[waiter] = waiting
 
     def _note_written(self) -> None:
         """Subtract what was taken before: the writer asks for more, so it has been written."""
@@ -137,10 +180,16 @@ class Outbox:
             self._in_writing = 0
             self._wake()
 
+    def _discard(self) -> None:
+        self._lines.clear()
+        self._growing.clear()
+        self._unfinished = self._size = self._in_writing = 0
+        self._wake()
+
     def _wake(self) -> None:
-        if self._drained is not None:
-            self._drained.set()
-            self._drained = None
+        waiting, self._waiting = self._waiting, {}
+        for one in waiting.values():
+            one.set()
 
     def _append(self, line: bytes) -> None:
         if not self._size:
@@ -149,6 +198,14 @@ class Outbox:
         self._size += len(line)
         if self._filled is not None:
             self._filled.set()
+        if self._size > LAG_BYTES:
+            self._check_overflow()
+
+    def _check_overflow(self) -> None:
+        """Have the connection of a client ended that is too slow."""
+        has_stalled = self._clock() - self._since > LAG_SECONDS
+        if self._on_overflow is not None and not self._closed and (has_stalled or self._size > MAX_BYTES):
+            self._on_overflow()
 
     def _joined(self, message: Message) -> bool:
         """Join a delta to what its item has in the queue, or begin with it. False: the message is sent as it is."""
@@ -167,6 +224,8 @@ class Outbox:
             self._lines.append(growing)
             self._unfinished += 1
             self._size += growing.size
+        if self._size > LAG_BYTES:
+            self._check_overflow()
         return True
 
     def _end_growth(self, message: Message) -> None:

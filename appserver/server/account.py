@@ -15,24 +15,25 @@ from appserver.auth.manager import AuthManager
 from appserver.auth.policy import check_credential
 from appserver.auth.refresh.base import load_refresher
 from appserver.auth.stores.factory import open_store
-from appserver.errors import LoginError
+from appserver.errors import AuthError, LoginError
+from appserver.session import Session
 
 if TYPE_CHECKING:
     from anyio import CancelScope
 
-    from appserver.auth.credentials import ChatgptTokens, ExternalTokens, PersonalToken
+    from appserver.auth.credentials import ChatgptTokens, Credential, ExternalTokens, PersonalToken
     from appserver.auth.login.browser import BrowserLogin
     from appserver.auth.login.device import DeviceLogin
     from appserver.auth.oauth.tokens import LoginGrant, TokenClient
     from appserver.auth.refresh.base import Refresher
-    from appserver.auth.refresh.client import ClientRequests
     from appserver.auth.stores.base import CredentialStore
     from appserver.llm.account_api import AccountApi
+    from appserver.server.asked import Asked
     from appserver.server.backend import Authority
     from appserver.server.runtime import Runtime
-    from appserver.server.subscriptions import Subscriber, Subscriptions
-    from appserver.session import Session
-    from appserver.settings import Settings
+    from appserver.server.subscriber import Subscriber
+    from appserver.server.subscriptions import Subscriptions
+    from appserver.settings import Provider, Settings
     from protocol.account import AccountUpdatedNotification, LoginCompletedNotification
     from protocol.base import Secret
 
@@ -67,7 +68,7 @@ class Account:
         self.auth.on_change = self.tell
         self.auth.on_orphan = lambda orphan: self._tasks.start(self._revoke, orphan)
         self.logins = Logins(self._tasks, self.tell_login)
-        self._supplier: ClientRequests | None = None
+        self._supplier: Asked | None = None
         """Who supplied the external tokens in use, and is asked for new ones."""
         self._revocations: set[CancelScope] = set()
 
@@ -75,6 +76,18 @@ class Account:
         """Use tokens that a client owns; it is asked for others. To be called in order."""
         self.auth.use_external(credential)
         self._supplier = self._subscriptions.supplier(supplier)
+
+    def may_read_token(self, credential: Credential, session: Session) -> bool:
+        """Whether a client may see a token: those that a client owns are for that client alone."""
+        is_external = credential.mode == "chatgptAuthTokens"
+        return not is_external or (self._supplier is not None and self._supplier.session is session)
+
+    def check_provider(self, provider: Provider) -> None:
+        """Refuse to send a client's tokens to a provider that another client has defined. Raises AuthError."""
+        held = self.auth.current()
+        definer = provider.defined_by
+        if held and isinstance(definer, Session) and not self.may_read_token(held.credential, definer):
+            raise AuthError("The tokens of one client are not sent to a model provider that another has defined")
 
     async def sign_out(self, *, revoke: bool) -> None:
         """End the login. To be called in order.

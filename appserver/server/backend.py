@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from appserver.auth.credentials import Held
     from appserver.llm.client import EventStream, ModelClient, Request
-    from appserver.settings import TokenCommand
+    from appserver.settings import Provider, TokenCommand
     from appserver.tasks import Tasks
 
 
@@ -55,8 +55,18 @@ class Authority:
 class Backend:
     """The model client as a turn sees it (`turns.runner.Backend`)."""
 
-    def __init__(self, authority: Authority, model: Callable[[], ModelClient], tasks: Tasks) -> None:
-        """`model`: makes the client, or returns it; its import takes longer than the start of a turn should."""
+    def __init__(
+        self,
+        authority: Authority,
+        model: Callable[[], ModelClient],
+        tasks: Tasks,
+        check: Callable[[Provider], None] = lambda _: None,
+    ) -> None:
+        """`model`: makes the client, or returns it; its import takes longer than the start of a turn should.
+
+        `check`: raises AuthError where the user's login must not be sent to a provider.
+        """
+        self._check = check
         self._authority = authority
         self._model = model
         self._tasks = tasks
@@ -79,6 +89,7 @@ class Backend:
             return await authorized(self._command(provider.token_command), lambda access: model.open(request, access))
         if not provider.requires_openai_auth:
             return await model.open(request, None)
+        self._check(provider)
         return await authorized(self._authority, lambda access: model.open(request, access))
 
     def _command(self, command: TokenCommand) -> Authority:

@@ -18,9 +18,12 @@ from appserver.rpc.router import Reply, Router
 from appserver.session import Session
 from appserver.tasks import Stop, Tasks
 from appserver.transport.base import Ending, TransportClosed
+from protocol import envelope
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
+
+    from anyio import Event
 
     from appserver.rpc.router import Handler
     from appserver.server.workspace import Workspace
@@ -35,15 +38,18 @@ FLUSH_SECONDS = 1.0
 class Connection:
     """One client (`server.workspace.Client`)."""
 
-    def __init__(self, settings: Settings, open_workspace: Callable[[], Workspace], number: int) -> None:
+    def __init__(
+        self, settings: Settings, open_workspace: Callable[[], Workspace], number: int, *, bounded: bool = True
+    ) -> None:
         """`number`: by which it is told apart from the others of this process.
 
         `open_workspace`: makes the client's workspace, or returns it. Called after the handshake, for its imports.
 
-        `settings`: the runtime's, of which the handshake tells.
+        `settings`: the runtime's, of which the handshake tells. `bounded`: a client that does not read is left, because
+        others do not wait for it.
         """
         self.number = number
-        self.outbox = Outbox()
+        self.outbox = Outbox(on_overflow=self._leave_behind if bounded else None)
         self.tasks = Tasks()
         """The requests that wait for something. They end with the connection."""
         self.session = Session()
@@ -53,6 +59,7 @@ class Connection:
         router = Router(self._initialize, self._routes, self.session)
         self.dispatcher = Dispatcher(router, self._calls, self.outbox, self.tasks, warn, number)
         self.notify: Notify = self._calls.notify
+        self.tell = self._calls.tell
         self.request = self._calls.request
         self._reading = Stop()
         self._ending = Ending.LEFT
@@ -70,9 +77,14 @@ class Connection:
         """Whether something waits for the event loop: a request of the client's, or what one has begun."""
         return self.tasks.waiting or ("workspace" in self.__dict__ and self.workspace.tasks.waiting)
 
-    async def drain(self) -> None:
-        """Wait while the client is slow to read."""
-        await self.outbox.drain()
+    @property
+    def has_room(self) -> bool:
+        """Whether the client reads fast enough for now."""
+        return self.outbox.has_room
+
+    def wake_when_read(self, waiter: object, waiting: Event) -> None:
+        """Set an event once the client has read more, or has left. A waiter has one event at a time."""
+        self.outbox.wake_when_read(waiter, waiting)
 
     def warn_of_options(self, config: Mapping[str, Any]) -> None:
         """Tell the client, once, what of the options of a thread is not run here."""
@@ -118,6 +130,13 @@ class Connection:
         if not self._reading.cancelled:
             self._ending = ending
         self._reading.cancel()
+
+    def _leave_behind(self) -> None:
+        """End the connection of a client that is too slow. It is told so, if it reads at least that."""
+        words = f"the connection was closed: the client has not read {self.outbox.unsent >> 20} MiB of output"
+        warn(f"{self.session.originator}: {words}")
+        self.outbox.close_with(envelope.notification("warning", {"threadId": None, "message": words}))
+        self.stop_reading(Ending.TOO_SLOW)
 
     async def _read(self, transport: Transport) -> None:
         """Await nothing but the next lines, and room for the answers of a client that sends and does not read."""

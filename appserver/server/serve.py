@@ -67,9 +67,12 @@ class Server:
             self.runtime.maintenance.add(workspace.settings, workspace.account.auth)
         return workspace
 
-    def connection(self, workspace: Workspace | None = None) -> Connection:
-        """Return a connection for one client, of the home directory's workspace or of another."""
-        return Connection(self.runtime.settings, lambda: workspace or self.home, next(self._numbers))
+    def connection(self, workspace: Workspace | None = None, *, bounded: bool = True) -> Connection:
+        """Return a connection for one client, of the home directory's workspace or of another.
+
+        `bounded`: whether the client is left if it does not read; one that has the server alone is waited for.
+        """
+        return Connection(self.runtime.settings, lambda: workspace or self.home, next(self._numbers), bounded=bounded)
 
     def check_configuration(self, *, lenient: bool) -> None:
         """Load now what a mistake in the configuration would break later. Raises ConfigError, unless lenient."""

@@ -8,16 +8,23 @@ follows stays loaded for a while and is then closed.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from appserver.errors import ClientError, ClientGone
+from appserver.server.asked import Asked
+from appserver.server.joining import Joining
+from appserver.server.running_items import RunningItems
+from appserver.server.subscriber import send
 from appserver.session import Session
 from appserver.tasks import Stop
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 
+    from anyio import Event
+
+    from appserver.server.subscriber import Subscriber
     from appserver.tasks import Tasks
     from protocol.notify import Notify
 
@@ -28,39 +35,19 @@ BROADCAST = frozenset({"thread/status/changed", "account/rateLimits/updated"})
 """Notifications of a turn that go to every connection."""
 
 
-class Subscriber(Protocol):
-    """A connection, as its workspace sees it."""
-
-    @property
-    def session(self) -> Session:
-        """Who is on the other end."""
-
-    @property
-    def notify(self) -> Notify:
-        """Sends a notification to this client."""
-
-    async def request(
-        self,
-        method: str,
-        params: object,
-        *,
-        timeout: float,
-        late: Callable[[dict[str, Any]], None] | None = None,
-    ) -> dict[str, Any]:
-        """Send a request and return its validated result.
-
-        Raises ClientError, ClientTimeout, InvalidParams, and ClientGone once the connection has ended.
-        """
-
-    async def drain(self) -> None:
-        """Wait while the client is slow to read."""
-
-
 class Subscriptions:
     """The connections of one workspace."""
 
-    def __init__(self, tasks: Tasks, close: Callable[[str], Awaitable[None]]) -> None:
-        """`close(thread_id)`: closes a thread that nobody has followed for CLOSE_SECONDS."""
+    def __init__(
+        self,
+        tasks: Tasks,
+        close: Callable[[str], Awaitable[None]],
+        texts: Callable[[str], Mapping[str, list[str]]],
+    ) -> None:
+        """`close(thread_id)`: closes a thread that nobody has followed for CLOSE_SECONDS.
+
+        `texts(thread_id)`: the pieces of the messages that the model is writing in it, by item.
+        """
         self.broadcast: Notify = self._broadcast
         """Sends a notification to every connection."""
         self.emit: Notify = self._emit
@@ -69,6 +56,10 @@ class Subscriptions:
         self._close = close
         self._connections: tuple[Subscriber, ...] = ()  # the oldest first
         self._subscribers: dict[str, tuple[Subscriber, ...]] = {}
+        self._joining: dict[str, tuple[Joining, ...]] = {}
+        self._running = RunningItems(texts)
+        self._changed: dict[str, Event] = {}
+        """By thread whose turn waits for a client to read: set when another set of clients follows it."""
         self._closing: dict[str, Stop] = {}
         """By thread that nobody follows: what ends the wait before it is closed."""
 
@@ -81,7 +72,7 @@ class Subscriptions:
     def leave(self, connection: Subscriber) -> None:
         """Forget a connection and what it follows."""
         self._connections = _without(self._connections, connection)
-        for thread_id in [one for one, subscribers in self._subscribers.items() if connection in subscribers]:
+        for thread_id in {*self._subscribers, *self._joining}:
             self.unsubscribe(connection, thread_id)
 
     @property
@@ -97,18 +88,56 @@ class Subscriptions:
         if connection not in subscribers:
             self._subscribers[thread_id] = (*subscribers, connection)
         self._keep_open(thread_id)
+        self._note_change(thread_id)
+
+    @contextmanager
+    def joining(self, connection: Subscriber, thread_id: str) -> Iterator[Joining]:
+        """Hold what happens in a thread for a connection, from before its history is read until it has been told it.
+
+        The block reads the history; where it fails, nothing is held any longer. Else `Joining.finish` is to be called.
+        """
+        is_subscribed = connection in self._subscribers.get(thread_id, ())
+        so_far = [] if is_subscribed else self._running.so_far(thread_id)
+        joining = Joining(connection, thread_id, so_far, self._end_joining)
+        if not is_subscribed:
+            self._joining[thread_id] = (*self._joining.get(thread_id, ()), joining)
+        try:
+            yield joining
+        except BaseException:
+            self._end_joining(joining)
+            raise
+        self._keep_open(thread_id)
+
+    def _end_joining(self, joining: Joining, *, subscribe: bool = False) -> bool:
+        """Hold nothing for it any longer. Returns whether something was held until now."""
+        thread_id, others = joining.thread_id, self._joining.get(joining.thread_id, ())
+        rest = tuple(other for other in others if other is not joining)
+        if len(rest) == len(others):
+            return False
+        if rest:
+            self._joining[thread_id] = rest
+        else:
+            del self._joining[thread_id]
+        if subscribe:
+            self.subscribe(joining.connection, thread_id)
+        return True
 
     def unsubscribe(self, connection: Subscriber, thread_id: str) -> bool:
         """Tell it no more. Returns whether it was subscribed."""
+        joining = [one for one in self._joining.get(thread_id, ()) if one.connection is connection]
+        for one in joining:
+            self._end_joining(one)
         subscribers = self._subscribers.get(thread_id, ())
-        if connection not in subscribers:
+        if connection not in subscribers and not joining:
             return False
         if rest := _without(subscribers, connection):
             self._subscribers[thread_id] = rest
         else:
-            del self._subscribers[thread_id]
+            self._subscribers.pop(thread_id, None)
+            self._keep_open(thread_id)
             stop = self._closing[thread_id] = Stop()
             self._tasks.start(self._close_later, thread_id, stop)
+        self._note_change(thread_id)
         return True
 
     def forget(self, thread_id: str) -> None:
@@ -122,19 +151,41 @@ class Subscriptions:
         """Return what sends notifications to the connections that follow a thread, and to `asker` in any case."""
         subscribers = self._subscribers.get(thread_id, ())
         others = () if asker is None or asker in subscribers else (asker,)
-        return partial(_send, (*subscribers, *others))
+        return partial(send, (*subscribers, *others, *self._joining.get(thread_id, ())))
 
     def _broadcast(self, method: Any, params: Any) -> None:  # noqa: ANN401 - checked by Notify
-        _send(self._connections, method, params)
+        send(self._connections, method, params)
 
     def _emit(self, method: Any, params: Any) -> None:  # noqa: ANN401 - checked by Notify
-        for connection in self._connections if method in BROADCAST else self._subscribers.get(params["threadId"], ()):
-            connection.notify(method, params)
+        if method in BROADCAST:
+            send(self._connections, method, params)
+            return
+        thread_id = params["threadId"]
+        self._running.note(method, params)
+        send(self._subscribers.get(thread_id, ()), method, params)
+        if self._joining:
+            send(self._joining.get(thread_id, ()), method, params)
 
     async def drain(self, thread_id: str) -> None:
-        """Wait while one who follows a thread is slow to read."""
-        for connection in self._subscribers.get(thread_id, ()):
-            await connection.drain()
+        """Wait while all who follow a thread are slow to read: a turn goes as fast as the fastest of them reads.
+
+        For the others deltas are joined, and one that falls too far behind is left (`rpc/outbox.py`).
+        """
+        while (followers := self._subscribers.get(thread_id, ())) and not any(one.has_room for one in followers):
+            await self._one_drained(thread_id, followers)
+
+    async def _one_drained(self, thread_id: str, followers: tuple[Subscriber, ...]) -> None:
+        """Wait until one of them has read something, or others follow the thread."""
+        from anyio import Event  # late: with the event loop
+
+        changed = self._changed[thread_id] = Event()
+        for one in followers:
+            one.wake_when_read(thread_id, changed)
+        await changed.wait()
+
+    def _note_change(self, thread_id: str) -> None:
+        if (changed := self._changed.pop(thread_id, None)) is not None:
+            changed.set()
 
     # Asking
 
@@ -167,41 +218,5 @@ class Subscriptions:
                 del self._closing[thread_id]
 
 
-class Asked:
-    """One connection of several, in an order: whichever is there and stays until it has answered."""
-
-    def __init__(self, first: Subscriber, candidates: Callable[[], Iterable[Subscriber]]) -> None:
-        self.session = first.session
-        self._candidates = candidates
-
-    async def request(
-        self,
-        method: str,
-        params: object,
-        *,
-        timeout: float,
-        late: Callable[[dict[str, Any]], None] | None = None,
-    ) -> dict[str, Any]:
-        """Send a request and return its validated result; `timeout`, in seconds, counts for each that is asked.
-
-        Raises ClientError, ClientTimeout or InvalidParams.
-        """
-        asked: list[Subscriber] = []
-        while True:
-            connection = next((one for one in self._candidates() if one not in asked), None)
-            if connection is None:
-                raise ClientError(f"{method}: no client is connected that could be asked")
-            asked.append(connection)
-            try:
-                return await connection.request(method, params, timeout=timeout, late=late)
-            except ClientGone:
-                continue
-
-
 def _without(connections: tuple[Subscriber, ...], one: Subscriber) -> tuple[Subscriber, ...]:
     return tuple(other for other in connections if other is not one)
-
-
-def _send(connections: tuple[Subscriber, ...], method: Any, params: Any) -> None:  # noqa: ANN401 - checked by Notify
-    for connection in connections:
-        connection.notify(method, params)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from appserver.errors import ConfigError, RequestError
 from appserver.server.account import Account
-from appserver.server.subscriptions import Subscriber, Subscriptions
+from appserver.server.subscriber import Subscriber
+from appserver.server.subscriptions import Subscriptions
 from appserver.settings import provider_named, thread_options
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from appserver.llm.client import ModelClient
     from appserver.server.backend import Backend
     from appserver.server.runtime import Runtime
+    from appserver.session import Session
     from appserver.settings import Options, Provider, Settings
     from appserver.threads.record import ThreadRecord
     from appserver.threads.registry import Threads
@@ -60,7 +62,7 @@ class Workspace:
         self.tasks = runtime.tasks
         self._runtime = runtime
         self._thread_store = threads
-        self.subscriptions = Subscriptions(self.tasks, self._close_thread)
+        self.subscriptions = Subscriptions(self.tasks, self._close_thread, self._texts)
         self.account = Account(runtime, self.settings, self.subscriptions, credentials)
 
     def options(self, config: Mapping[str, Any] | None) -> Options:
@@ -70,10 +72,18 @@ class Workspace:
         except ConfigError as exc:
             raise _unusable(exc) from None
 
-    def provider(self, name: str | None, config: Mapping[str, Any] | None = None) -> Provider:
-        """Return the model provider with this name, or the configured one. Raises RequestError."""
+    def provider(
+        self, name: str | None, config: Mapping[str, Any] | None = None, session: Session | None = None
+    ) -> Provider:
+        """Return the model provider with this name, or the configured one. Raises RequestError.
+
+        `config`, `session`: of the thread's client; it is noted where that has defined or changed the provider.
+        """
+        name = name or self.settings.provider.id
         try:
-            found = provider_named(self.settings, name or self.settings.provider.id, config)
+            found = provider_named(self.settings, name, config)
+            if found is not None and config and found != provider_named(self.settings, name):
+                return found._replace(defined_by=session)
         except ConfigError as exc:
             raise _unusable(exc) from None
         if found is None:
@@ -113,7 +123,7 @@ class Workspace:
         """The model backend, credentials taken care of."""
         from appserver.server.backend import Backend
 
-        return Backend(self.account.authority, lambda: self.model, self.tasks)
+        return Backend(self.account.authority, lambda: self.model, self.tasks, self.account.check_provider)
 
     @cached_property
     def model(self) -> ModelClient:
@@ -149,6 +159,11 @@ class Workspace:
         self.subscriptions.broadcast("thread/status/changed", changed)
         if closed:
             self.subscriptions.broadcast("thread/closed", {"threadId": thread_id})
+
+    def _texts(self, thread_id: str) -> Mapping[str, list[str]]:
+        """Return the pieces of the messages that the model is writing in a thread."""
+        active = self.threads.get(thread_id).active if self.threads.is_loaded(thread_id) else None
+        return active.texts if active else {}
 
     async def _close_thread(self, thread_id: str) -> None:
         async with self.threads.order(thread_id):

@@ -70,6 +70,8 @@ class Provider(NamedTuple):
     """Retries of a request that was refused or not answered."""
     stream_max_retries: int = 5
     """Retries after a stream that broke."""
+    defined_by: object = None
+    """The session of the client whose request has defined or changed it; None: the settings say all of it."""
 
     def __repr__(self) -> str:
         return f"Provider({self.id!r})"  # headers and query may hold credentials

@@ -34,6 +34,8 @@ class TurnRecord:
     status: TurnStatus = "inProgress"
     error: TurnError | None = None
     items: list[Item] = field(default_factory=list)
+    texts: dict[str, list[str]] = field(default_factory=dict)
+    """The pieces of messages that the model is writing, by item."""
     started_at: float | None = None
     completed_at: float | None = None
     duration_ms: int | None = None

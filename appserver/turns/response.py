@@ -41,6 +41,7 @@ class Answer:
         self._emit = emit
         self._on_call = on_call
         self._texts: dict[str, list[str]] = {}
+        turn.texts = self._texts
         self._take: dict[str, Callable[[Event], Awaitable[None] | None]] = {
             "response.output_text.delta": self._text_delta,
             "response.output_item.added": self._item_added,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import anyio
 import pytest
@@ -8,8 +9,12 @@ from anyio.lowlevel import checkpoint
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appserver.rpc.outbox import HIGH_WATER_BYTES, Outbox
+from appserver.rpc.outbox import HIGH_WATER_BYTES, LAG_BYTES, LAG_SECONDS, MAX_BYTES, Outbox
+from appserver.rpc.shared_notification import SharedNotification
 from tests.rpc.rig import BOUND
+
+if TYPE_CHECKING:
+    from protocol.envelope import Message
 
 pytestmark = pytest.mark.anyio
 
@@ -136,3 +141,73 @@ async def test_discarding_drops_what_is_queued_and_wakes_who_waits_for_room() ->
         outbox.close(discard=True)
     assert outbox.take() == b""
     assert not await outbox.filled()
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def overflowing(clock: Clock) -> tuple[Outbox, list[str]]:
+    """Return an outbox, and what is told when it overflows."""
+    told: list[str] = []
+    outbox = Outbox(clock, lambda: told.append("overflow"))
+    return outbox, told
+
+
+def test_a_client_that_takes_nothing_for_long_while_much_is_unsent_is_too_slow() -> None:
+    clock = Clock()
+    outbox, told = overflowing(clock)
+    outbox.send({"id": 1, "text": "x" * LAG_BYTES})
+    clock.now += LAG_SECONDS + 1
+    assert not told
+    outbox.send({"method": "news"})
+    assert told
+
+
+def test_a_client_that_takes_something_now_and_then_is_not_too_slow() -> None:
+    clock = Clock()
+    outbox, told = overflowing(clock)
+    for number in range(10):
+        outbox.send({"id": number, "text": "x" * (LAG_BYTES // 2)})
+        clock.now += LAG_SECONDS
+        outbox.take()
+    assert not told
+
+
+def test_a_client_that_reads_and_is_far_behind_all_the_same_is_too_slow() -> None:
+    outbox, told = overflowing(Clock())
+    line = {"id": 1, "text": "x" * LAG_BYTES}
+    for _ in range(MAX_BYTES // LAG_BYTES):
+        outbox.send(line)
+    assert told
+
+
+def test_what_is_unsent_is_discarded_but_for_the_last_words_to_a_client_that_is_too_slow() -> None:
+    outbox = Outbox()
+    outbox.send({"id": 1})
+    outbox.close_with({"method": "warning"})
+    outbox.send({"id": 2})
+    assert outbox.take() == b'{"method":"warning"}\n'
+
+
+def test_a_notification_for_several_clients_is_encoded_once_for_each_form() -> None:
+    encoded: list[object] = []
+    shared = SharedNotification("news", {"of": "today"})
+
+    class Counting(Outbox):
+        def _encode(self, message: Message) -> bytes | None:
+            encoded.append(message)
+            return super()._encode(message)
+
+    outboxes = [Counting() for _ in range(4)]
+    outboxes[3].with_version = True
+    for outbox in outboxes:
+        outbox.send_shared(shared)
+    assert len(encoded) == 2
+    assert [json.loads(outbox.take()) for outbox in outboxes[2:]] == [
+        {"method": "news", "params": {"of": "today"}},
+        {"jsonrpc": "2.0", "method": "news", "params": {"of": "today"}},
+    ]

@@ -247,3 +247,77 @@ async def test_all_clients_are_told_how_a_turn_ends_with_the_server(
             for peer in (one, other):
                 assert (await peer.finished_turn(turn))["status"] == "interrupted"
                 await peer.ended()
+
+
+async def test_a_client_does_not_see_the_tokens_that_another_has_supplied(
+    several: Callable[[], Any], backend: FakeBackend
+) -> None:
+    token = backend.grant().access_token
+    async with several() as clients, two(clients) as (one, other):
+        await one.login_with_tokens(token)
+        asked = {"includeToken": True}
+        assert (await one.result("getAuthStatus", asked))["authToken"] == token
+        status = await other.result("getAuthStatus", asked)
+        assert (status["authMethod"], status["authToken"]) == ("chatgptAuthTokens", None)
+        await other.result("account/logout")
+        await other.result("account/login/start", {"type": "apiKey", "apiKey": "sk-test-1234567890"})
+        for peer in (one, other):  # a key that is stored in the home belongs to its user
+            assert (await peer.result("getAuthStatus", asked))["authToken"] == "sk-test-1234567890"
+
+
+async def test_the_tokens_of_a_client_are_not_sent_to_a_provider_that_another_has_defined(
+    several: Callable[[], Any], backend: FakeBackend
+) -> None:
+    provider = {"name": "Mine", "base_url": f"{backend.url}/v1", "requires_openai_auth": True}
+    config = {"model_provider": "mine", "model_providers.mine": provider}
+    async with several() as clients, two(clients) as (one, other):
+        await one.login_with_tokens(backend.grant().access_token)
+        thread = await other.start_thread(config=config)
+        await one.result("thread/resume", {"threadId": await named(other, thread)})
+        for peer in (one, other):
+            turn = await peer.turn(thread)
+            assert turn["status"] == "failed"
+            assert "not sent to a model provider that another has defined" in turn["error"]["message"]
+        assert not backend.requests.to("/v1/responses")
+        assert (await one.turn(await one.start_thread(config=config)))["status"] == "completed"
+        assert (await other.turn(await other.start_thread(config={"model": "other"})))["status"] == "completed"
+
+
+async def test_turns_that_clients_start_steer_and_interrupt_at_once_are_told_to_all_in_one_order(
+    several: Callable[[], Any], backend: FakeBackend
+) -> None:
+    async with several() as clients, two(clients) as (one, other):
+        await one.login_with_tokens(backend.grant().access_token)
+        thread = await named(one, await one.start_thread())
+        await other.result("thread/resume", {"threadId": thread})
+        for number in range(10):
+            gate = Gate()
+            backend.script(stalled(gate, "thinking"), text("heard"), text("heard"))
+            message = {"threadId": thread, "input": [{"type": "text", "text": f"message {number}"}]}
+            for peer in (one, other):
+                await peer.post("turn/start", message)
+            turn = (await one.response(one.posted[-1].id))["result"]["turn"]["id"]
+            for peer in (one, other):
+                await peer.post("turn/steer", {**message, "expectedTurnId": turn})
+                await peer.post("turn/interrupt", {"threadId": thread, "turnId": turn})
+            for peer in (one, other):
+                await peer.finished_turn(turn)
+            gate.release()
+        await one.result("account/read")
+        await other.result("account/read")
+        assert of_thread(one, thread) == of_thread(other, thread)
+
+
+async def named(peer: Peer, thread: str) -> str:
+    """Give a thread a name, so that it can be resumed before its first turn, and return its id."""
+    await peer.result("thread/name/set", {"threadId": thread, "name": "ours"})
+    return thread
+
+
+def of_thread(peer: Peer, thread: str) -> list[Message]:
+    """What a client was told of the turns in a thread."""
+    return [
+        note
+        for note in peer.notifications
+        if note["params"].get("threadId") == thread and note["method"].startswith(("turn/", "item/"))
+    ]

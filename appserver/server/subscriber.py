@@ -1,0 +1,63 @@
+"""A connection, as its workspace sees it: what can be sent to it and asked of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from appserver.rpc.shared_notification import SharedNotification
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from anyio import Event
+
+    from appserver.session import Session
+    from protocol.notify import Notify
+
+
+class Receiver(Protocol):
+    """What takes notifications."""
+
+    @property
+    def notify(self) -> Notify:
+        """Sends a notification, unless the client has opted out of it."""
+
+    def tell(self, notification: SharedNotification) -> None:
+        """Send a notification that goes to others, too."""
+
+
+class Subscriber(Receiver, Protocol):
+    """A connection, as its workspace sees it."""
+
+    @property
+    def session(self) -> Session:
+        """Who is on the other end."""
+
+    async def request(
+        self,
+        method: str,
+        params: object,
+        *,
+        timeout: float,
+        late: Callable[[dict[str, Any]], None] | None = None,
+    ) -> dict[str, Any]:
+        """Send a request and return its validated result.
+
+        Raises ClientError, ClientTimeout, InvalidParams, and ClientGone once the connection has ended.
+        """
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the client reads fast enough for now."""
+
+    def wake_when_read(self, waiter: object, waiting: Event) -> None:
+        """Set an event once the client has read more, or has left. A waiter has one event at a time."""
+
+
+def send(receivers: Sequence[Receiver], method: Any, params: Any) -> None:  # noqa: ANN401 - checked by Notify
+    if len(receivers) == 1:
+        receivers[0].notify(method, params)
+    elif receivers:
+        notification = SharedNotification(method, params)
+        for receiver in receivers:
+            receiver.tell(notification)
