@@ -9,11 +9,9 @@ from __future__ import annotations
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, NamedTuple
 
-from appserver.trace_context import trace_of
-
 if TYPE_CHECKING:
     from appserver.trace_context import TraceContext
-    from protocol.envelope import Message, RequestId
+    from protocol.envelope import RequestId
 
 
 class RequestContext(NamedTuple):
@@ -28,11 +26,3 @@ class RequestContext(NamedTuple):
 
 
 current_context: ContextVar[RequestContext] = ContextVar("request_context", default=RequestContext())  # noqa: B039 - immutable
-
-
-def of_request(connection: int | None, request: Message) -> RequestContext:
-    """Return the context of a request that has come over a connection."""
-    params = request.get("params")
-    thread = params.get("threadId") if isinstance(params, dict) else None
-    thread_id = thread if isinstance(thread, str) else None
-    return RequestContext(connection, request["id"], thread_id, None, trace_of(request))

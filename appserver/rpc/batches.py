@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, TypeVar
 
-from appserver.request_context import current_context, of_request
-from appserver.rpc.router import follow
+from appserver.request_context import current_context
+from appserver.rpc.router import context_of, follow
 from protocol import envelope, error_codes
 from protocol.envelope import Kind
 
@@ -121,7 +121,7 @@ class Batches:
 
         Runs in a task of its own.
         """
-        current_context.set(of_request(current_context.get().connection, request))
+        current_context.set(context_of(current_context.get().connection, request))
         outcome = self._router.call(request["method"], request.get("params"))
         if not isinstance(outcome, Awaitable):
             return outcome

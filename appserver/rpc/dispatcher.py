@@ -12,11 +12,11 @@ from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
 from appserver.json_text import TooDeep, decode
-from appserver.request_context import RequestContext, current_context, of_request
+from appserver.request_context import RequestContext, current_context
 from appserver.rpc.error_map import wire_error
 from appserver.rpc.in_flight import InFlight
 from appserver.rpc.line_head import id_in_head
-from appserver.rpc.router import Reply, follow
+from appserver.rpc.router import Reply, context_of, follow
 from appserver.transport.framing import Oversized
 from protocol import envelope, error_codes
 from protocol.envelope import Kind
@@ -119,7 +119,7 @@ class Dispatcher:
                 self._refuse(envelope.readable_id(message), error_codes.INVALID_REQUEST, "Invalid request")
 
     def _request(self, request: Message) -> None:
-        current_context.set(of_request(self._context.connection, request))  # until the line has been handled
+        current_context.set(context_of(self._context.connection, request))  # until the line has been handled
         try:
             outcome = self._router.call(request["method"], request.get("params"))
             if isinstance(outcome, Awaitable):

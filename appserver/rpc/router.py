@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 from appserver.errors import InvalidParams, MethodNotFound, RequestError
 from appserver.log import log_exception
+from appserver.request_context import RequestContext
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
     from appserver.session import Session
+    from protocol.envelope import Message
 
 T = TypeVar("T")
 
@@ -94,6 +96,19 @@ class Router:
             # Clients match on the reference's words, from "unknown" on.
             raise MethodNotFound(f"Method not found: unknown variant `{method}`")
         return handler(validated_params(method, params))
+
+
+def context_of(connection: int | None, request: Message) -> RequestContext:
+    """Return the context of a request that has come over a connection."""
+    params = request.get("params")
+    members = params if isinstance(params, dict) else {}
+    thread_id = members.get("threadId")
+    context = RequestContext(connection, request["id"], thread_id if isinstance(thread_id, str) else None)
+    if request.get("trace") is None and members.get("_meta") is None:
+        return context
+    from appserver.trace_context import trace_of  # late: few clients trace their requests
+
+    return context._replace(trace=trace_of(request))
 
 
 def validated_params(method: str, params: object) -> dict[str, Any]:

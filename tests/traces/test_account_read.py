@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 
-@pytest.mark.xfail(reason="the context that a line of the log tells of takes two files more")
 async def test_reading_an_account_that_has_not_changed_passes_few_files_and_stats(tmp_path: Path) -> None:
     trace = await trace_account_read(tmp_path)
     assert trace.is_small, report(trace)
