@@ -13,7 +13,7 @@ from appserver.errors import BackendError
 from appserver.llm.events import failure_in_stream, stream_cut, token_usage
 from appserver.llm.retry import Retrying
 from appserver.threads.turn_record import new_id
-from appserver.turns.notifications import Notices
+from appserver.turns.notifications import TurnNotifications
 from appserver.turns.requests import model_request
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from appserver.threads.record import ThreadRecord
     from appserver.threads.turn_record import TurnRecord
     from appserver.turns.notifications import ItemPlace
-    from appserver.turns.runner import Backend
+    from appserver.turns.runner import ModelBackend
     from protocol.item import ContextCompactionItem
     from protocol.notify import Notify
     from protocol.thread import TokenUsage
@@ -43,7 +43,7 @@ _FAILURES = ("response.failed", "response.incomplete", "error")
 class Compactor:
     """Compacts threads, any number at a time."""
 
-    backend: Backend
+    backend: ModelBackend
     emit: Notify
     retrying: Retrying = field(default_factory=Retrying)
 
@@ -63,23 +63,23 @@ class Compactor:
         self.emit("item/completed", {**place, "completedAtMs": int(time.time() * 1000)})
 
     async def _summary(self, thread: ThreadRecord, turn: TurnRecord, session: Session) -> str:
-        notices, settings = Notices(thread, turn, self.emit), thread.turn_settings()
+        notifications, settings = TurnNotifications(thread, turn, self.emit), thread.turn_settings()
         items = [*thread.history, _said(REQUEST)]
         return await self.retrying.answer(
             settings.provider,
-            notices,
+            notifications,
             send=lambda: self.backend.open(model_request(thread.id, session, settings, items, [])),
-            read=lambda stream: _taken(stream, notices),
+            read=lambda stream: _taken(stream, notifications),
         )
 
 
-async def _taken(stream: EventStream, notices: Notices) -> str:
+async def _taken(stream: EventStream, notifications: TurnNotifications) -> str:
     try:
         text, usage = await _read(stream)
     finally:
         await stream.close()
-    notices.limits(stream.headers)
-    notices.usage(usage)
+    notifications.limits(stream.headers)
+    notifications.usage(usage)
     if not text.strip():
         raise BackendError("The model returned no summary")
     return text

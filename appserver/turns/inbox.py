@@ -1,8 +1,7 @@
-"""What is said to one turn: the message that starts it, and what is put to it while it runs.
+"""The messages to one turn: the one that starts it, and those that come while it runs.
 
-A message of the user's that comes while the model is answering ends the reading of that answer, so that it is heard at
-once. Items that the client adds to the history wait for the end of the answer. Knows nothing of how the turn goes on
-from there.
+A message of the user's ends the reading of a response, so that the next request has it. Items that a client adds to the
+history wait for the end of the response. Knows nothing of how the turn goes on from there.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ class Injected(NamedTuple):
 
 
 class Inbox:
-    """What a turn has not heard yet, in order."""
+    """The messages that a turn has not taken yet, in order."""
 
     def __init__(self) -> None:
         self._messages: list[UserMessage | Injected] = []

@@ -43,8 +43,8 @@ class ItemPlace(TurnPlace):
 
 
 @dataclass(frozen=True, slots=True)
-class Notices:
-    """The notices of one turn."""
+class TurnNotifications:
+    """Notifies clients of one turn."""
 
     thread: ThreadRecord
     turn: TurnRecord

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from protocol.thread import TokenUsage
 
 
-class Answer:
+class ModelResponse:
     """Takes the events of one response in order."""
 
     def __init__(

@@ -19,9 +19,9 @@ from appserver.llm.events import stream_cut
 from appserver.llm.retry import Retrying
 from appserver.turns.context import news
 from appserver.turns.inbox import Injected
-from appserver.turns.notifications import Notices
+from appserver.turns.notifications import TurnNotifications
 from appserver.turns.requests import model_request, preface
-from appserver.turns.response import Answer
+from appserver.turns.response import ModelResponse
 from appserver.turns.tool_definitions import definitions
 from appserver.turns.tools import ToolCalls
 
@@ -41,8 +41,8 @@ MAX_ROUNDS = 500
 """Answers in one turn. Long work takes a hundred; a model that goes round in circles would never end."""
 
 
-class Backend(Protocol):
-    """Where a model request goes, credentials and all."""
+class ModelBackend(Protocol):
+    """Where model requests are sent. Takes care of credentials."""
 
     async def open(self, request: ModelRequest) -> EventStream:
         """Send a request and return its running answer. Raises BackendError or AuthError."""
@@ -52,7 +52,7 @@ class Backend(Protocol):
 class TurnRunner:
     """Runs turns, any number at a time."""
 
-    backend: Backend
+    backend: ModelBackend
     emit: Notify
     drain: Callable[[str], Awaitable[None]]
     """Waits while a client that follows the thread with this id is slow to read."""
@@ -63,11 +63,11 @@ class TurnRunner:
     async def run(self, thread: ThreadRecord, turn: TurnRecord, inbox: Inbox, client: TurnClient) -> None:
         """Run a turn of a client's to its end. Raises BackendError or AuthError if it fails."""
         settings = thread.turn_settings(turn.service_tier)
-        running = _Running(self, thread, turn, inbox, client, Notices(thread, turn, self.emit), settings)
+        running = _Running(self, thread, turn, inbox, client, TurnNotifications(thread, turn, self.emit), settings)
         try:
             await running.to_the_end()
         finally:
-            await running.hear()  # what was steered in has been accepted: it is not lost with the turn
+            await running.take_messages()  # the client has been told that they were accepted
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +79,11 @@ class _Running:
     turn: TurnRecord
     inbox: Inbox
     client: TurnClient
-    notices: Notices
+    notifications: TurnNotifications
     settings: TurnSettings
 
     async def to_the_end(self) -> None:
-        """Take answer after answer until the model has no more to do and the user nothing more to say."""
+        """Take one response after another until the model asks for no tool and the user has sent no message."""
         for _ in range(MAX_ROUNDS):
             if not await self._round() and not self.inbox:
                 # The last message is read before the turn is told to be over: until then there may be another one.
@@ -92,13 +92,13 @@ class _Running:
                     return
         raise BackendError(f"The model went on asking for tools: {MAX_ROUNDS} rounds in one turn")
 
-    async def hear(self) -> None:
-        """Let what the user has said meanwhile be part of the conversation."""
-        while self.inbox:  # also what is said while something is written down
+    async def take_messages(self) -> None:
+        """Add the messages in the inbox to the conversation."""
+        while self.inbox:  # others may come while one is written
             for message in self.inbox.take():
-                await self._hear(message)
+                await self._take_message(message)
 
-    async def _hear(self, message: UserMessage | Injected) -> None:
+    async def _take_message(self, message: UserMessage | Injected) -> None:
         if isinstance(message, Injected):
             for one in message.items:
                 await self.thread.add_item(self.turn, None, one)
@@ -108,69 +108,71 @@ class _Running:
             await self.thread.add_item(self.turn, None, told)
         self.thread.context = context
         if not message.content:
-            return  # a turn may begin without a word
+            return  # a turn may be started without input
         item = message.item()
         await self.thread.add_item(self.turn, item, message.remembered)
-        place: ItemPlace = {"item": item, **self.notices.place}
+        place: ItemPlace = {"item": item, **self.notifications.place}
         now = int(time.time() * 1000)
         self.by.emit("item/started", {**place, "startedAtMs": now})
         self.by.emit("item/completed", {**place, "completedAtMs": now})
 
     async def _round(self) -> bool:
-        """Get one answer. Returns whether the model waits for more, after a call of a tool."""
-        return await self.by.retrying.answer(self.settings.provider, self.notices, self._send, self._answer)
+        """Get one response, however many requests it takes. Returns whether the model has called a tool."""
+        return await self.by.retrying.answer(
+            self.settings.provider, self.notifications, self._send, self._take_response
+        )
 
     async def _send(self) -> EventStream:
-        """Send the conversation with all that the user has said by now."""
-        await self.hear()
+        """Send the conversation, with the messages that have come by now."""
+        await self.take_messages()
         return await self.by.backend.open(self._request())
 
-    async def _answer(self, stream: EventStream) -> bool:
-        """Take one running answer, and wait for the tools that it calls. Returns whether it calls any.
+    async def _take_response(self, stream: EventStream) -> bool:
+        """Take a response, and wait for the tools that it calls. Returns whether it calls any.
 
-        A stream that breaks does not break off the tools: what they do is not done twice, so it must be known.
+        A stream that breaks does not cancel the calls: a tool may have effects, so the model must learn its output.
         """
         failure: BackendError | None = None
         group = anyio.create_task_group()
         calls = ToolCalls(self.thread, self.turn, self.client, self.by.tool_timeout, self.by.emit, group.start_soon)
-        answer = Answer(self.thread, self.turn, self.by.emit, calls.begin)
+        response = ModelResponse(self.thread, self.turn, self.by.emit, calls.begin)
         try:
             async with group:
                 try:
-                    await self._read(stream, answer)
+                    await self._read(stream, response)
                 except BackendError as exc:
                     failure = exc
                     if not exc.retryable:
                         group.cancel_scope.cancel()
         finally:
-            await calls.abandon()
-            self.notices.usage(answer.usage)
-            self.notices.limits(stream.headers)
+            await calls.fail_open()
+            self.notifications.usage(response.usage)
+            self.notifications.limits(stream.headers)
         if failure is not None:
             raise failure
         return calls.any
 
-    async def _read(self, stream: EventStream, answer: Answer) -> None:
+    async def _read(self, stream: EventStream, response: ModelResponse) -> None:
         """Read to the final event, or until the user says something. Raises BackendError."""
         try:
             with self.inbox.listening():
-                await self._take_events(stream, answer)
+                await self._take_events(stream, response)
         finally:
             await stream.close()
 
-    async def _take_events(self, stream: EventStream, answer: Answer) -> None:
+    async def _take_events(self, stream: EventStream, response: ModelResponse) -> None:
         try:
             async with aclosing(stream.batches()) as batches:
                 async for batch in batches:
                     for event in batch:
-                        ending = answer.take(event)
+                        ending = response.take(event)
                         if ending is not None:
                             await ending
-                    if answer.complete:
+                    if response.complete:
                         return
                     await self.by.drain(self.thread.id)
         except anyio.get_cancelled_exc_class():
-            await answer.cut_short()
+            await response.cut_short()
             raise
         raise stream_cut("the connection was closed")
 

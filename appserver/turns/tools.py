@@ -118,7 +118,7 @@ class ToolCalls:
         self._emit("item/started", {**self._place(), "item": call.item(), "startedAtMs": _now_ms()})
         self._start(self._ask, call)
 
-    async def abandon(self) -> None:
+    async def fail_open(self) -> None:
         """Fail the calls that are still open. Waits for no client."""
         for call in list(self._open.values()):
             await self._end(call, [], CANCELLED, success=False)

@@ -8,7 +8,7 @@ import pytest
 
 from appserver.errors import BackendError
 from appserver.threads.turn_record import TurnRecord
-from appserver.turns.response import Answer
+from appserver.turns.response import ModelResponse
 from tests.turns.fakes import Told, call, completed, delta, message, opened, thread
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ class Taken:
     def __init__(self, *events: Event) -> None:
         self.told, self.thread, self.turn = Told(), thread(), TurnRecord([])
         self.calls: list[Any] = []
-        self.answer = Answer(self.thread, self.turn, self.told, self.call)
+        self.answer = ModelResponse(self.thread, self.turn, self.told, self.call)
         for event in events:
             at_once(self.answer.take(event) or nothing())
 
