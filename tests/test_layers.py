@@ -27,6 +27,7 @@ ORDER = (
     (
         "appserver.errors",
         "appserver.executable",
+        "appserver.file_lock",
         "appserver.headers",
         "appserver.memory",
         "appserver.json_text",

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from appserver.errors import StoreBusy, StoreError
+from appserver.file_lock import file_lock
 from appserver.regular_file import read_regular
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 POLL_SECONDS = 0.025
 """How often a thread that waits tries again."""
 
-MODE = 0o600
 HOLDER_BYTES = 200
 
 COMMON_DIRECTORY = "/tmp"  # noqa: S108 - filelock refuses what another user has put there
@@ -75,16 +75,7 @@ class FileLock:
         return False
 
     def _lock(self, *, signed: bool = True) -> BaseFileLock:
-        import filelock  # late: only a refresh or a login needs it
-
-        return filelock.FileLock(
-            self._path,
-            mode=MODE,
-            thread_local=False,  # taken in one thread, given back in any other
-            fallback_to_soft=False,  # a soft lock outlives a holder that dies
-            preserve_lock_file=True,  # deleting it would let two waiters hold two different files
-            on_acquired=_sign if signed else None,
-        )
+        return file_lock(self._path, _sign if signed else None)
 
     def _stuck(self) -> StoreBusy | StoreError:
         try:

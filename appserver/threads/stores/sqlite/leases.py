@@ -11,7 +11,12 @@ import contextlib
 import errno
 import os
 import re
-import sys
+from typing import TYPE_CHECKING
+
+from appserver.file_lock import file_lock
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
 
 DIRECTORY = "threads.owners"
 SUFFIX = ".lock"
@@ -21,28 +26,6 @@ _TRIES = 5
 
 _TOKEN = re.compile(r"[0-9a-f]{32}")
 
-if sys.platform == "win32":
-    import msvcrt
-
-    def _lock(descriptor: int) -> bool:
-        try:
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-
-else:
-    import fcntl
-
-    def _lock(descriptor: int) -> bool:
-        # flock, not fcntl's record locks: those do not tell two connections of one process apart, and are lost as
-        # soon as the process closes any descriptor of the file.
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
-
 
 class Owners:
     """The owners of running turns in one home."""
@@ -50,12 +33,12 @@ class Owners:
     def __init__(self, home: str) -> None:
         self._directory = os.path.join(home, DIRECTORY)
         self._token: str | None = None
-        self._descriptor = -1
+        self._lock: BaseFileLock | None = None
 
     def mine(self) -> str:
         """Return this process's name, which counts as alive from now on. Raises OSError.
 
-        If somebody has deleted the lock file, there is another one from now on: turns run under the name.
+        If the lock file has been deleted, another one takes its place: turns run under the name.
         """
         for _ in range(_TRIES):
             if self._token is not None and os.path.exists(self._path(self._token)):
@@ -72,42 +55,35 @@ class Owners:
         if not _TOKEN.fullmatch(token):
             return False
         path = self._path(token)
-        try:
-            descriptor = os.open(path, os.O_RDWR)
-        except FileNotFoundError:
+        if not os.path.exists(path):
             return False
-        except OSError:
-            return True  # somebody else's: their turn, until they say otherwise
         try:
-            dead = _lock(descriptor)
+            lock = _taken(path)
         except OSError:
+            return True  # another user's: its turn runs until that user's process says otherwise
+        if lock is None:
             return True
-        finally:
-            os.close(descriptor)
-        if dead:
-            with contextlib.suppress(OSError):
-                os.unlink(path)
-        return not dead
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+        lock.release()
+        return False
 
     def close(self) -> None:
         """Give the name up: turns that still count as running were cut off."""
-        if self._token is not None:
-            os.close(self._descriptor)
+        if self._token is not None and self._lock is not None:
             with contextlib.suppress(OSError):
                 os.unlink(self._path(self._token))
-            self._token = None
+            self._lock.release()
+            self._token = self._lock = None
 
     def _claim(self, token: str) -> None:
         path = self._path(token)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            # Another process may take the file for a dead one's before it is locked, and remove it.
-            if _lock(descriptor) and os.path.exists(path):
-                descriptor, self._descriptor = self._descriptor, descriptor
-                self._token = token
-        finally:
-            if descriptor >= 0:
-                os.close(descriptor)
+        lock = _taken(path)
+        # Another process may have taken the file for a dead one's before it was locked, and removed it.
+        if lock is not None and os.path.exists(path):
+            old, self._token, self._lock = self._lock, token, lock
+            if old is not None:
+                old.release()
 
     def _remove_dead(self) -> None:
         for name in os.listdir(self._directory):
@@ -116,3 +92,15 @@ class Owners:
 
     def _path(self, token: str) -> str:
         return os.path.join(self._directory, token + SUFFIX)
+
+
+def _taken(path: str) -> BaseFileLock | None:
+    """Return a lock that is held from now on, or None if another process holds it. Raises OSError."""
+    from filelock import Timeout
+
+    lock = file_lock(path)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        return None
+    return lock
