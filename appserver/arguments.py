@@ -29,6 +29,7 @@ COMMANDS = (
     "logout",
     "status",
     "doctor",
+    "diagnostics",
     "gateway",
     "fake-backend",
     "generate-json-schema",

@@ -36,6 +36,7 @@ commands:
   login                 sign in with a browser, a device code or an API key
   logout                sign out
   status                tell who is signed in
+  diagnostics           tell figures about the server that runs
   doctor                look for what keeps this from working
   gateway               serve an OpenAI-compatible API over HTTP; needs the extra `gateway`
   fake-backend          serve an issuer and a Responses API on loopback, for tests
@@ -61,7 +62,7 @@ def run(arguments: list[str]) -> int:
         match command:
             case "app-server":
                 return _serve(words)
-            case "login" | "login status" | "logout" | "status" | "doctor" | "proxy":
+            case "login" | "login status" | "logout" | "status" | "diagnostics" | "doctor" | "proxy":
                 return _run_for_person(command, words)
             case "gateway":
                 return _gateway(words)
@@ -175,7 +176,8 @@ def serve_stdio(settings: Settings, ignored: Sequence[str] = (), *, lenient: boo
 
     set_up_logging()
     return_large_blocks()
-    code = anyio.run(process.serve, connection, stdio)
+    loop = {"loop_factory": server.runtime.loop_pauses.new_event_loop}
+    code = anyio.run(process.serve, connection, stdio, backend_options=loop)
     if stdio.uses_threads:
         # A thread may be blocked in a read that cannot be cancelled.
         stderr.close()

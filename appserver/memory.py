@@ -10,6 +10,7 @@ again and again takes a twentieth of the time to the end of the first turn.
 from __future__ import annotations
 
 import gc
+import os
 import sys
 
 LARGE_BLOCK_BYTES = 1024 * 1024
@@ -24,6 +25,17 @@ WARM_SECONDS = 2.0
 _USUAL_THRESHOLD = gc.get_threshold()
 
 _M_MMAP_THRESHOLD = -3  # malloc.h; setting it also ends its growing
+
+
+def resident_bytes() -> int | None:
+    """Return the memory that the process has resident, None where the system has no file that tells it."""
+    if sys.platform != "linux":
+        return None
+    try:
+        with open("/proc/self/statm", encoding="ascii") as statm:
+            return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return None
 
 
 def return_large_blocks() -> None:

@@ -20,13 +20,15 @@ class Session:
         self.initialized = False
         self.originator = DEFAULT_ORIGINATOR
         self.user_agent = _user_agent(DEFAULT_ORIGINATOR, "")
+        self.client_version = ""
         self.opted_out: frozenset[str] = frozenset()
 
     def begin(self, name: str, version: str, opted_out: frozenset[str]) -> None:
         """Take the client's name, version, and the notifications that it does not want."""
         self.initialized = True
         self.originator = _header_safe(name) or DEFAULT_ORIGINATOR
-        self.user_agent = _user_agent(self.originator, f" ({self.originator}; {_header_safe(version)})")
+        self.client_version = _header_safe(version)
+        self.user_agent = _user_agent(self.originator, f" ({self.originator}; {self.client_version})")
         self.opted_out = opted_out
 
 

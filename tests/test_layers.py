@@ -29,6 +29,7 @@ ORDER = (
         "appserver.executable",
         "appserver.file_lock",
         "appserver.headers",
+        "appserver.loop_pauses",
         "appserver.memory",
         "appserver.json_text",
         "appserver.parent_process",
@@ -67,12 +68,13 @@ ORDER = (
     ("appserver.threads",),
     ("appserver.turns",),  # consumes the model's events, so it knows llm's types
     ("appserver.server",),  # the package itself
-    ("appserver.server.backend", "appserver.server.runtime"),
+    ("appserver.server.backend", "appserver.server.refreshes", "appserver.server.runtime"),
     ("appserver.server.running_items", "appserver.server.subscriber"),
     ("appserver.server.asked", "appserver.server.joining"),
     ("appserver.server.subscriptions",),
     ("appserver.server.account",),
     ("appserver.server.workspace",),
+    ("appserver.server.diagnostics",),
     ("appserver.handlers", "appserver.commands"),  # for a client, and for a person at a terminal
     ("appserver.server.connection",),
     ("appserver.server.arrivals",),

@@ -52,4 +52,8 @@ def command(name: str) -> Command:
             from appserver.commands import doctor
 
             return doctor
+        case "diagnostics":
+            from appserver.commands import diagnostics
+
+            return diagnostics
     raise ValueError(name)

@@ -5,7 +5,6 @@ Passes bytes on as they are, so a client may speak lines of JSON or WebSocket. K
 
 from __future__ import annotations
 
-import errno
 import os
 import select
 import socket
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING
 import appserver
 from appserver.errors import ListenError
 from appserver.settings.load import home_directory
-from appserver.transport.unix_path import connect, default_path, make_directory
+from appserver.transport.unix_path import connect_if_listening, default_path, make_directory
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -38,8 +37,6 @@ MAX_LOG_BYTES = 1024 * 1024
 """A log that is longer is begun anew with the next server."""
 
 CHUNK_BYTES = 64 * 1024
-
-NOBODY_THERE = (errno.ENOENT, errno.ECONNREFUSED)
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -66,19 +63,9 @@ def run(options: Namespace, environ: Mapping[str, str]) -> int:
 def _connected(path: str, options: Namespace) -> socket.socket:
     """Connect, to a server that is started if need be. Raises ListenError."""
     try:
-        return _try(path) or (_started(path, options) if options.autostart else _complain(path))
+        return connect_if_listening(path) or (_started(path, options) if options.autostart else _complain(path))
     except OSError as exc:
         raise ListenError(f"{path}: cannot connect: {exc.strerror or exc}") from None
-
-
-def _try(path: str) -> socket.socket | None:
-    """Connect; None: nobody listens there. Raises OSError, ListenError."""
-    try:
-        return connect(path)
-    except OSError as exc:
-        if exc.errno in NOBODY_THERE:
-            return None
-        raise
 
 
 def _complain(path: str) -> socket.socket:
@@ -92,7 +79,7 @@ def _started(path: str, options: Namespace) -> socket.socket:
     ends_at = time.monotonic() + START_SECONDS
     while time.monotonic() < ends_at:
         has_ended = server.poll() is not None  # first: what it says then holds for the try that follows
-        if (connected := _try(path)) is not None:
+        if (connected := connect_if_listening(path)) is not None:
             return connected
         if has_ended:
             raise ListenError(f"the server ended at once: {_last_line(path)}")

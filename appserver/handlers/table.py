@@ -39,6 +39,7 @@ def routes(client: Client) -> dict[str, Handler]:
         "getAuthStatus": bound(account.get_auth_status),
         "model/list": late("model", "list_"),
         "config/read": late("config", "read"),
+        "server/diagnostics": late("diagnostics", "read"),
         "thread/start": late("thread", "start"),
         "thread/resume": late("thread", "resume"),
         "thread/fork": late("thread", "fork"),

@@ -72,6 +72,11 @@ class Dispatcher:
     async def idle(self) -> None:
         await self._in_flight.idle()
 
+    @property
+    def requests_in_flight(self) -> int:
+        """How many requests wait for something."""
+        return self._in_flight.requests
+
     def close(self) -> None:
         """Drop the requests whose task has not started: there is no event loop any more to run it."""
         self._in_flight.close()

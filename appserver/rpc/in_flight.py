@@ -31,6 +31,11 @@ class InFlight:
         self._batches = 0
         self._idle: Event | None = None
 
+    @property
+    def requests(self) -> int:
+        """How many requests wait."""
+        return len(self._waiting)
+
     def admit(self, outcome: Awaitable[object]) -> None:
         """Count an awaitable. Raises Overloaded for a coroutine above the bound, and closes it."""
         if len(self._waiting) >= MAX_IN_FLIGHT and isinstance(outcome, Coroutine):

@@ -81,6 +81,11 @@ class Outbox:
         self._filled: Event | None = None
         self._waiting: dict[object, Event] = {}
 
+    @property
+    def size(self) -> int:
+        """About how many bytes are unsent."""
+        return self._size
+
     def send(self, message: Message) -> None:
         """Queue a message. Once the queue has ended, or if it cannot be encoded, it is dropped."""
         if self._closed or ((self._size > JOIN_LOW_WATER_BYTES or self._growing) and self._joined(message)):

@@ -16,6 +16,7 @@ from appserver.auth.policy import check_credential
 from appserver.auth.refresh.base import load_refresher
 from appserver.auth.stores.factory import open_store
 from appserver.errors import AuthError, LoginError
+from appserver.server.refreshes import CountedRefresher, Refreshes
 from appserver.session import Session
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class Account:
         self.auth.on_change = self.tell
         self.auth.on_orphan = lambda orphan: self._tasks.start(self._revoke, orphan)
         self.logins = Logins(self._tasks, self.tell_login)
+        self.refreshes = Refreshes()
         self._supplier: Asked | None = None
         """Who supplied the external tokens in use, and is asked for new ones."""
         self._revocations: set[CancelScope] = set()
@@ -188,6 +190,9 @@ class Account:
             scope.deadline = min(scope.deadline, deadline)
 
     def _refresher_for(self, credential: ChatgptTokens) -> Refresher:
+        return CountedRefresher(self._refresher_of(credential), self.refreshes)
+
+    def _refresher_of(self, credential: ChatgptTokens) -> Refresher:
         """Choose the refresher: the issuer for managed logins, else the configured one, else the client."""
         if isinstance(credential, ManagedTokens):
             from appserver.auth.refresh.issuer import OAuthRefresher

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from appserver.server.workspace import Workspace
     from appserver.settings import Settings
     from appserver.transport.base import Transport
+    from protocol.diagnostics import DiagnosticsConnection
     from protocol.notify import Notify
 
 FLUSH_SECONDS = 1.0
@@ -85,6 +86,16 @@ class Connection:
     def wake_when_read(self, waiter: object, waiting: Event) -> None:
         """Set an event once the client has read more, or has left. A waiter has one event at a time."""
         self.outbox.wake_when_read(waiter, waiting)
+
+    def diagnostics(self) -> DiagnosticsConnection:
+        """Return figures about the connection."""
+        return {
+            "id": self.number,
+            "clientName": self.session.originator,
+            "clientVersion": self.session.client_version,
+            "queuedBytes": self.outbox.size,
+            "requestsInFlight": self.dispatcher.requests_in_flight,
+        }
 
     def warn_of_options(self, config: Mapping[str, Any]) -> None:
         """Tell the client, once, what of the options of a thread is not run here."""

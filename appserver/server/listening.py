@@ -50,7 +50,8 @@ def serve_listeners(settings: Settings, options: Serving, *, lenient: bool) -> i
         if stdio is not None:
             # An application that starts us as its own names stdio first; elsewhere it is one client of several.
             standard = Standard(server.connection(), stdio, ends_process=options.listen[0] == STDIO)
-        code = anyio.run(process.listen, listeners, standard, options.idle_exit)
+        loop = {"loop_factory": server.runtime.loop_pauses.new_event_loop}
+        code = anyio.run(process.listen, listeners, standard, options.idle_exit, backend_options=loop)
     if stdio is not None and stdio.uses_threads:
         import os
 

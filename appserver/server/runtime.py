@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager
 from functools import cached_property
+from time import monotonic
 from typing import TYPE_CHECKING
 
+from appserver.loop_pauses import LoopPauses
 from appserver.tasks import Tasks
 
 if TYPE_CHECKING:
@@ -29,6 +31,12 @@ class Runtime:
         self.tasks = Tasks()
         """The tasks of workspaces: turns, logins, refreshes. They outlive the client that asked for them."""
         self.is_running = False
+        self.loop_pauses = LoopPauses()
+        self._started_at = monotonic()
+
+    def uptime(self) -> float:
+        """Return the seconds since the start."""
+        return monotonic() - self._started_at
 
     @cached_property
     def maintenance(self) -> Maintenance:

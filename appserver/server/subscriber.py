@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from anyio import Event
 
     from appserver.session import Session
+    from protocol.diagnostics import DiagnosticsConnection
     from protocol.notify import Notify
 
 
@@ -32,6 +33,9 @@ class Subscriber(Receiver, Protocol):
     @property
     def session(self) -> Session:
         """Who is on the other end."""
+
+    def diagnostics(self) -> DiagnosticsConnection:
+        """Return figures about the connection."""
 
     async def request(
         self,

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from appserver.server.subscriber import Subscriber
     from appserver.tasks import Tasks
+    from protocol.diagnostics import DiagnosticsConnection
     from protocol.notify import Notify
 
 CLOSE_SECONDS = 1800.0
@@ -79,6 +80,10 @@ class Subscriptions:
     def session(self) -> Session:
         """In whose name requests are sent that no particular client has asked for: that of the oldest connection."""
         return self._connections[0].session if self._connections else Session()
+
+    def diagnostics(self) -> list[DiagnosticsConnection]:
+        """Return figures about each connection."""
+        return [connection.diagnostics() for connection in self._connections]
 
     # Threads
 

@@ -60,7 +60,7 @@ class Workspace:
         """
         self.settings = settings or runtime.settings
         self.tasks = runtime.tasks
-        self._runtime = runtime
+        self.runtime = runtime
         self._thread_store = threads
         self.subscriptions = Subscriptions(self.tasks, self._close_thread, self._texts)
         self.account = Account(runtime, self.settings, self.subscriptions, credentials)
@@ -130,7 +130,7 @@ class Workspace:
         """Requests to the model backend."""
         from appserver.llm.client import ModelClient
 
-        return ModelClient(self._runtime.http, self.settings)
+        return ModelClient(self.runtime.http, self.settings)
 
     async def loaded_thread(self, thread_id: str) -> ThreadRecord:
         """Return a loaded thread, after the end of its last turn has been written. Raises RequestError.
@@ -180,6 +180,16 @@ class Workspace:
         """Wait until no turn runs."""
         if self._has_turns:
             await self.turns.idle()
+
+    @property
+    def loaded_threads(self) -> int:
+        """How many threads are loaded."""
+        return self.threads.loaded_count if "threads" in self.__dict__ else 0
+
+    @property
+    def running_turns(self) -> int:
+        """How many turns run."""
+        return self.turns.running if self._has_turns else 0
 
     @property
     def has_running_turns(self) -> bool:

@@ -69,6 +69,11 @@ class Threads:
         await self._catch_up(self._orders.values())
         return sorted(self._loaded)
 
+    @property
+    def loaded_count(self) -> int:
+        """How many threads are loaded."""
+        return len(self._loaded)
+
     def is_loaded(self, thread_id: str) -> bool:
         """Whether a thread is loaded."""
         return thread_id in self._loaded

@@ -66,6 +66,16 @@ def connect(path: str) -> socket.socket:
     return connected
 
 
+def connect_if_listening(path: str) -> socket.socket | None:
+    """Connect as `connect` does; None if no server listens there. Raises OSError, ListenError."""
+    try:
+        return connect(path)
+    except OSError as exc:
+        if exc.errno in (errno.ENOENT, errno.ECONNREFUSED):
+            return None
+        raise
+
+
 def bind(path: str) -> Bound:
     """Listen at a path. A socket that a server has left behind is replaced. Raises ListenError."""
     if sys.platform == "win32":

@@ -160,6 +160,11 @@ class TurnManager:
             running.stop.cancel()
 
     @property
+    def running(self) -> int:
+        """How many turns run."""
+        return len(self._running)
+
+    @property
     def is_idle(self) -> bool:
         return not self._running
 

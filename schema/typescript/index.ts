@@ -3,6 +3,7 @@ export * from "./json";
 export * from "./absent";
 export * from "./account";
 export * from "./config";
+export * from "./diagnostics";
 export * from "./handshake";
 export * from "./item";
 export * from "./model";

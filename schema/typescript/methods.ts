@@ -2,6 +2,7 @@
 import type { AppListParams, BackgroundTerminalsListParams, CollaborationModeListResult, ConfigRequirementsReadResult, EmptyPage, EmptyResult, ExperimentalFeatureListParams, GoalGetParams, GoalGetResult, HooksListParams, HooksListResult, McpServerStatusListParams, ModelProviderCapabilitiesReadResult, NoParams, PermissionProfileListParams, PluginInstalledParams, PluginInstalledResult, PluginListParams, PluginListResult, SkillsExtraRootsSetParams, SkillsListParams, SkillsListResult } from "./absent";
 import type { AccountReadParams, AccountReadResult, AccountUpdatedNotification, AuthTokensRefreshParams, AuthTokensRefreshResult, GetAuthStatusParams, GetAuthStatusResult, LoginCancelParams, LoginCancelResult, LoginCompletedNotification, LoginParams, LoginResult, LogoutParams, LogoutResult } from "./account";
 import type { ConfigReadParams, ConfigReadResult, ConfigWarningNotification } from "./config";
+import type { ServerDiagnosticsParams, ServerDiagnosticsResult } from "./diagnostics";
 import type { InitializeParams, InitializeResult } from "./handshake";
 import type { AgentMessageDeltaNotification, ItemCompletedNotification, ItemStartedNotification, ReasoningSummaryPartAddedNotification, ReasoningSummaryTextDeltaNotification, ReasoningTextDeltaNotification } from "./item";
 import type { ModelListParams, ModelListResult } from "./model";
@@ -28,6 +29,7 @@ export type ClientRequest =
   | { method: "getAuthStatus"; id: RequestId; params: GetAuthStatusParams }
   | { method: "model/list"; id: RequestId; params: ModelListParams }
   | { method: "config/read"; id: RequestId; params: ConfigReadParams }
+  | { method: "server/diagnostics"; id: RequestId; params: ServerDiagnosticsParams }
   | { method: "thread/start"; id: RequestId; params: ThreadStartParams }
   | { method: "thread/resume"; id: RequestId; params: ThreadResumeParams }
   | { method: "thread/fork"; id: RequestId; params: ThreadForkParams }
@@ -114,6 +116,7 @@ export type ClientRequestResults = {
   "getAuthStatus": GetAuthStatusResult;
   "model/list": ModelListResult;
   "config/read": ConfigReadResult;
+  "server/diagnostics": ServerDiagnosticsResult;
   "thread/start": ThreadStartResult;
   "thread/resume": ThreadResumeResult;
   "thread/fork": ThreadStartResult;

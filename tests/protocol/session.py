@@ -21,6 +21,7 @@ async def whole_session(peer: Peer, backend: FakeBackend) -> None:
     await _logins(peer, backend)
     await _features_that_are_not_here(peer)
     await peer.result("config/read", {"includeLayers": True})
+    await peer.result("server/diagnostics", {})
     thread_id = await peer.start_thread(
         dynamicTools=[TOOL], config={"mcp_servers": {"a": {"command": "b"}}, "service_tier": "fast"}
     )

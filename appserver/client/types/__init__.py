@@ -30,6 +30,14 @@ from appserver.client.types.config import (
     TextRange,
     UserSource,
 )
+from appserver.client.types.diagnostics import (
+    DiagnosticsConnection,
+    DiagnosticsGauge,
+    DiagnosticsProcess,
+    DiagnosticsRefreshes,
+    DiagnosticsVersions,
+    ServerDiagnosticsResult,
+)
 from appserver.client.types.handshake import ClientCapabilities, ClientInfo, InitializeResult
 from appserver.client.types.item import (
     AgentMessageItem,
@@ -187,6 +195,11 @@ __all__ = [
     "DailyUsage",
     "Data",
     "DeviceCodeLoginResult",
+    "DiagnosticsConnection",
+    "DiagnosticsGauge",
+    "DiagnosticsProcess",
+    "DiagnosticsRefreshes",
+    "DiagnosticsVersions",
     "DynamicTool",
     "DynamicToolCallItem",
     "DynamicToolCallParams",
@@ -236,6 +249,7 @@ __all__ = [
     "ResetCredits",
     "SandboxMode",
     "SandboxPolicy",
+    "ServerDiagnosticsResult",
     "ServiceTier",
     "SessionFlagsSource",
     "SkillInput",
