@@ -1,1 +1,1 @@
-"""Credentials: getting, keeping, renewing and forgetting them. Knows neither JSON-RPC nor the model backend."""
+"""Credentials: getting, keeping, refreshing and forgetting them. Knows neither JSON-RPC nor the model backend."""

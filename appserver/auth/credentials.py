@@ -1,6 +1,6 @@
 """What a user is signed in with: four frozen kinds, and the generation number that tells one from the next.
 
-Pure but for a warning. Knows neither where credentials are kept nor how they are renewed.
+Pure but for a warning. Knows neither where credentials are kept nor how they are refreshed.
 """
 
 from __future__ import annotations

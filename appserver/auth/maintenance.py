@@ -1,7 +1,7 @@
-"""What is done for the credentials while nobody asks: looking, storing again, and renewing ahead of time.
+"""What is done for the credentials in the background: looking at the store, storing again, and refreshing early.
 
 One loop for all accounts of the process: hundreds that are idle cost one wake-up. What may wait is done in a task of
-its own, because none may keep the others waiting: a renewal may wait for the issuer, and a lock may be stuck, while
+its own, because none may keep the others waiting: a refresh may wait for the issuer, and a lock may be stuck, while
 another process signs out.
 """
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 LOOK_SECONDS = 2.0
 """How often to look at what other processes have stored. They are told of within 5 s."""
 
-MAKE_UP_SECONDS = 10.0
+STORE_AGAIN_SECONDS = 10.0
 """How often to try again to store what is not stored. A lock that is stuck holds up everything for two of them."""
 
 
@@ -68,9 +68,9 @@ class AccountMaintenance:
         self._settings = settings
         self._auth = auth
         self._looking = False
-        self._periodic = [_Periodic(auth.make_up, lambda: MAKE_UP_SECONDS)]
+        self._periodic = [_Periodic(auth.store_unsaved, lambda: STORE_AGAIN_SECONDS)]
         if settings.background_interval:
-            self._periodic.append(_Periodic(self._renew_ahead, self._renewal_interval, at_once=False))
+            self._periodic.append(_Periodic(self._refresh_early, self._refresh_interval, at_once=False))
 
     @property
     def next_due(self) -> float:
@@ -93,27 +93,27 @@ class AccountMaintenance:
 
     async def _take_over(self) -> None:
         try:
-            await self._auth.known()
+            await self._auth.look()
         except Exception as exc:  # noqa: BLE001 - it must not end the server
             _log(exc)
         finally:
             self._looking = False
 
-    def _renewal_interval(self) -> float:
+    def _refresh_interval(self) -> float:
         """With jitter: many processes of one user must not all ask at once."""
         return self._settings.background_interval * random.uniform(0.8, 1.2)  # noqa: S311 - no secret
 
-    async def _renew_ahead(self) -> None:
-        held = await self._auth.known()
+    async def _refresh_early(self) -> None:
+        held = await self._auth.look()
         if held is None or not held.credential.is_renewable or self._auth.needs_login:
             return
         if held.credential.is_external and not self._settings.background_external:
             return
         if self._auth.expires_within(held.credential, self._settings.background_skew):
             try:
-                await self._auth.renew(held.generation)
+                await self._auth.refresh(held.generation)
             except AuthError as exc:
-                warn(f"the tokens were not renewed ahead of time: {exc.message}")
+                warn(f"the tokens were not refreshed early: {exc.message}")
 
 
 class _Periodic:

@@ -1,4 +1,4 @@
-"""The sole owner of the credential in use: who is signed in, since when, and when that is renewed.
+"""The sole owner of the credential in use: who is signed in, since when, and when that is refreshed.
 
 Each credential it hands out carries a generation. A caller whose request was refused reports the one it used; if that
 is not the current one any more, there is a new credential already. Knows neither HTTP nor JSON-RPC.
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from appserver.auth.credentials import ExternalTokens, Held, ManagedTokens, PersonalToken
 from appserver.auth.in_order import InOrder
-from appserver.auth.refresh.base import NO_REFRESH_TOKEN, RefreshRequest, checked, renewed
+from appserver.auth.refresh.base import NO_REFRESH_TOKEN, RefreshRequest, checked, refreshed
 from appserver.auth.refresh.redemption import Redeemer
 from appserver.auth.refresh.single_flight import SingleFlight
 from appserver.auth.stores.base import CHANGE_SECONDS
@@ -49,7 +49,7 @@ REFRESHER_SECONDS = 300.0
 
 
 class AuthManager:
-    """Holds the credential, adopts what another process stored, and renews it when it must."""
+    """Holds the credential, adopts what another process stored, and refreshes it when it must."""
 
     def __init__(
         self,
@@ -81,9 +81,9 @@ class AuthManager:
         """Whether the client's own tokens are in use."""
         self._held: Held | None = None
         self._ends_at: float | None = None
-        """When the credential ends for good, in Unix seconds, as far as it says so and cannot be renewed."""
+        """When the credential ends for good, in Unix seconds, as far as it says so and cannot be refreshed."""
         self._generation = 0
-        self._flight = SingleFlight(tasks, self._refresh)
+        self._refreshes = SingleFlight(tasks, self._refresh)
         self._tried_early: Credential | None = None
         self._beyond_our_clock: Credential | None = None
 
@@ -97,13 +97,13 @@ class AuthManager:
         """Whether the store may hold another credential than the one known here. Never waits."""
         return not self.external and self._store.version() != self._snapshot.version
 
-    async def known(self) -> Held | None:
+    async def look(self) -> Held | None:
         """Take over what another process, or an earlier run, has stored; return the credential in use."""
         if self._order.uses or self.has_news():
-            await self.in_order(self._look)
+            await self.in_order(self._take_over_news)
         return self._held
 
-    def when_known(self, answer: Callable[[], T]) -> T | Awaitable[Any]:
+    def when_current(self, answer: Callable[[], T]) -> T | Awaitable[Any]:
         """Return what `answer` returns, or a coroutine of it: if there is news, or uses of the account that wait.
 
         The first look is made in place before the event loop runs: nothing else is there to be held up.
@@ -111,9 +111,9 @@ class AuthManager:
         if not self._order.uses:
             if self.external or self._store.version() == self._snapshot.version:
                 return answer()
-            if self._snapshot.never_read and not self._tasks.running and self._look_in_place():
+            if self._snapshot.never_read and not self._tasks.running and self._read_in_place():
                 return answer()
-        return self.in_order(partial(self._look_and, answer))
+        return self.in_order(partial(self._take_over_and, answer))
 
     def when_free(self, use: Callable[[], T]) -> T | Awaitable[Any]:
         """Return what `use` returns, or a coroutine of it: if uses of the account wait."""
@@ -176,7 +176,7 @@ class AuthManager:
         under way brings, `on_orphan` gets. The client's tokens may hide a login that is stored: it goes, too, or a
         restart would sign the user in again. Raises StoreError, StoreBusy; then nothing has changed.
         """
-        await self._look()
+        await self._take_over_news()
         held, successor = self._held, await self._redeemer.unfinished()
         delete = self._snapshot.try_to_delete if self.external else self._snapshot.delete
         stored = await delete(everywhere=everywhere)  # which may be newer than what was read before
@@ -189,45 +189,45 @@ class AuthManager:
 
     # Using it
 
-    async def fresh(self) -> Held | None:
-        """Return the credential to use now. One that is about to expire is renewed first."""
-        held = await self.known()
+    async def for_request(self) -> Held | None:
+        """Return the credential to use now. One that is about to expire is refreshed first."""
+        held = await self.look()
         if held is None or not self._due(held.credential):
             return held
         self._tried_early = held.credential
         try:
-            fresh = await self.renew(held.generation)
+            new = await self.refresh(held.generation)
         except AuthError:
             if self._held is not held or self._is_over(held.credential):
                 raise
             return held
-        if self.expires_within(fresh.credential, 0):
-            self._tried_early = self._beyond_our_clock = fresh.credential
-        return fresh
+        if self.expires_within(new.credential, 0):
+            self._tried_early = self._beyond_our_clock = new.credential
+        return new
 
-    async def renew(self, refused: int) -> Held:
+    async def refresh(self, refused: int) -> Held:
         """Return a credential in place of the refused generation. Any number of callers cause one refresh.
 
         Raises RefreshError, or NotSignedIn after a logout.
         """
-        held = await self.known()
+        held = await self.look()
         if held is None:
             raise NotSignedIn("Signed out")
         if held.generation != refused and not self._is_over(held.credential):
             return held
         if not held.credential.is_renewable and held.credential.is_identified:
             raise RefreshError(_not_renewable(held.credential), permanent=True)
-        await self._flight.join(held)
+        await self._refreshes.join(held)
         if self._held is None:
             raise NotSignedIn(self.problem or "Signed out during the refresh")
         return self._held
 
-    async def settle(self) -> None:
+    async def wind_down(self) -> None:
         """Wait until no refresh is under way, and try once more to store what could not be stored."""
-        await self._flight.landed()
+        await self._refreshes.idle()
         await self._store_again()
 
-    async def make_up(self) -> None:
+    async def store_unsaved(self) -> None:
         """Store what could not be stored, by us or by a process that has died before it could."""
         with suppress(StoreBusy):  # the next time, then
             if await self._store_again() and self._store.has_record():
@@ -299,18 +299,18 @@ class AuthManager:
         self._take(held, tokens)
 
     def _take(self, held: Held, tokens: RefreshedTokens) -> None:
-        """Put the client's renewed tokens in place of the ones they are for. Raises AuthError if they are no good."""
+        """Put the client's new tokens in place of the ones they are for. Raises AuthError if they are no good."""
         old = held.credential
         assert isinstance(old, ExternalTokens)  # noqa: S101 - the other kind goes through the redeemer
-        self._replace(held, renewed(self._settings, old, tokens, refreshed_at=""))
+        self._replace(held, refreshed(self._settings, old, tokens, refreshed_at=""))
 
     def _take_late(self, held: Held, tokens: RefreshedTokens) -> None:
-        """Keep an answer that came too late for who asked; whoever has asked again meanwhile gets it, too."""
+        """Keep an answer that came too late for its caller; one that has asked again meanwhile gets it, too."""
         if self._held is held and held.credential.is_external:
             self._take(held, tokens)
 
     def _replace(self, held: Held, credential: Credential | None) -> None:
-        """Hold a renewed credential, unless a login or logout has happened meanwhile: then that counts."""
+        """Hold a refreshed credential, unless a login or logout has happened meanwhile: then that counts."""
         if self._held is not held:
             return
         self._hold(credential)
@@ -319,14 +319,14 @@ class AuthManager:
 
     # The store. What follows is called in order
 
-    async def _look(self) -> None:
+    async def _take_over_news(self) -> None:
         """Take over what another process, or an earlier run, has stored. External tokens are not touched by it."""
         if not self.external:
             is_first = self._snapshot.never_read
             if await self._snapshot.read():
                 self._adopt(is_first)
 
-    def _look_in_place(self) -> bool:
+    def _read_in_place(self) -> bool:
         try:
             has_changed = self._snapshot.read_in_place()
         except StoreBusy:
@@ -335,8 +335,8 @@ class AuthManager:
             self._adopt(is_first=True)
         return True
 
-    async def _look_and(self, answer: Callable[[], T]) -> T:
-        await self._look()
+    async def _take_over_and(self, answer: Callable[[], T]) -> T:
+        await self._take_over_news()
         return answer()
 
     def _adopt(self, is_first: bool) -> None:
@@ -348,7 +348,7 @@ class AuthManager:
             self.on_change()
 
     async def _store_again(self) -> bool:
-        """Store renewed tokens whose storing failed, and say whether there is nothing more to store."""
+        """Store refreshed tokens whose storing failed, and return whether there is nothing more to store."""
         return not self._is_unsaved() or await self._order.use(self._save_held)
 
     async def _save_held(self) -> bool:
@@ -375,21 +375,21 @@ class AuthManager:
             self.identity = credential.identity
             self.external = credential.is_external
             self._ends_at = None if credential.is_renewable else credential.expires_at
-        self._flight.overtake()
+        self._refreshes.supersede()
 
     # Expiry
 
     def _due(self, credential: Credential) -> bool:
-        """Whether to renew before use: tried once per credential, so that a failure does not delay every turn."""
+        """Whether to refresh before use: tried once per credential, so that a failure does not delay every turn."""
         tried = credential is self._tried_early
         if tried or not credential.is_renewable:
             return self._is_over(credential)
         return self.expires_within(credential, self._settings.refresh_skew)
 
     def _is_over(self, credential: Credential) -> bool:
-        """Whether a credential cannot be used as it is: its time is over, or nobody knows whose it is.
+        """Whether a credential cannot be used as it is: its time is over, or it is not known whose it is.
 
-        What comes expired from a renewal shows that our clock is wrong; only the backend can tell then.
+        What comes expired from a refresh shows that our clock is wrong; only the backend can tell then.
         """
         if not credential.is_identified:
             return True

@@ -53,7 +53,7 @@ def check_sendable(credential: Credential) -> None:
 
 
 def check_credential(settings: Settings, credential: Credential) -> None:
-    """Raise AuthError if a credential, stored or renewed, may not be used."""
+    """Raise AuthError if a credential, stored or refreshed, may not be used."""
     check_sendable(credential)
     if not credential.identity.is_chatgpt:
         if settings.forced_login_method == "chatgpt":

@@ -58,7 +58,7 @@ def check_home(home: str) -> Check:
     if os.name != "nt" and found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         return Check("home", "warn", f"{home} can be changed by other users", f"chmod go-w {home}")
     if not os.access(home, os.W_OK):
-        return Check("home", "warn", f"{home} cannot be written", "make it writable: renewed tokens are stored there")
+        return Check("home", "warn", f"{home} cannot be written", "make it writable: refreshed tokens are stored there")
     return Check("home", "ok", home)
 
 
@@ -131,7 +131,7 @@ def _check_storable(account: Account, unwritable: AuthError | None) -> Check:
     if unwritable is not None:
         held = account.auth.current()
         state: State = "warn" if held and held.credential.mode == "apikey" else "fail"
-        remedy = "make it writable: tokens that cannot be stored are not renewed"
+        remedy = "make it writable: tokens that cannot be stored are not refreshed"
         return Check("storing", state, unwritable.message, remedy)
     return Check("storing", "ok", "a login could be stored now")
 
@@ -161,11 +161,11 @@ def _check_expiry(account: Account) -> Check:
 def _expiry(credential: Credential, expires_at: float | None, now: float) -> Check:
     if expires_at is None or (at := moment(expires_at)) is None:
         return Check("token", "ok", "it does not say when it expires")
-    verb, after = ("expires", "") if expires_at > now else ("expired", "; it is renewed when it is used")
+    verb, after = ("expires", "") if expires_at > now else ("expired", "; it is refreshed when it is used")
     detail = f"{verb} {distance(expires_at - now)} ({at})"
     if credential.refresh_token is not None:
         return Check("token", "ok", detail + after)
-    return Check("token", "warn" if expires_at > now else "fail", f"{detail}, and cannot be renewed", SIGN_IN_AGAIN)
+    return Check("token", "warn" if expires_at > now else "fail", f"{detail}, and cannot be refreshed", SIGN_IN_AGAIN)
 
 
 def _check_certificates(account: Account) -> Check:

@@ -51,7 +51,7 @@ async def _with_account(settings: Settings, work: Callable[[Account], Awaitable[
 
 async def _outcome(account: Account, work: Callable[[Account], Awaitable[int]]) -> int:
     try:
-        await account.auth.known()  # from now on the keyring, if it is used, has been asked
+        await account.auth.look()  # from now on the keyring, if it is used, has been asked
         return await work(account)
     except AppServerError as exc:
         complain(exc.message)

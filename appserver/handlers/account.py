@@ -40,7 +40,7 @@ def read(client: Client, params: AccountReadParams) -> AccountReadResult | Await
     """Tell who is signed in."""
     if params.get("refreshToken"):
         return _read_refreshed(client)
-    return client.workspace.account.auth.when_known(partial(_read, client))
+    return client.workspace.account.auth.when_current(partial(_read, client))
 
 
 def get_auth_status(
@@ -50,7 +50,7 @@ def get_auth_status(
     include_token = bool(params.get("includeToken"))
     if params.get("refreshToken"):
         return _status_refreshed(client, include_token=include_token)
-    return client.workspace.account.auth.when_known(partial(_status, client, include_token=include_token))
+    return client.workspace.account.auth.when_current(partial(_status, client, include_token=include_token))
 
 
 def login_start(client: Client, params: LoginParams) -> Reply | Awaitable[Reply]:
@@ -168,7 +168,7 @@ def _read(client: Client) -> AccountReadResult:
 
 async def _read_refreshed(client: Client) -> AccountReadResult:
     await _refresh(client)
-    await client.workspace.account.auth.known()
+    await client.workspace.account.auth.look()
     return _read(client)
 
 
@@ -189,17 +189,17 @@ def _status(client: Client, *, include_token: bool) -> GetAuthStatusResult:
 
 async def _status_refreshed(client: Client, *, include_token: bool) -> GetAuthStatusResult:
     await _refresh(client)
-    await client.workspace.account.auth.known()
+    await client.workspace.account.auth.look()
     return _status(client, include_token=include_token)
 
 
 async def _refresh(client: Client) -> None:
     """Refresh a login that is ours to refresh. A failure does not hide who is signed in."""
-    held = await client.workspace.account.auth.known()
+    held = await client.workspace.account.auth.look()
     if held is None or held.credential.mode != "chatgpt":
         return
     try:
-        await client.workspace.account.auth.renew(held.generation)
+        await client.workspace.account.auth.refresh(held.generation)
     except AuthError as exc:
         warn(f"the tokens were not refreshed: {exc.message}")
 

@@ -69,7 +69,7 @@ async def _ask(client: Client, question: Callable[[AccountApi, Access], Awaitabl
 async def _chatgpt(client: Client, what: str) -> Credential:
     """Return the ChatGPT login in use. Raises RequestError if there is none."""
     auth = client.workspace.account.auth
-    held = await auth.known()
+    held = await auth.look()
     if held is None:
         raise RequestError(f"codex account authentication required to read {what}")
     if not held.credential.identity.is_chatgpt:

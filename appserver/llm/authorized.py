@@ -1,4 +1,4 @@
-"""Sends a request with the credential in use, and once more with a renewed one if the backend answers 401.
+"""Sends a request with the credential in use, and once more with a refreshed one if the backend answers 401.
 
 Gets credentials from an `Authority`, which renews them. Does not know how.
 """
@@ -34,14 +34,14 @@ class Authority(Protocol):
     async def access(self) -> Access:
         """Return the credential in use. Raises AuthError; NotSignedIn if there is none."""
 
-    async def renewed(self, refused: Access) -> Access:
+    async def refreshed(self, refused: Access) -> Access:
         """Return the credential that replaces a refused one. Raises AuthError."""
 
 
 async def authorized(authority: Authority, attempt: Callable[[Access], Awaitable[T]]) -> T:
-    """Run attempt with access; after a 401, once more with renewed access. A second 401 is final."""
+    """Run attempt with access; after a 401, once more with refreshed access. A second 401 is final."""
     access = await authority.access()
     try:
         return await attempt(access)
     except Unauthorized:
-        return await attempt(await authority.renewed(access))
+        return await attempt(await authority.refreshed(access))

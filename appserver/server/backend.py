@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 class Credentials(Protocol):
     """Who keeps a credential: the manager of the user's login, or a command of the provider's."""
 
-    async def fresh(self) -> Held | None:
+    async def for_request(self) -> Held | None:
         """Return what to send, None if there is nothing. Raises AuthError."""
 
-    async def renew(self, generation: int) -> Held:
+    async def refresh(self, generation: int) -> Held:
         """Return another credential than that of a generation, which was refused. Raises AuthError."""
 
 
@@ -36,14 +36,14 @@ class Authority:
 
     async def access(self) -> Access:
         """Return what to send. Raises AuthError, NotSignedIn if there is nothing."""
-        held = await self._auth.fresh()
+        held = await self._auth.for_request()
         if held is None:
             raise NotSignedIn("Not signed in: use account/login/start first")
         return self._access(held)
 
-    async def renewed(self, refused: Access) -> Access:
+    async def refreshed(self, refused: Access) -> Access:
         """Return what to send in place of what was refused. Raises AuthError."""
-        return self._access(await self._auth.renew(refused.generation))
+        return self._access(await self._auth.refresh(refused.generation))
 
     def _access(self, held: Held) -> Access:
         credential = held.credential

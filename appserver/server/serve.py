@@ -194,7 +194,7 @@ class Server:
         with move_on_after(SETTLE_SECONDS) as bound:
             async with create_task_group() as group:
                 for workspace in self._workspaces:
-                    group.start_soon(workspace.account.auth.settle)
+                    group.start_soon(workspace.account.auth.wind_down)
         for workspace in self._workspaces:
             workspace.account.end_revocations(bound.deadline)
 

@@ -134,7 +134,7 @@ class Settings(NamedTuple):
     refresher_options: Mapping[str, Any] = NOTHING
     refresh_timeout: float = 10.0
     refresh_skew: float = 120.0
-    """A token that expires within this is renewed before it is used."""
+    """A token that expires within this is refreshed before it is used."""
     background_interval: float = 300.0
     """How often to look for a token that will expire, in the background; 0 is never."""
     background_skew: float = 600.0

@@ -107,7 +107,7 @@ class Rig:
 
     async def held(self) -> Held:
         """The credential in use, after a look at the store."""
-        held = await self.manager.known()
+        held = await self.manager.look()
         assert held is not None
         return held
 
@@ -130,7 +130,7 @@ class Rig:
         await self.manager.sign_in(external(*args, **claims))
         return await self.held()
 
-    def start_renewal(self, refused: int) -> Outcome:
+    def start_refresh(self, refused: int) -> Outcome:
         """Renew in a task of its own, as a turn does."""
         outcome = Outcome()
         self.group.start_soon(outcome.follow, self.manager, refused)
@@ -141,10 +141,10 @@ class Rig:
         with anyio.fail_after(WAIT_SECONDS):
             await self.refresher.asked.wait()
 
-    async def flight_over(self) -> None:
+    async def refresh_over(self) -> None:
         """Wait until no refresh is under way."""
         with anyio.fail_after(WAIT_SECONDS):
-            await self.manager.settle()
+            await self.manager.wind_down()
 
 
 class Outcome:
@@ -159,7 +159,7 @@ class Outcome:
     async def follow(self, manager: AuthManager, refused: int) -> None:
         try:
             with self.scope:
-                self._held = await manager.renew(refused)
+                self._held = await manager.refresh(refused)
         except Exception as exc:  # noqa: BLE001 - handed to who asks for the outcome
             self._error = exc
         finally:

@@ -35,7 +35,7 @@ async def watched(rig: Rig) -> None:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look every few milliseconds."""
     monkeypatch.setattr(maintenance, "LOOK_SECONDS", 0.002)
-    monkeypatch.setattr(maintenance, "MAKE_UP_SECONDS", 0.002)
+    monkeypatch.setattr(maintenance, "STORE_AGAIN_SECONDS", 0.002)
 
 
 def eager(home: Path, *, external: bool = False) -> Settings:
@@ -49,7 +49,7 @@ async def test_a_token_that_will_expire_is_renewed_while_nobody_uses_it(tmp_path
         await rig.sign_in_managed(expires_at=NOW + 599)
         await watched(rig)
         await rig.asked()
-        await rig.flight_over()
+        await rig.refresh_over()
         assert (await rig.held()).credential != rig.refresher.requests[0].credential
 
 
@@ -87,7 +87,7 @@ async def test_the_background_leaves_alone(tmp_path: Path, monkeypatch: pytest.M
                 held = await rig.sign_in_managed(expires_at=NOW + 10)
                 rig.refresher.answers = [RefreshError("the login has ended", permanent=True)]
                 with pytest.raises(RefreshError):
-                    await rig.manager.renew(held.generation)
+                    await rig.manager.refresh(held.generation)
                 rig.refresher.requests.clear()
         await looked(rig, monkeypatch)
         assert rig.refreshes == 0
@@ -123,7 +123,7 @@ async def test_a_change_elsewhere_is_told_while_a_renewal_is_under_way(tmp_path:
         with anyio.fail_after(WAIT_SECONDS):
             await told.wait()
         gate.set()
-        await rig.flight_over()
+        await rig.refresh_over()
 
 
 @pytest.mark.usefixtures("quick")
@@ -160,7 +160,7 @@ async def test_a_fault_while_looking_is_logged_and_survived(
 ) -> None:
     store = OffLoopStore(FileStore(str(tmp_path)))
     async with running_manager(Settings(home=str(tmp_path)), store) as rig:
-        assert await rig.manager.known() is None
+        assert await rig.manager.look() is None
         told, version, faults = anyio.Event(), store.version, [ValueError("a fault"), ValueError("another")]
         rig.manager.on_change = told.set
 

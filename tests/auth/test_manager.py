@@ -41,9 +41,9 @@ def elsewhere(place: Reopen) -> CredentialStore:
 
 
 async def test_nobody_is_signed_in_at_first(rig: Rig) -> None:
-    assert await rig.manager.known() is None
+    assert await rig.manager.look() is None
     assert rig.manager.needs_login is None
-    assert await rig.manager.fresh() is None
+    assert await rig.manager.for_request() is None
 
 
 async def test_a_stored_login_is_found_and_not_announced(rig: Rig, elsewhere: CredentialStore) -> None:
@@ -56,7 +56,7 @@ async def test_every_credential_gets_a_higher_generation(rig: Rig) -> None:
     generations = [(await rig.sign_in_managed()).generation, (await rig.sign_in_external()).generation]
     await rig.manager.sign_out()
     generations.append((await rig.sign_in_managed()).generation)
-    generations.append((await rig.manager.renew(generations[-1])).generation)
+    generations.append((await rig.manager.refresh(generations[-1])).generation)
     assert generations == sorted(set(generations))
 
 
@@ -75,7 +75,7 @@ async def test_managed_logins_and_api_keys_are_stored(rig: Rig, elsewhere: Crede
 @in_a_file
 async def test_external_tokens_never_touch_the_disk(rig: Rig, tmp_path: Path) -> None:
     held = await rig.sign_in_external()
-    await rig.manager.renew(held.generation)
+    await rig.manager.refresh(held.generation)
     await rig.manager.sign_out()
     assert list(tmp_path.iterdir()) == []
 
@@ -83,7 +83,7 @@ async def test_external_tokens_never_touch_the_disk(rig: Rig, tmp_path: Path) ->
 async def test_external_tokens_leave_a_stored_login_as_it_is(rig: Rig, elsewhere: CredentialStore) -> None:
     stored = (await rig.sign_in_managed()).credential
     held = await rig.sign_in_external()
-    await rig.manager.renew(held.generation)
+    await rig.manager.refresh(held.generation)
     assert (await elsewhere.load()).credential == stored
 
 
@@ -104,7 +104,7 @@ async def test_signing_out_of_external_tokens_forgets_the_login_behind_them(
     stored = managed(account="org-9")
     await elsewhere.save(stored)  # not looked at while the client's tokens are in use
     assert await rig.manager.sign_out() == [external, stored]
-    assert await rig.manager.known() is None
+    assert await rig.manager.look() is None
     assert (await elsewhere.load()).credential is None
     assert rig.told == []
 
@@ -120,7 +120,7 @@ async def test_a_login_that_cannot_be_deleted_keeps_no_external_tokens_here(
     await elsewhere.save(managed("rt-sibling"))  # not looked at while the client's tokens are in use
     monkeypatch.setattr(rig.store, "delete", refuse)
     assert await rig.manager.sign_out() == [external]
-    assert await rig.manager.known() is None
+    assert await rig.manager.look() is None
 
 
 @in_a_file
@@ -146,7 +146,7 @@ async def test_a_login_that_cannot_be_stored_changes_nothing(rig: Rig, monkeypat
 async def test_signing_out_forgets_the_login_here_and_on_disk(rig: Rig, elsewhere: CredentialStore) -> None:
     held = await rig.sign_in_managed()
     assert await rig.manager.sign_out() == [held.credential]
-    assert await rig.manager.known() is None
+    assert await rig.manager.look() is None
     assert (await elsewhere.load()).credential is None
 
 
@@ -154,12 +154,12 @@ async def test_our_own_logins_and_logouts_are_not_announced_by_the_manager(rig: 
     await rig.sign_in_managed()
     await rig.manager.sign_in(ApiKey(Secret("sk-test")))
     await rig.manager.sign_out()
-    await rig.manager.known()
+    await rig.manager.look()
     assert rig.told == []
 
 
 async def test_a_login_elsewhere_is_used_at_the_next_look_and_announced(rig: Rig, elsewhere: CredentialStore) -> None:
-    assert await rig.manager.known() is None
+    assert await rig.manager.look() is None
     await elsewhere.save(managed(account="org-2"))
     assert isinstance((await rig.held()).credential, ManagedTokens)
     assert rig.told == ["chatgpt"]
@@ -168,7 +168,7 @@ async def test_a_login_elsewhere_is_used_at_the_next_look_and_announced(rig: Rig
 async def test_a_logout_elsewhere_is_seen_and_announced(rig: Rig, elsewhere: CredentialStore) -> None:
     await rig.sign_in_managed()
     await elsewhere.delete()
-    assert await rig.manager.known() is None
+    assert await rig.manager.look() is None
     assert rig.told == [None]
 
 
@@ -182,7 +182,7 @@ async def test_an_account_switch_elsewhere_is_seen_and_announced(rig: Rig, elsew
 async def test_two_users_of_one_workspace_and_email_are_two_accounts(rig: Rig, elsewhere: CredentialStore) -> None:
     await rig.sign_in_managed(user="user-1")
     await elsewhere.save(managed("rt-other", user="user-2"))
-    await rig.manager.known()
+    await rig.manager.look()
     assert rig.told == ["chatgpt"]
 
 
@@ -225,7 +225,7 @@ async def test_a_change_between_our_write_and_our_look_at_the_file_is_not_missed
 @in_a_file
 async def test_a_corrupt_file_is_a_reason_to_sign_in_again(rig: Rig, tmp_path: Path) -> None:
     (tmp_path / "auth.json").write_text("{ not json")
-    assert await rig.manager.known() is None
+    assert await rig.manager.look() is None
     assert "it is not JSON" in (rig.manager.needs_login or "")
     await rig.sign_in_managed()
     assert rig.manager.needs_login is None
@@ -246,7 +246,7 @@ async def test_a_file_that_breaks_while_a_login_is_held_is_looked_at_again(
 @in_a_file
 async def test_a_repaired_file_is_used_without_a_restart(rig: Rig, tmp_path: Path, elsewhere: CredentialStore) -> None:
     (tmp_path / "auth.json").write_text("[]")
-    assert await rig.manager.known() is None
+    assert await rig.manager.look() is None
     await elsewhere.save(managed())
     assert (await rig.held()).credential == (await elsewhere.load()).credential
     assert rig.manager.problem is None
@@ -256,7 +256,7 @@ async def test_a_stored_login_of_a_workspace_that_is_not_allowed_is_not_used(tmp
     store = OffLoopStore(FileStore(str(tmp_path)))
     await store.save(managed(account="org-2"))
     async with running_manager(Settings(home=str(tmp_path), forced_workspaces=("org-1",)), store) as rig:
-        assert await rig.manager.known() is None
+        assert await rig.manager.look() is None
         assert rig.manager.needs_login == (
             "Login is restricted to workspace(s) org-1, but current credentials belong to org-2"
         )
@@ -265,7 +265,7 @@ async def test_a_stored_login_of_a_workspace_that_is_not_allowed_is_not_used(tmp
 async def test_an_api_key_is_not_refreshed(rig: Rig) -> None:
     await rig.manager.sign_in(ApiKey(Secret("sk-test")))
     with pytest.raises(RefreshError) as caught:
-        await rig.manager.renew((await rig.held()).generation)
+        await rig.manager.refresh((await rig.held()).generation)
     assert caught.value.permanent
     assert rig.refreshes == 0
 
@@ -276,7 +276,7 @@ async def test_unknown_members_of_the_file_survive_a_refresh(rig: Rig, tmp_path:
     await rig.sign_in_managed()
     path.write_text(json.dumps({**json.loads(path.read_text()), "another_program": {"kept": True}}))
     rig.refresher.answers = [new_tokens("rt-two")]
-    await rig.manager.renew((await rig.held()).generation)
+    await rig.manager.refresh((await rig.held()).generation)
     stored = json.loads(path.read_text())
     assert stored["another_program"] == {"kept": True}
     assert stored["tokens"]["refresh_token"] == "rt-two"

@@ -111,7 +111,7 @@ def _login() -> ManagedTokens:
 async def _signed_in(workspace: Workspace) -> None:
     """Use a workspace once, so that all of it is there."""
     with anyio.fail_after(SIGNED_IN_SECONDS):
-        assert await workspace.account.auth.known() is not None
+        assert await workspace.account.auth.look() is not None
     _ = workspace.threads, workspace.turns
 
 

@@ -69,9 +69,9 @@ async def renew(home: str, channel: socket.socket) -> None:
     manager = AuthManager(Settings(home), OffLoopStore(FileStore(home)), tasks, lambda _: SocketRefresher(channel))
     async with anyio.create_task_group() as group:
         tasks.open(group)
-        held = await manager.known()
+        held = await manager.look()
         assert held is not None
-        renewed = (await manager.renew(held.generation)).credential
+        renewed = (await manager.refresh(held.generation)).credential
         assert isinstance(renewed, ManagedTokens)
         assert renewed.refresh_token is not None
         tell(channel, f"renewed {renewed.refresh_token.reveal()}")

@@ -226,14 +226,14 @@ class FullDisk(FileStore):
 
 async def renewed_on_a_full_disk(rig: Rig) -> None:
     held = await rig.sign_in_managed("rt-one")
-    renewed = await rig.manager.renew(held.generation)
+    renewed = await rig.manager.refresh(held.generation)
     assert renewed is await rig.held()
     assert await rig.stored() == held.credential
     assert (await rig.held()).credential != held.credential
 
 
 async def test_a_write_that_failed_is_made_up_for_while_idle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(maintenance, "MAKE_UP_SECONDS", 0.002)
+    monkeypatch.setattr(maintenance, "STORE_AGAIN_SECONDS", 0.002)
     store = FullDisk(str(tmp_path))
     async with running_manager(Settings(home=str(tmp_path)), OffLoopStore(store)) as rig:
         await renewed_on_a_full_disk(rig)
@@ -251,7 +251,7 @@ async def test_credentials_that_could_not_be_stored_can_be_renewed_again(tmp_pat
         await renewed_on_a_full_disk(rig)
         store.full = False
         rig.refresher.answers = [new_tokens("rt-three")]
-        await rig.manager.renew((await rig.held()).generation)
+        await rig.manager.refresh((await rig.held()).generation)
         assert rig.refresher.requests[1].credential != rig.refresher.requests[0].credential
         assert store.load().credential == (await rig.held()).credential
 
@@ -262,6 +262,6 @@ async def test_a_login_elsewhere_counts_more_than_what_could_not_be_stored(tmp_p
         await renewed_on_a_full_disk(rig)
         store.full = False
         FileStore(str(tmp_path)).save(login)
-        await rig.manager.settle()
+        await rig.manager.wind_down()
         assert store.load().credential == login
         assert (await rig.held()).credential == login

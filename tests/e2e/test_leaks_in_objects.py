@@ -14,7 +14,7 @@ import appserver.auth
 from appserver.auth.credentials import ApiKey, ExternalTokens, Held, ManagedTokens, external_tokens
 from appserver.auth.oauth.http import IssuerHttp
 from appserver.auth.oauth.tokens import TokenClient
-from appserver.auth.refresh.base import RefreshedTokens, RefreshRequest, renewed
+from appserver.auth.refresh.base import RefreshedTokens, RefreshRequest, refreshed
 from appserver.auth.refresh.redemption import Redeemer
 from appserver.auth.stores.file import FileStore
 from appserver.auth.stores.off_loop import OffLoopStore
@@ -128,7 +128,7 @@ def test_refusing_external_tokens_shows_none_of_them() -> None:
     with told:
         external_tokens(Secret(good), Secret(other), None, None)
     with told:
-        renewed(Settings(home="unused"), external(), RefreshedTokens(Secret(HIDDEN)), refreshed_at="")
+        refreshed(Settings(home="unused"), external(), RefreshedTokens(Secret(HIDDEN)), refreshed_at="")
     assert told.count == 4
 
 
@@ -156,7 +156,7 @@ async def test_a_refresh_that_fails_shows_no_token(tmp_path: Path) -> None:
         rig.refresher.answers = [RefreshedTokens(Secret(bad + "\n")), ValueError(HIDDEN)]
         for _ in range(2):
             with told:
-                await rig.manager.renew(held.generation)
+                await rig.manager.refresh(held.generation)
     assert told.count == 3
 
 

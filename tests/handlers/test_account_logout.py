@@ -118,7 +118,7 @@ async def test_a_logout_revokes_what_a_refresh_under_way_brings(
 ) -> None:
     store_login(home, backend.grant())
     backend.expire_access_tokens()
-    gate = backend.issuer.hold_next(path=TOKEN_PATH)
+    gate = backend.issuer.hold_answer(path=TOKEN_PATH)
     async with server() as peer:
         turn = await peer.start_turn(await peer.start_thread())
         await gate.reached.wait()

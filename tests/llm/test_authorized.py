@@ -23,7 +23,7 @@ class Authority:
     async def access(self) -> Access:
         return access(1)
 
-    async def renewed(self, refused: Access) -> Access:
+    async def refreshed(self, refused: Access) -> Access:
         self.refused.append(refused.generation)
         if self._failure is not None:
             raise self._failure

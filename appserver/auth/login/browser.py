@@ -107,7 +107,7 @@ class BrowserLogin:
                 if self._outcome is None:
                     await self._serve()
             if bound.cancelled_caught:
-                self._settle(_failed(LoginError(f"Nobody signed in within {LOGIN_SECONDS / 60:g} minutes")))
+                self._end_with(_failed(LoginError(f"Nobody signed in within {LOGIN_SECONDS / 60:g} minutes")))
         finally:
             self.close()
         return self._result()
@@ -127,7 +127,7 @@ class BrowserLogin:
         """Give the port back, and end the login if it is not decided yet."""
         for listener in self._listeners:
             listener.close()
-        self._settle(_failed(LoginError(NOT_COMPLETED)))
+        self._end_with(_failed(LoginError(NOT_COMPLETED)))
 
     def _authorize_query(self) -> dict[str, str]:
         """RFC 6749, section 4.1.1; RFC 7636, section 4.3; the rest are the issuer's own parameters."""
@@ -185,7 +185,7 @@ class BrowserLogin:
     async def _decide(self) -> None:
         """Exchange the code when it comes, then see that the pages that wait for it are delivered."""
         await self._redirected.wait()
-        self._settle(await self._exchange())
+        self._end_with(await self._exchange())
         if self._pages_due:
             with anyio.move_on_after(PAGE_SECONDS):
                 await self._pages_sent.wait()
@@ -201,7 +201,7 @@ class BrowserLogin:
         farewell = page("Signed in", "You can close this window and go back to the application.")
         return _Outcome(LoginGrant(tokens, key), 200, farewell)
 
-    def _settle(self, outcome: _Outcome) -> None:
+    def _end_with(self, outcome: _Outcome) -> None:
         """Decide the login, once; a later outcome changes nothing."""
         if self._outcome is None:
             self._outcome = outcome

@@ -36,7 +36,7 @@ class RefreshedTokens(NamedTuple):
 
 
 class RefreshRequest(NamedTuple):
-    """What a refresher is told: the credential that needs renewing, and where an answer that is late may go."""
+    """What a refresher is told: the credential to be refreshed, and where an answer that is late may go."""
 
     credential: ChatgptTokens
     late: Callable[[RefreshedTokens], None]
@@ -67,11 +67,13 @@ def checked(answer: object) -> RefreshedTokens:
     return answer
 
 
-def renewed(settings: Settings, old: ChatgptTokens, new: RefreshedTokens, *, refreshed_at: str) -> ChatgptTokens:
+def refreshed(settings: Settings, old: ChatgptTokens, new: RefreshedTokens, *, refreshed_at: str) -> ChatgptTokens:
     """Make a credential of what a refresher returned. Raises RefreshError if it cannot be used."""
     try:
         credential = (
-            _renewed_external(old, new) if isinstance(old, ExternalTokens) else renewed_managed(old, new, refreshed_at)
+            _refreshed_external(old, new)
+            if isinstance(old, ExternalTokens)
+            else refreshed_managed(old, new, refreshed_at)
         )
         check_credential(settings, credential)
     except AuthError as exc:
@@ -79,7 +81,7 @@ def renewed(settings: Settings, old: ChatgptTokens, new: RefreshedTokens, *, ref
     return credential
 
 
-def _renewed_external(old: ExternalTokens, new: RefreshedTokens) -> ExternalTokens:
+def _refreshed_external(old: ExternalTokens, new: RefreshedTokens) -> ExternalTokens:
     if new.access_token is None:
         raise AuthError("The refresh brought no access token")
     credential = external_tokens(new.access_token, new.id_token, new.account_id, new.plan)
@@ -90,7 +92,7 @@ def _renewed_external(old: ExternalTokens, new: RefreshedTokens) -> ExternalToke
     return credential._replace(claims=claims, account_id=credential.account_id or old.account_id)
 
 
-def renewed_managed(old: ManagedTokens, new: RefreshedTokens, refreshed_at: str) -> ManagedTokens:
+def refreshed_managed(old: ManagedTokens, new: RefreshedTokens, refreshed_at: str) -> ManagedTokens:
     """Make a managed login of what the issuer answered, whatever the restrictions. Raises AuthError."""
     credential = managed_tokens(
         new.id_token if new.id_token and is_jwt(new.id_token) else old.id_token,

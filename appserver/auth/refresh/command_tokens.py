@@ -1,7 +1,7 @@
 """The credential of a provider that gets it from a command: kept in memory, and printed again when it is refused.
 
-Offers a request what the manager of the user's login offers it (`fresh`, `renew`), and runs the command once for any
-number of turns that need it.
+Has the methods of the manager of the user's login (`for_request`, `refresh`), and runs the command once for any number
+of turns that need it.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ class CommandTokens:
         self._hidden = HiddenSecrets()
         self._held = NONE_YET
         self._stale_at = clock()
-        self._flight = SingleFlight(tasks, self._run)
+        self._refreshes = SingleFlight(tasks, self._run)
 
-    async def fresh(self) -> Held:
+    async def for_request(self) -> Held:
         """Return a token that need not be printed again yet. Raises RefreshError."""
         if self._held is NONE_YET or self._clock() >= self._stale_at:
-            await self._flight.join(self._held)
+            await self._refreshes.join(self._held)
         return self._held
 
-    async def renew(self, generation: int) -> Held:
+    async def refresh(self, generation: int) -> Held:
         """Return another token than that of a generation, which was refused. Raises RefreshError."""
         if generation == self._held.generation:
-            await self._flight.join(self._held)
+            await self._refreshes.join(self._held)
         return self._held
 
     async def _run(self, held: Held) -> None:
@@ -55,4 +55,4 @@ class CommandTokens:
         self._hidden.hide(credential.key)
         self._held = Held(credential, held.generation + 1)
         self._stale_at = self._clock() + command.refresh_interval
-        self._flight.overtake()
+        self._refreshes.supersede()

@@ -1,7 +1,7 @@
 """The refresher of managed ChatGPT logins: redeems the refresh token at the issuer (RFC 6749, section 6).
 
-A refresh token is single-use. This module redeems it once and says what came of it; that nobody redeems it twice is
-the manager's work.
+A refresh token is single-use. This module redeems it once and returns what came of it; that no process redeems it twice
+is the work of `redemption`.
 """
 
 from __future__ import annotations

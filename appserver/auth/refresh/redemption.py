@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from appserver.auth.credentials import ManagedTokens
-from appserver.auth.refresh.base import RefreshedTokens, checked, renewed, renewed_managed
+from appserver.auth.refresh.base import RefreshedTokens, checked, refreshed, refreshed_managed
 from appserver.auth.stores.refused_tokens import fingerprint
 from appserver.errors import AuthError, RefreshError, StoreBusy, StoreChangedError, StoreError
 from protocol.base import Secret
@@ -106,7 +106,7 @@ class Redeemer:
         if not isinstance(stored, ManagedTokens) or stored.refresh_token is None:
             return None
         tokens = _tokens_for(stored.refresh_token, await self._store.record())
-        return renewed_managed(stored, tokens, self._timestamp()) if tokens else None
+        return refreshed_managed(stored, tokens, self._timestamp()) if tokens else None
 
     async def _tokens(
         self, refresher: Refresher, request: RefreshRequest, refusal: str | None, redemption: Redemption
@@ -131,14 +131,14 @@ class Redeemer:
 
     async def _credential(self, old: ManagedTokens, tokens: RefreshedTokens, redemption: Redemption) -> ManagedTokens:
         try:
-            new = renewed(self._settings, old, tokens, refreshed_at=self._timestamp())
+            new = refreshed(self._settings, old, tokens, refreshed_at=self._timestamp())
         except RefreshError as exc:
             await redemption.discard()
             if tokens.refresh_token is None or old.refresh_token is None:
                 raise
             await self._store.refuse(old.refresh_token, exc.message)  # it is spent, and its successor is no good
             raise RefreshError(exc.message, permanent=True) from None
-        assert isinstance(new, ManagedTokens)  # noqa: S101 - renewed() keeps the kind
+        assert isinstance(new, ManagedTokens)  # noqa: S101 - refreshed() keeps the kind
         return new
 
     async def _store_new(self, new: ManagedTokens, old: ManagedTokens, redemption: Redemption) -> Redeemed:

@@ -175,7 +175,7 @@ class PrivateFile:
         return path
 
     def _sweep(self) -> None:
-        """Remove what writers left that were killed: it holds credentials. Under the lock, nobody else is writing."""
+        """Remove what killed writers left: it holds credentials. Under the lock, no other process is writing."""
         real = self.real
         with contextlib.suppress(OSError):
             for name in os.listdir(real.parent):

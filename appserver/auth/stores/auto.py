@@ -1,7 +1,7 @@
 """The keyring where it works, else auth.json. Decided once, when first used, and said in the log.
 
-With a working keyring, a login that is already in auth.json stays there and is used until somebody signs in; so
-switching to "auto" signs nobody out. Signing out forgets both.
+With a working keyring, a login that is already in auth.json stays there and is used until the next login; so
+switching to "auto" signs no user out. Signing out forgets both.
 """
 
 from __future__ import annotations

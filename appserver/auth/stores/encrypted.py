@@ -1,7 +1,7 @@
 """A document as encrypted bytes, with a key that is kept somewhere else.
 
 Knows neither what keeps the key nor where the bytes go. The key that opened what is stored stays in memory, so that
-renewed tokens can be stored also while the keyring is locked.
+refreshed tokens can be stored also while the keyring is locked.
 """
 
 from __future__ import annotations

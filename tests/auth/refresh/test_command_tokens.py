@@ -47,8 +47,8 @@ async def test_many_callers_share_one_run_and_one_renewal(tmp_path: Path, tasks:
     seen: list[str] = []
 
     async def call() -> None:
-        held = await tokens.fresh()
-        again = await tokens.renew(held.generation)
+        held = await tokens.for_request()
+        again = await tokens.refresh(held.generation)
         seen.append(f"{held.credential.bearer.reveal()} {again.credential.bearer.reveal()}")
 
     async with anyio.create_task_group() as group:
@@ -56,7 +56,7 @@ async def test_many_callers_share_one_run_and_one_renewal(tmp_path: Path, tasks:
             group.start_soon(call)
     assert seen == ["token-number-1 token-number-2"] * 8
     assert (tmp_path / "ran").read_text() == "xx"
-    assert (await tokens.fresh()).credential.bearer.reveal() == "token-number-2"
+    assert (await tokens.for_request()).credential.bearer.reveal() == "token-number-2"
     assert redacted("the token-number-2 is") == "the *** is"
 
 
@@ -66,13 +66,13 @@ async def test_a_token_that_has_become_old_is_printed_again(tmp_path: Path, task
     told = []
     for moment in (1000.0, 1299.0, 1300.0, 1301.0):
         now[0] = moment
-        told.append((await tokens.fresh()).credential.bearer.reveal()[-1])
+        told.append((await tokens.for_request()).credential.bearer.reveal()[-1])
     assert told == ["1", "1", "2", "2"]
 
 
 async def test_the_command_runs_where_it_is_told_to(tmp_path: Path, tasks: Tasks) -> None:
     words = (sys.executable, "-c", "import os; print(os.path.basename(os.getcwd()))")
-    held = await CommandTokens(TokenCommand(words, 20, directory=str(tmp_path)), tasks).fresh()
+    held = await CommandTokens(TokenCommand(words, 20, directory=str(tmp_path)), tasks).for_request()
     assert held.credential.bearer.reveal() == tmp_path.name
 
 
@@ -91,9 +91,9 @@ async def test_a_command_that_prints_no_token_is_told_and_run_again_next_time(
     tokens = CommandTokens(TokenCommand((sys.executable, "-c", code), timeout), tasks)
     for _ in range(2):
         with pytest.raises(AuthError, match=problem):
-            await tokens.fresh()
+            await tokens.for_request()
 
 
 async def test_a_program_that_is_not_there_is_told(tasks: Tasks) -> None:
     with pytest.raises(RefreshError, match="no-such-program could not be run"):
-        await CommandTokens(TokenCommand(("no-such-program",)), tasks).fresh()
+        await CommandTokens(TokenCommand(("no-such-program",)), tasks).for_request()

@@ -12,7 +12,7 @@ import pytest
 from appserver.auth.credentials import ExternalTokens
 from appserver.auth.oauth.http import IssuerHttp
 from appserver.auth.oauth.tokens import TokenClient
-from appserver.auth.refresh.base import RefreshedTokens, RefreshRequest, checked, load_refresher, renewed
+from appserver.auth.refresh.base import RefreshedTokens, RefreshRequest, checked, load_refresher, refreshed
 from appserver.auth.refresh.client import METHOD, ClientRefresher
 from appserver.auth.refresh.command import CommandRefresher, create
 from appserver.auth.refresh.issuer import OAuthRefresher
@@ -217,28 +217,28 @@ class Bad:
 )
 def test_what_a_refresher_returns_is_checked_before_use(new: Any, words: str) -> None:  # noqa: ANN401 - anything
     with pytest.raises(RefreshError) as caught:
-        renewed(SETTINGS, external(), checked(new), refreshed_at="")
+        refreshed(SETTINGS, external(), checked(new), refreshed_at="")
     assert words in caught.value.message
     assert "opaque-secret" not in caught.value.message
 
 
 def test_the_account_of_the_new_tokens_is_used_whatever_id_comes_with_them() -> None:
     new = RefreshedTokens(jwt(account="org-2"), account_id="org-1")
-    assert renewed(SETTINGS, external(account="org-1"), new, refreshed_at="").account_id == "org-2"
+    assert refreshed(SETTINGS, external(account="org-1"), new, refreshed_at="").account_id == "org-2"
     with pytest.raises(RefreshError, match="restricted to workspace"):
-        renewed(SETTINGS._replace(forced_workspaces=("org-1",)), external(), new, refreshed_at="")
+        refreshed(SETTINGS._replace(forced_workspaces=("org-1",)), external(), new, refreshed_at="")
 
 
 def test_tokens_of_another_workspace_are_refused_only_where_one_is_forced() -> None:
     new = RefreshedTokens(jwt(account="org-2"))
-    assert renewed(SETTINGS, external(account="org-1"), new, refreshed_at="").account_id == "org-2"
+    assert refreshed(SETTINGS, external(account="org-1"), new, refreshed_at="").account_id == "org-2"
     with pytest.raises(RefreshError, match="restricted to workspace"):
-        renewed(SETTINGS._replace(forced_workspaces=("org-1",)), external(), new, refreshed_at="")
+        refreshed(SETTINGS._replace(forced_workspaces=("org-1",)), external(), new, refreshed_at="")
 
 
 def test_what_the_new_tokens_do_not_say_stays_as_it_was() -> None:
     old = external(account="org-1", email="old@example.com", plan="team")
-    new = renewed(SETTINGS, old, RefreshedTokens(jwt(account=None, email=None, plan=None)), refreshed_at="")
+    new = refreshed(SETTINGS, old, RefreshedTokens(jwt(account=None, email=None, plan=None)), refreshed_at="")
     assert isinstance(new, ExternalTokens)
     assert (new.account_id, new.claims.email, new.claims.plan) == ("org-1", "old@example.com", "team")
 
@@ -249,7 +249,7 @@ async def test_garbage_from_a_foreign_refresher_fails_one_refresh_and_nothing_el
         held = await rig.sign_in_external()
         rig.refresher.answers = [garbage]
         with pytest.raises(RefreshError) as caught:
-            await rig.manager.renew(held.generation)
+            await rig.manager.refresh(held.generation)
         assert "opaque-secret" not in caught.value.message
         assert await rig.held() is held
-        assert (await rig.manager.renew(held.generation)).generation > held.generation
+        assert (await rig.manager.refresh(held.generation)).generation > held.generation

@@ -38,7 +38,9 @@ class Refresh:
 
 
 @asynccontextmanager
-async def flying(refresh: Callable[[Held], Awaitable[None]]) -> AsyncIterator[tuple[SingleFlight, anyio.abc.TaskGroup]]:
+async def running(
+    refresh: Callable[[Held], Awaitable[None]],
+) -> AsyncIterator[tuple[SingleFlight, anyio.abc.TaskGroup]]:
     tasks = Tasks()
     with anyio.fail_after(WAIT_SECONDS):
         async with anyio.create_task_group() as group:
@@ -60,7 +62,7 @@ async def test_all_who_join_share_one_refresh_and_its_failure() -> None:
             await flight.join(held())
         failures.append(caught.value)
 
-    async with flying(refresh) as (flight, _):
+    async with running(refresh) as (flight, _):
         async with anyio.create_task_group() as callers:
             for _ in range(5):
                 callers.start_soon(join)
@@ -77,7 +79,7 @@ async def test_a_permanent_failure_is_told_to_all_who_come_later() -> None:
     refresh = Refresh()
     refresh.failure = RefreshError("the login has ended", permanent=True)
     refresh.gate.set()
-    async with flying(refresh) as (flight, _):
+    async with running(refresh) as (flight, _):
         for _ in range(3):
             with pytest.raises(RefreshError, match="ended"):
                 await flight.join(held())
@@ -87,28 +89,28 @@ async def test_a_permanent_failure_is_told_to_all_who_come_later() -> None:
         assert refresh.started == [1, 2]
 
 
-async def test_what_overtakes_a_refresh_lets_the_callers_go_and_the_refresh_end() -> None:
+async def test_what_supersedes_a_refresh_lets_the_callers_go_and_the_refresh_end() -> None:
     refresh = Refresh()
-    async with flying(refresh) as (flight, _):
+    async with running(refresh) as (flight, _):
         async with anyio.create_task_group() as callers:
             callers.start_soon(flight.join, held())
             await anyio.wait_all_tasks_blocked()
-            flight.overtake()
+            flight.supersede()
         assert refresh.ended == 0
         refresh.gate.set()
-        await flight.landed()
+        await flight.idle()
         assert refresh.ended == 1
 
 
 async def test_a_refresh_runs_on_when_all_who_asked_have_given_up() -> None:
     refresh = Refresh()
-    async with flying(refresh) as (flight, _):
+    async with running(refresh) as (flight, _):
         async with anyio.create_task_group() as callers:
             callers.start_soon(flight.join, held())
             await anyio.wait_all_tasks_blocked()
             callers.cancel_scope.cancel()
         refresh.gate.set()
-        await flight.landed()
+        await flight.idle()
         assert refresh.ended == 1
 
 
@@ -116,7 +118,7 @@ async def test_what_a_foreign_refresher_raises_is_no_secret_and_no_crash() -> No
     refresh = Refresh()
     refresh.failure = KeyError("opaque-secret")
     refresh.gate.set()
-    async with flying(refresh) as (flight, _):
+    async with running(refresh) as (flight, _):
         with pytest.raises(RefreshError, match="failed unexpectedly") as caught:
             await flight.join(held())
     assert "opaque-secret" not in caught.value.message
@@ -130,13 +132,13 @@ async def test_a_shutdown_leaves_nobody_waiting() -> None:
             await flight.join(held())
         told.append(caught.value.message)
 
-    async with anyio.create_task_group() as callers, flying(refresh) as (flight, _):
+    async with anyio.create_task_group() as callers, running(refresh) as (flight, _):
         callers.start_soon(join)
         await anyio.wait_all_tasks_blocked()
     assert len(told) == 1
 
 
-async def test_a_refresh_that_was_overtaken_and_ends_late_leaves_a_newer_one_alone() -> None:
+async def test_a_refresh_that_was_superseded_and_ends_late_leaves_a_newer_one_alone() -> None:
     gates = {1: anyio.Event(), 2: anyio.Event()}
     started: list[int] = []
 
@@ -144,16 +146,16 @@ async def test_a_refresh_that_was_overtaken_and_ends_late_leaves_a_newer_one_alo
         started.append(one.generation)
         await gates[one.generation].wait()
 
-    async with flying(refresh) as (flight, _), anyio.create_task_group() as callers:
+    async with running(refresh) as (flight, _), anyio.create_task_group() as callers:
         callers.start_soon(flight.join, held(1))
         await anyio.wait_all_tasks_blocked()
-        flight.overtake()
+        flight.supersede()
         callers.start_soon(flight.join, held(2))
         await anyio.wait_all_tasks_blocked()
         gates[1].set()
         await anyio.wait_all_tasks_blocked()
         callers.start_soon(flight.join, held(2))
         await anyio.wait_all_tasks_blocked()
-        flight.overtake()
+        flight.supersede()
         gates[2].set()
     assert started == [1, 2]
