@@ -81,6 +81,7 @@ class Batches:
                 for begun in _slices(entries):
                     group.start_soon(self._answer_slice, begun, answers, sequels)
                     await checkpoint()
+                    await self._in_flight.pause()
                     self._note_begun(len(begun))
             if answers:
                 self._outbox.send_batch(answers)

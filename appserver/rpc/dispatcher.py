@@ -69,6 +69,10 @@ class Dispatcher:
         if self._batches is not None:
             await self._batches.drain()
 
+    async def pause(self) -> None:
+        """Let requests in flight end before more is read, if they are many and quick."""
+        await self._in_flight.pause()
+
     async def idle(self) -> None:
         await self._in_flight.idle()
 

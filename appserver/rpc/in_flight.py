@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 MAX_IN_FLIGHT = 512
 """Requests in flight at once; a further one is refused as overload."""
 
+MANY_IN_FLIGHT = MAX_IN_FLIGHT // 2
+"""Requests in flight above which reading slows down."""
+
+PAUSE_SECONDS = 0.005
+"""How long reading waits for one of many requests to end. Those that need only the store of threads take less; if none
+ends, they wait for something slower, and interrupts behind them are not to be held up."""
+
 RETRY_AFTER_MS = 250
 """When a refused client may try again: after about the time that a request to a backend takes."""
 
@@ -30,6 +37,7 @@ class InFlight:
         self._waiting: set[Awaitable[object]] = set()
         self._batches = 0
         self._idle: Event | None = None
+        self._ended: Event | None = None
 
     @property
     def requests(self) -> int:
@@ -47,7 +55,22 @@ class InFlight:
         """Stop counting an awaitable: it has ended, or was cancelled before it started."""
         self._waiting.discard(outcome)
         _close(outcome)
+        if self._ended is not None:
+            self._ended.set()
         self._tell_if_idle()
+
+    async def pause(self) -> None:
+        """Wait while many requests are in flight and one after the other ends: so the next ones are not refused."""
+        if len(self._waiting) <= MANY_IN_FLIGHT:
+            return
+        from anyio import Event, move_on_after
+
+        while len(self._waiting) > MANY_IN_FLIGHT:
+            self._ended = Event()
+            with move_on_after(PAUSE_SECONDS) as waiting:
+                await self._ended.wait()
+            if waiting.cancelled_caught:
+                return
 
     def batch_begins(self) -> None:
         """Count a batch until it has been answered. Its requests in flight are counted, too."""

@@ -154,6 +154,7 @@ class Connection:
         while (lines := await transport.receive()) is not None:
             for line in lines:
                 self.dispatcher.receive(line)
+                await self.dispatcher.pause()
             await self.dispatcher.drain()
             await self.outbox.drain(READ_HIGH_WATER_BYTES)
 
