@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from codegen.blocking import blocking_file
+from codegen.methods import methods_file, options_file
 from codegen.types import TypeWriter
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -18,6 +20,8 @@ FORMAT_SECONDS = 60
 def generated() -> dict[Path, str]:
     """Return the text of every generated file."""
     texts = {CLIENT / "types" / name: text for name, text in TypeWriter().files().items()}
+    texts |= {CLIENT / "options.py": options_file(), CLIENT / "methods.py": methods_file()}
+    texts[CLIENT / "blocking.py"] = blocking_file()
     return {path: formatted(path, text) for path, text in texts.items()}
 
 

@@ -51,31 +51,36 @@ class TypeWriter:
         exported = {file: names for file in texts if (names := _names(texts[file]))}
         return {f"{file}.py": text for file, text in {**texts, "__init__": _package(exported)}.items()}
 
-    def expression(self, kind: Any, *, by_name: bool = True) -> str:  # noqa: ANN401 - a type expression
-        """Write a type as an annotation."""
+    def name_of(self, kind: Any) -> str:  # noqa: ANN401 - a type expression
+        """Return what the class of a TypedDict is called."""
+        return self._named[kind].name
+
+    def expression(self, kind: Any, *, by_name: bool = True, prefix: str = "") -> str:  # noqa: ANN401 - a type expression
+        """Write a type as an annotation. `prefix`: stands before the names of our classes, which are not imported."""
         named = self._named.get(kind) if by_name else None
         if named is not None:
-            self._used.add((named.file, named.name))
-            return named.name
+            if not prefix:
+                self._used.add((named.file, named.name))
+            return f"{prefix}{named.name}"
         if kind in SIMPLE:
             return SIMPLE[kind]
         origin, arguments = get_origin(kind), get_args(kind)
         if origin in (NotRequired, Annotated):
-            return self.expression(arguments[0], by_name=by_name)
+            return self.expression(arguments[0], by_name=by_name, prefix=prefix)
         if origin is Literal:
             return f"Literal[{', '.join(repr(one) for one in arguments)}]"
         if origin in (Union, UnionType):
-            return " | ".join(dict.fromkeys(self.expression(one) for one in arguments))
+            return " | ".join(dict.fromkeys(self.expression(one, prefix=prefix) for one in arguments))
         if origin is list:
-            return f"list[{self.expression(arguments[0])}]"
+            return f"list[{self.expression(arguments[0], prefix=prefix)}]"
         if origin is dict:
-            return f"dict[str, {self.expression(arguments[1])}]"
+            return f"dict[str, {self.expression(arguments[1], prefix=prefix)}]"
         if kind is Any or kind is object:
             return "Any"
         raise TypeError(f"there is no Python class for {kind}")
 
-    def imports(self, body: str, own: str = "") -> str:
-        """Write the imports of a text, `own`: the file that it stands in."""
+    def imports(self, body: str, own: str = "", extra: Iterable[str] = ()) -> str:
+        """Write the imports of a text. `own`: the file that it stands in; `extra`: names of typing."""
         ours: dict[str, list[str]] = {}
         for file, name in self._used:
             if file != own:
@@ -84,12 +89,12 @@ class TypeWriter:
         if wire := _used(body, "Data", "Notification", "Unknown"):
             ours["appserver.client.wire"] = wire
         standard = {"collections.abc": _used(body, "Mapping"), "dataclasses": _used(body, "dataclass", "field")}
-        standard["typing"] = _used(body, "Any", "ClassVar", "Literal")
+        standard["typing"] = [*_used(body, "Any", "ClassVar", "Literal"), *extra]
         return "\n".join(_imports(one) for one in (standard, ours))
 
     def _file(self, file: str, wanted: list[Named]) -> str:
         body = "".join(self._definition(one) for one in wanted)
-        return _head(f"Classes of protocol/{file}.py.") + self.imports(body, file) + body
+        return head(f"Classes of protocol/{file}.py.") + self.imports(body, file) + body
 
     def _definition(self, one: Named) -> str:
         if is_typeddict(one.kind):
@@ -97,7 +102,7 @@ class TypeWriter:
         text = self.expression(one.kind, by_name=False)
         if any(isinstance(mark, TaggedBy) for mark in get_args(one.kind)):
             text += " | Unknown"
-        documented = _docstring(one.doc) if one.doc else ""
+        documented = docstring(one.doc) if one.doc else ""
         return f"\n{one.name} = {text}\n{documented}\n"
 
     def _class(self, name: str, kind: Any, doc: str, base: str = "Data", members: str = "") -> str:  # noqa: ANN401 - a type expression
@@ -108,7 +113,7 @@ class TypeWriter:
         odd = {snake(wire): wire for wire in hints if camel(snake(wire)) != wire}
         if odd:
             lines.append(f"wire_names: ClassVar[Mapping[str, str]] = {odd!r}")
-        documented = f"{_docstring(doc, hints)}\n" if doc else ""
+        documented = f"{docstring(doc, hints)}\n" if doc else ""
         body = documented + members + "\n".join(lines)
         return f"\n\n@dataclass(frozen=True)\nclass {name}({base}):\n{textwrap.indent(body or 'pass', '    ')}\n"
 
@@ -131,7 +136,7 @@ class TypeWriter:
             blocks.append(self._class(name, params, named.doc, "Notification", own))
         known = "\nKNOWN: tuple[type[Notification], ...] = (" + "".join(f"{name}, " for name in names) + ")\n"
         body = "".join(blocks) + known + '"""The class of every notification in the method table."""\n'
-        return _head("What the server tells: a class for each method.") + self.imports(body) + body
+        return head("What the server tells: a class for each method.") + self.imports(body) + body
 
 
 def _roots() -> list[Any]:
@@ -153,7 +158,8 @@ def _shared_params() -> set[Any]:
     return {kind for kind in params if params.count(kind) > 1}
 
 
-def _head(doc: str) -> str:
+def head(doc: str) -> str:
+    """Write the top of a generated file."""
     return f'"""{doc}\n\nGenerated from protocol/ by `python -m codegen`. Do not edit.\n"""\n\n'
 
 
@@ -166,7 +172,7 @@ def _used(body: str, *names: str) -> list[str]:
     return [name for name in names if re.search(rf"\b{name}\b(?!\.)", re.sub(r'""".*?"""', "", body, flags=re.DOTALL))]
 
 
-def _docstring(doc: str, members: Iterable[str] = ()) -> str:
+def docstring(doc: str, members: Iterable[str] = ()) -> str:
     """Write a docstring that spells the members as the class does."""
     for wire in sorted(members, key=len, reverse=True):
         doc = re.sub(rf"\b{wire}\b", snake(wire), doc) if snake(wire) != wire else doc
@@ -180,11 +186,11 @@ def _names(text: str) -> list[str]:
 
 
 def _package(exported: dict[str, list[str]]) -> str:
-    head = _head("What travels between client and server, as classes: results, items, notifications.")
+    top = head("What travels between client and server, as classes: results, items, notifications.")
     lines = [f"from {PACKAGE}.{file} import {', '.join(names)}\n" for file, names in sorted(exported.items())]
     everything = sorted({*(name for names in exported.values() for name in names), *WIRE})
     lines.append(f"from appserver.client.wire import {', '.join(WIRE)}\n")
-    return head + "".join(lines) + f"\n__all__ = {everything!r}\n"
+    return top + "".join(lines) + f"\n__all__ = {everything!r}\n"
 
 
 WIRE = ("Data", "Notification", "Unknown", "UnknownNotification")

@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Final
 import anyio
 import httpx
 
-from appserver.client import AppServer
+from appserver.client import AsyncAppServer, Subprocess
 from appserver.errors import AppServerError
 from appserver.testing import FakeBackend
 from demo.scenes import SCENES, Show
@@ -63,7 +63,7 @@ async def _play(printer: Printer, prepare: Callable[[FakeBackend], None]) -> Non
 async def _run_scenes(printer: Printer, backend: FakeBackend, home: Path, log: IO[bytes]) -> None:
     client = {"name": "demo", "version": "1"}
     async with (
-        AppServer.spawn(env=_environ(backend, home), stderr=log, client_info=client) as server,
+        AsyncAppServer(Subprocess(env=_environ(backend, home), stderr=log), client_info=client) as server,
         server.notifications() as told,
     ):
         stage = Stage(server, told, printer)
@@ -79,14 +79,12 @@ async def _run_scenes(printer: Printer, backend: FakeBackend, home: Path, log: I
             stage.close()
 
 
-def _environ(backend: FakeBackend, home: Path) -> dict[str, str]:
-    """Build an environment without what could lead the daemon elsewhere: other homes, issuers and proxies."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.upper().startswith(("APPSERVER_", "CODEX_")) and not name.upper().endswith("_PROXY")
-    }
-    return {**kept, **backend.environ(home)}
+def _environ(backend: FakeBackend, home: Path) -> dict[str, str | None]:
+    """Change the environment so that nothing leads the daemon elsewhere: other homes, issuers and proxies go."""
+    others = (
+        one for one in os.environ if one.upper().startswith(("APPSERVER_", "CODEX_")) or one.upper().endswith("_PROXY")
+    )
+    return {**dict.fromkeys(others), **backend.environ(home)}
 
 
 def _open_log(directory: str) -> IO[bytes]:

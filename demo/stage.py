@@ -16,7 +16,7 @@ import anyio
 if TYPE_CHECKING:
     from typing import TextIO
 
-    from appserver.client import AppServer, NotificationStream
+    from appserver.client import AsyncAppServer, NotificationStream
 
 WAIT_SECONDS: Final = 10.0
 """What the demo waits for any one thing: each takes milliseconds, also on a slow machine less than this."""
@@ -72,7 +72,7 @@ class Printer:
 class Stage:
     """A daemon in front of an audience."""
 
-    def __init__(self, server: AppServer, told: NotificationStream, printer: Printer) -> None:
+    def __init__(self, server: AsyncAppServer, told: NotificationStream, printer: Printer) -> None:
         self.printer = printer
         self._server = server
         self._told = told
@@ -89,12 +89,13 @@ class Stage:
     async def expect(self, method: str, **members: object) -> dict[str, Any]:
         """Wait for the next notification, which must be this one, and return its params."""
         note = await self._told.next(WAIT_SECONDS)
-        self.printer.line("←", f"{note.method} {gist(note.method, note.params)}".rstrip())
+        params = note.to_wire()
+        self.printer.line("←", f"{note.method} {gist(note.method, params)}".rstrip())
         if note.method != method:
             raise Difference(f"{method} must come next, and {note.method} came")
         for name, value in members.items():
-            self.compare(f"{method}: {name}", note.params.get(name), value)
-        return note.params
+            self.compare(f"{method}: {name}", params.get(name), value)
+        return params
 
     def take_requests(self, method: str) -> None:
         """Let `asked` and `answer` speak for the client when the server sends a request of this method."""

@@ -97,6 +97,7 @@ ONLY = {
         "protocol",
         "appserver.errors",
         "appserver.rpc.pending",
+        "appserver.transport.base",
         "appserver.transport.framing",
         "appserver.client",
     ),

@@ -88,7 +88,7 @@ def test_every_key_of_the_readme_is_a_setting() -> None:
 
 def test_the_python_example_runs(environ: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "embed.py").write_text(block(README, "python"), "utf-8")
-    assert run([sys.executable, "embed.py"], environ, tmp_path) == "You said: Say hello"
+    assert run([sys.executable, "embed.py"], environ, tmp_path) == "You said: Say hello\n"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a stand-in for the installed command is a shell script here")

@@ -1,26 +1,72 @@
-"""The client's side of the protocol, in Python: embed the daemon in an application. Public API.
+"""The client's side of the protocol, in Python: embed the server in an application. Public API.
 
-    async with AppServer.spawn(client_info={"name": "my-app", "version": "1"}) as server:
-        server.on_request("account/chatgptAuthTokens/refresh", fresh_tokens)
-        await server.request("account/login/start", {"type": "chatgptAuthTokens", "accessToken": token})
-        thread = (await server.request("thread/start", {}))["thread"]
-        print(await server.complete_turn(thread["id"], "Hello"))
+    with AppServer() as server:                        # or: async with AsyncAppServer() as server
+        server.account.login_api_key(key)
+        thread = server.threads.start(model="gpt-6-sol")
+        print(thread.run("Hello").final_response)
 
-Needs an event loop that anyio runs on (asyncio or trio). Raises the errors in `errors`, and TimeoutError.
+`types` has the classes of what travels. Raises the errors in `errors`, and TimeoutError. The asynchronous face needs an
+event loop that anyio runs on (asyncio or trio); the blocking one runs its own in a thread. docs/client.md tells more.
 """
 
 from __future__ import annotations
 
-from appserver.client.client import AppServer
-from appserver.client.errors import ServerError, ServerGone, StreamOverflow, TurnFailed
-from appserver.client.streams import Notification, NotificationStream
+from appserver.client.account import AsyncBrowserLogin, AsyncDeviceCodeLogin
+from appserver.client.app_server import AsyncAppServer
+from appserver.client.blocking import AppServer, BrowserLogin, DeviceCodeLogin, Thread, Turn
+from appserver.client.errors import (
+    RequestLost,
+    ServerError,
+    ServerGone,
+    StreamOverflow,
+    ThreadLost,
+    TurnLost,
+)
+from appserver.client.inputs import Input, image
+from appserver.client.portal import Notifications
+from appserver.client.process import Subprocess
+from appserver.client.restart import RestartPolicy, ServerRestarted
+from appserver.client.results import OutputInvalid, TurnFailed, TurnInterrupted, TurnResult
+from appserver.client.streams import NotificationStream
+from appserver.client.threads import AsyncThread
+from appserver.client.tokens import TokenProvider, TokenRequest, Tokens
+from appserver.client.tools import Tool, ToolCall, tool
+from appserver.client.turns import AsyncTurn
+from appserver.client.wire import Notification
 
 __all__ = [
     "AppServer",
+    "AsyncAppServer",
+    "AsyncBrowserLogin",
+    "AsyncDeviceCodeLogin",
+    "AsyncThread",
+    "AsyncTurn",
+    "BrowserLogin",
+    "DeviceCodeLogin",
+    "Input",
     "Notification",
     "NotificationStream",
+    "Notifications",
+    "OutputInvalid",
+    "RequestLost",
+    "RestartPolicy",
     "ServerError",
     "ServerGone",
+    "ServerRestarted",
     "StreamOverflow",
+    "Subprocess",
+    "Thread",
+    "ThreadLost",
+    "TokenProvider",
+    "TokenRequest",
+    "Tokens",
+    "Tool",
+    "ToolCall",
+    "Turn",
     "TurnFailed",
+    "TurnInterrupted",
+    "TurnLost",
+    "TurnResult",
+    "image",
+    "tool",
 ]

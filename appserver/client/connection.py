@@ -1,7 +1,8 @@
-"""JSON-RPC as the client speaks it, over two byte streams: requests out, replies, notifications and requests in.
+"""JSON-RPC as the client speaks it, over a link: requests out, replies, notifications and requests in.
 
-The reader awaits nothing but bytes: a reply wakes the caller of its request, a notification goes into buffers, and a
-request of the server is answered in a task of its own. Knows neither processes nor what any method means.
+The reader awaits nothing but lines: a reply wakes the caller of its request, a notification goes into buffers, and a
+request of the server is answered in a task of its own. Lives as long as the
+link; knows neither processes nor what any method means.
 """
 
 from __future__ import annotations
@@ -12,19 +13,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 
-from appserver.client.errors import ServerError, ServerGone
-from appserver.client.streams import Notification, NotificationStream
+from appserver.client.errors import RequestLost, ServerError, ServerGone
 from appserver.errors import AppServerError
 from appserver.rpc.pending import PendingRequests
-from appserver.transport.framing import LineSplitter, Oversized
+from appserver.transport.base import TransportClosed
+from appserver.transport.framing import Oversized
 from protocol import envelope, error_codes
 from protocol.envelope import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
-    from anyio.abc import ByteReceiveStream, ByteSendStream, TaskGroup
+    from anyio.abc import TaskGroup
 
+    from appserver.client.attachment import Link
     from protocol.envelope import Message, RequestId
 
     Handler = Callable[[dict[str, Any]], Awaitable[object]]
@@ -32,30 +34,29 @@ if TYPE_CHECKING:
 REQUEST_SECONDS: Final = 60.0
 """What a request waits unless told otherwise: longer than the server itself waits for an issuer."""
 
-MAX_LINE_BYTES: Final = 256 * 1024 * 1024
-"""Beyond this a line is no message: nothing that the server sends comes near it."""
-
-CHUNK_BYTES: Final = 64 * 1024
 QUEUED_LINES: Final = 64
 """Lines that may wait for a server that is slow to read; beyond that, senders wait."""
 
-_CLOSED: Final = (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError, OSError)
 _logger = logging.getLogger(__name__)
 
 
 class ServerConnection:
-    """One server on the other end of two streams."""
+    """One server on the other end of a link."""
 
-    def __init__(self, output: ByteReceiveStream, input_: ByteSendStream, tasks: TaskGroup) -> None:
-        self._output = output
-        self._input = input_
-        self._tasks = tasks
+    def __init__(
+        self, link: Link, handlers: Mapping[str, Handler], tell: Callable[[str, dict[str, Any]], None]
+    ) -> None:
+        """`handlers`: what answers the server's requests, by method. `tell`: is called with each notification."""
+        self._link = link
+        self._handlers = handlers
+        self._tell = tell
         # Whole lines go through one writer: a sender that is cancelled must not leave half a line behind.
         self._outgoing, self._lines = anyio.create_memory_object_stream[bytes](QUEUED_LINES)
         self._pending = PendingRequests(first_id=1)
-        self._handlers: dict[str, Handler] = {}
-        self._streams: set[NotificationStream] = set()
-        self._gone: str | None = None
+        self._tasks: TaskGroup
+        self._lost = anyio.Event()
+        self.why_lost: str | None = None
+        """Why the server sends no more, in one sentence; None while it may."""
 
     async def request(self, method: str, params: object = None, *, timeout: float = REQUEST_SECONDS) -> Any:  # noqa: ANN401 - whatever the method returns
         """Send a request and return its result. Raises ServerError, ServerGone or TimeoutError."""
@@ -69,7 +70,7 @@ class ServerConnection:
         finally:
             self._pending.stop_waiting(pending)
         if pending.reply is None:
-            raise ServerGone(self._gone or "The app-server has gone")
+            raise RequestLost(self.why_lost or "The app-server has gone", method)
         if pending.reply.get("error") is not None:
             raise _server_error(pending.reply["error"])
         return pending.reply.get("result")
@@ -82,54 +83,60 @@ class ServerConnection:
         except TimeoutError:
             raise TimeoutError(f"{method}: not taken within {timeout:g}s") from None
 
-    def on_request(self, method: str, handler: Handler) -> None:
-        """Answer the server's requests of this method with what `handler` returns."""
-        self._handlers[method] = handler
-
-    def notifications(self, *methods: str, thread_id: str | None = None) -> NotificationStream:
-        """Return a stream of notifications that is not entered yet."""
-        stream = NotificationStream(self._streams, frozenset(methods), thread_id)
-        if self._gone:
-            stream.end(ServerGone(self._gone))
-        return stream
-
-    # The tasks that the owner of the connection runs
-
-    async def read(self) -> str:
-        """Read until the server sends no more, and say why that is."""
-        splitter = LineSplitter(MAX_LINE_BYTES)
-        try:
-            while True:
-                for line in splitter.feed(await self._output.receive(CHUNK_BYTES)):
-                    if isinstance(line, Oversized):
-                        return f"sent a line of {line.size} bytes"
-                    self._take(line)
-        except _CLOSED:
-            return "has ended"
-
-    async def write(self) -> None:
-        """Write what is sent until `end_input`, then close the server's input."""
-        try:
-            with self._lines:
-                async for line in self._lines:
-                    await self._input.send(line)
-        except _CLOSED:
-            pass  # `read` finds the end of the server too, and what it says knows the exit code
-        finally:
-            with anyio.CancelScope(shield=True):  # closing does not wait for the server
-                await self._input.aclose()
+    async def lost(self) -> None:
+        """Wait until the server sends no more."""
+        await self._lost.wait()
 
     def end_input(self) -> None:
         """Send nothing more: the server reads what is queued, and then the end of its input."""
         self._outgoing.close()
 
-    def lose(self, why: str) -> None:
-        """Fail all pending requests and streams, and all that are made from now on."""
-        self._gone = self._gone or why
+    async def run(self) -> None:
+        """Read and write until the server sends no more; then fail everything that waits."""
+        async with anyio.create_task_group() as self._tasks:
+            self._tasks.start_soon(self._write)
+            reason = await self._read()
+            self._lose(await self._link.why_ended(reason))
+            self._tasks.cancel_scope.cancel()
+
+    async def _read(self) -> str:
+        """Read until the server sends no more, and say why that is."""
+        reason = "has ended"
+        async with anyio.create_task_group() as reading:
+            reading.start_soon(self._end_with_link, reading.cancel_scope)
+            reason = await self._take_lines()
+            reading.cancel_scope.cancel()
+        return reason
+
+    async def _take_lines(self) -> str:
+        while (lines := await self._link.receive()) is not None:
+            for line in lines:
+                if isinstance(line, Oversized):
+                    return f"sent a line of {line.size} bytes"
+                self._take(line)
+        return "has ended"
+
+    async def _end_with_link(self, reading: anyio.CancelScope) -> None:
+        await self._link.run()
+        reading.cancel()
+
+    async def _write(self) -> None:
+        """Write what is sent until `end_input`, then close the server's input."""
+        try:
+            with self._lines:
+                async for line in self._lines:
+                    await self._link.send(line)
+        except TransportClosed:
+            pass  # `_read` finds the end of the server too, and what it says knows the exit code
+        finally:
+            await self._link.end_input()
+
+    def _lose(self, why: str) -> None:
+        """Fail everything that waits, and everything that is asked for from now on."""
+        self.why_lost = why
         self._outgoing.close()
         self._pending.close()
-        for stream in list(self._streams):
-            stream.end(ServerGone(self._gone))
+        self._lost.set()
 
     # Messages
 
@@ -142,9 +149,7 @@ class ServerConnection:
             case Kind.RESPONSE:
                 self._pending.resolve(message)  # a reply that comes too late finds no request
             case Kind.NOTIFICATION:
-                note = Notification(message["method"], _params(message))
-                for stream in self._streams:
-                    stream.put(note)
+                self._tell(message["method"], _params(message))
             case Kind.REQUEST:
                 self._tasks.start_soon(self._answer, message)
             case Kind.INVALID:
@@ -186,7 +191,7 @@ class ServerConnection:
         try:
             await self._outgoing.send(line)
         except (anyio.BrokenResourceError, anyio.ClosedResourceError):
-            raise ServerGone(self._gone or "The app-server takes no more input") from None
+            raise ServerGone(self.why_lost or "The app-server takes no more input") from None
 
 
 def _call(method: str, params: object) -> Message:

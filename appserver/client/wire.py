@@ -62,6 +62,10 @@ class UnknownNotification(Notification):
     method: str  # type: ignore[misc] # of the object here, of the class elsewhere
     params: dict[str, Any]
 
+    def to_wire(self) -> dict[str, Any]:
+        """Return the params as they came."""
+        return self.params
+
 
 def decode(kind: type[T], value: object) -> T:
     """Read JSON as a type. Raises ServerGone where it does not have that shape."""
@@ -94,7 +98,7 @@ def _encoded(data: Data) -> dict[str, Any]:
     for one in fields(data):  # type: ignore[arg-type] # every subclass is a dataclass
         value = getattr(data, one.name)
         if value is not None or one.default is MISSING:
-            found[data.wire_names.get(one.name) or camel(one.name)] = value
+            found[data.wire_names.get(one.name) or camel(one.name)] = encode(value)
     return found
 
 

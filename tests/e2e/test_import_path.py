@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from appserver.client.client import default_command
+from appserver.client.process import default_command
 from tests.e2e.run import HELLO, WAIT_SECONDS, decoded, lines, request
 
 ROOT = Path(__file__).parents[2]

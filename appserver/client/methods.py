@@ -1,0 +1,286 @@
+"""The requests of the method table, by resource.
+
+Generated from protocol/ by `python -m codegen`. Do not edit.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from appserver.client import types
+from appserver.client.caller import Caller
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, Unpack
+
+    from appserver.client import options
+
+
+class AsyncAccountMethods(Caller):
+    """`server.account`: what the method table has for it."""
+
+    async def read(self, **options: Unpack[options.AccountReadOptions]) -> types.AccountReadResult:
+        """refresh_token: get new tokens first, where the login is one that the server manages.
+
+        Sends `account/read`.
+        """
+        return await self._call("account/read", {**self._named(options)}, types.AccountReadResult)
+
+    async def cancel_login(self, login_id: str) -> types.LoginCancelResult:
+        """Sends `account/login/cancel`."""
+        return await self._call("account/login/cancel", {"loginId": login_id}, types.LoginCancelResult)
+
+    async def logout(self, **options: Unpack[options.LogoutOptions]) -> None:
+        """scope "local" (ours) ends the login here without revoking it at the issuer, where other machines may use it.
+
+        Sends `account/logout`.
+        """
+        await self._call("account/logout", {**self._named(options)}, None)
+
+    async def read_rate_limits(self, **options: Unpack[options.RateLimitsReadOptions]) -> types.RateLimitsReadResult:
+        """exclude_reset_credit_details: tell only how many reset credits there are.
+
+        Sends `account/rateLimits/read`.
+        """
+        return await self._call("account/rateLimits/read", {**self._named(options)}, types.RateLimitsReadResult)
+
+    async def read_usage(self, **options: Unpack[options.UsageReadOptions]) -> types.UsageReadResult:
+        """thread_id: what this thread has used, in place of the account's totals.
+
+        Sends `account/usage/read`.
+        """
+        return await self._call("account/usage/read", {**self._named(options)}, types.UsageReadResult)
+
+    async def get_auth_status(self, **options: Unpack[options.GetAuthStatusOptions]) -> types.GetAuthStatusResult:
+        """The older way to ask who is signed in.
+
+        Sends `getAuthStatus`.
+        """
+        return await self._call("getAuthStatus", {**self._named(options)}, types.GetAuthStatusResult)
+
+
+class AsyncModels(Caller):
+    """`server.models`: what the method table has for it."""
+
+    async def list(self, **options: Unpack[options.ModelListOptions]) -> types.ModelListResult:
+        """Page through the models: limit at a time, on from cursor.
+
+        Sends `model/list`.
+        """
+        return await self._call("model/list", {**self._named(options)}, types.ModelListResult)
+
+
+class AsyncConfig(Caller):
+    """`server.config`: what the method table has for it."""
+
+    async def read(self, **options: Unpack[options.ConfigReadOptions]) -> types.ConfigReadResult:
+        """What to tell of the configuration. cwd changes nothing: no configuration of projects is read.
+
+        Sends `config/read`.
+        """
+        return await self._call("config/read", {**self._named(options)}, types.ConfigReadResult)
+
+
+class AsyncThreadsMethods(Caller):
+    """`server.threads`: what the method table has for it."""
+
+    async def read(self, thread_id: str, **options: Unpack[options.ThreadReadOptions]) -> types.ThreadReadResult:
+        """Which thread to read, loaded or not. include_turns: with its whole transcript.
+
+        Sends `thread/read`.
+        """
+        return await self._call("thread/read", {"threadId": thread_id, **self._named(options)}, types.ThreadReadResult)
+
+    async def list(self, **options: Unpack[options.ThreadListOptions]) -> types.ThreadListResult:
+        """Which threads to list: newest first by creation if nothing else is said. Archived ones only if asked for.
+
+        search_term: part of the name or preview, in upper or lower case. recency_at is the same as updated_at.
+        Threads here have neither parent, project nor section: a filter by one of them finds nothing, project_id and
+        section_id null find all. excluded_thread_ids: 100 at most. use_state_db_only makes no difference.
+
+        Sends `thread/list`.
+        """
+        return await self._call("thread/list", {**self._named(options)}, types.ThreadListResult)
+
+    async def list_loaded(self, **options: Unpack[options.ThreadLoadedListOptions]) -> types.ThreadLoadedListResult:
+        """Which page; all of it if no limit is given.
+
+        Sends `thread/loaded/list`.
+        """
+        return await self._call("thread/loaded/list", {**self._named(options)}, types.ThreadLoadedListResult)
+
+    async def list_turns(self, thread_id: str, **options: Unpack[options.ThreadTurnsListOptions]) -> types.TurnsPage:
+        """Which turns of a thread: the last ones first, in summary, if nothing else is said.
+
+        Sends `thread/turns/list`.
+        """
+        return await self._call("thread/turns/list", {"threadId": thread_id, **self._named(options)}, types.TurnsPage)
+
+    async def list_items(
+        self, thread_id: str, **options: Unpack[options.ThreadItemsListOptions]
+    ) -> types.ThreadItemsListResult:
+        """Which items of a thread, or of one of its turns: the first ones first if nothing else is said.
+
+        Sends `thread/items/list`.
+        """
+        return await self._call(
+            "thread/items/list", {"threadId": thread_id, **self._named(options)}, types.ThreadItemsListResult
+        )
+
+    async def set_name(self, thread_id: str, name: str) -> None:
+        """The new name; an empty one takes it away.
+
+        Sends `thread/name/set`.
+        """
+        await self._call("thread/name/set", {"threadId": thread_id, "name": name}, None)
+
+    async def update_metadata(
+        self, thread_id: str, **options: Unpack[options.ThreadMetadataUpdateOptions]
+    ) -> types.ThreadResult:
+        """What to note about the thread's repository.
+
+        Sends `thread/metadata/update`.
+        """
+        return await self._call(
+            "thread/metadata/update", {"threadId": thread_id, **self._named(options)}, types.ThreadResult
+        )
+
+    async def archive(self, thread_id: str) -> None:
+        """Sends `thread/archive`."""
+        await self._call("thread/archive", {"threadId": thread_id}, None)
+
+    async def unarchive(self, thread_id: str) -> types.ThreadResult:
+        """Sends `thread/unarchive`."""
+        return await self._call("thread/unarchive", {"threadId": thread_id}, types.ThreadResult)
+
+    async def delete(self, thread_id: str) -> None:
+        """Sends `thread/delete`."""
+        await self._call("thread/delete", {"threadId": thread_id}, None)
+
+    async def unsubscribe(self, thread_id: str) -> types.ThreadUnsubscribeResult:
+        """Sends `thread/unsubscribe`."""
+        return await self._call("thread/unsubscribe", {"threadId": thread_id}, types.ThreadUnsubscribeResult)
+
+    async def inject_items(self, thread_id: str, items: Sequence[Any]) -> None:
+        """Input items of the Responses API to add to what the model is sent of a thread. Clients are not shown them.
+
+        Sends `thread/inject_items`.
+        """
+        await self._call("thread/inject_items", {"threadId": thread_id, "items": items}, None)
+
+    async def revert(self, thread_id: str, before_turn_id: str) -> types.ThreadRevertResult:
+        """Forget a turn of a thread and all that came after it.
+
+        Sends `thread/revert`.
+        """
+        return await self._call(
+            "thread/revert", {"threadId": thread_id, "beforeTurnId": before_turn_id}, types.ThreadRevertResult
+        )
+
+    async def rollback(self, thread_id: str, num_turns: int) -> types.ThreadResult:
+        """Forget so many turns at the end of a thread: the older way to revert.
+
+        Sends `thread/rollback`.
+        """
+        return await self._call("thread/rollback", {"threadId": thread_id, "numTurns": num_turns}, types.ThreadResult)
+
+    async def update_settings(self, thread_id: str, **options: Unpack[options.ThreadSettingsUpdateOptions]) -> None:
+        """Sends `thread/settings/update`."""
+        await self._call("thread/settings/update", {"threadId": thread_id, **self._named(options)}, None)
+
+    async def compact(self, thread_id: str) -> None:
+        """Sends `thread/compact/start`."""
+        await self._call("thread/compact/start", {"threadId": thread_id}, None)
+
+
+class AsyncThreadMethods(Caller):
+    """What the method table has for one thread."""
+
+    id: str
+
+    async def read(self, **options: Unpack[options.ThreadReadOptions]) -> types.ThreadReadResult:
+        """Which thread to read, loaded or not. include_turns: with its whole transcript.
+
+        Sends `thread/read`.
+        """
+        return await self._call("thread/read", {"threadId": self.id, **self._named(options)}, types.ThreadReadResult)
+
+    async def list_turns(self, **options: Unpack[options.ThreadTurnsListOptions]) -> types.TurnsPage:
+        """Which turns of a thread: the last ones first, in summary, if nothing else is said.
+
+        Sends `thread/turns/list`.
+        """
+        return await self._call("thread/turns/list", {"threadId": self.id, **self._named(options)}, types.TurnsPage)
+
+    async def list_items(self, **options: Unpack[options.ThreadItemsListOptions]) -> types.ThreadItemsListResult:
+        """Which items of a thread, or of one of its turns: the first ones first if nothing else is said.
+
+        Sends `thread/items/list`.
+        """
+        return await self._call(
+            "thread/items/list", {"threadId": self.id, **self._named(options)}, types.ThreadItemsListResult
+        )
+
+    async def set_name(self, name: str) -> None:
+        """The new name; an empty one takes it away.
+
+        Sends `thread/name/set`.
+        """
+        await self._call("thread/name/set", {"threadId": self.id, "name": name}, None)
+
+    async def update_metadata(self, **options: Unpack[options.ThreadMetadataUpdateOptions]) -> types.ThreadResult:
+        """What to note about the thread's repository.
+
+        Sends `thread/metadata/update`.
+        """
+        return await self._call(
+            "thread/metadata/update", {"threadId": self.id, **self._named(options)}, types.ThreadResult
+        )
+
+    async def archive(self) -> None:
+        """Sends `thread/archive`."""
+        await self._call("thread/archive", {"threadId": self.id}, None)
+
+    async def unarchive(self) -> types.ThreadResult:
+        """Sends `thread/unarchive`."""
+        return await self._call("thread/unarchive", {"threadId": self.id}, types.ThreadResult)
+
+    async def delete(self) -> None:
+        """Sends `thread/delete`."""
+        await self._call("thread/delete", {"threadId": self.id}, None)
+
+    async def unsubscribe(self) -> types.ThreadUnsubscribeResult:
+        """Sends `thread/unsubscribe`."""
+        return await self._call("thread/unsubscribe", {"threadId": self.id}, types.ThreadUnsubscribeResult)
+
+    async def inject_items(self, items: Sequence[Any]) -> None:
+        """Input items of the Responses API to add to what the model is sent of a thread. Clients are not shown them.
+
+        Sends `thread/inject_items`.
+        """
+        await self._call("thread/inject_items", {"threadId": self.id, "items": items}, None)
+
+    async def revert(self, before_turn_id: str) -> types.ThreadRevertResult:
+        """Forget a turn of a thread and all that came after it.
+
+        Sends `thread/revert`.
+        """
+        return await self._call(
+            "thread/revert", {"threadId": self.id, "beforeTurnId": before_turn_id}, types.ThreadRevertResult
+        )
+
+    async def rollback(self, num_turns: int) -> types.ThreadResult:
+        """Forget so many turns at the end of a thread: the older way to revert.
+
+        Sends `thread/rollback`.
+        """
+        return await self._call("thread/rollback", {"threadId": self.id, "numTurns": num_turns}, types.ThreadResult)
+
+    async def update_settings(self, **options: Unpack[options.ThreadSettingsUpdateOptions]) -> None:
+        """Sends `thread/settings/update`."""
+        await self._call("thread/settings/update", {"threadId": self.id, **self._named(options)}, None)
+
+    async def compact(self) -> None:
+        """Sends `thread/compact/start`."""
+        await self._call("thread/compact/start", {"threadId": self.id}, None)
