@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from appserver.rpc.pending import PendingRequest
     from appserver.server.workspace import Workspace
     from appserver.settings import Settings
+    from appserver.telemetry import Telemetry
     from appserver.transport.memory import MemoryTransport
 
 WAIT_SECONDS = 20.0
@@ -218,12 +219,14 @@ P = TypeVar("P", bound=Peer)
 
 
 @asynccontextmanager
-async def in_memory(settings: Settings, *, initialize: bool = True) -> AsyncIterator[Peer]:
+async def in_memory(
+    settings: Settings, *, initialize: bool = True, telemetry: Telemetry | None = None
+) -> AsyncIterator[Peer]:
     """Serve a connection in this process and connect a peer to it."""
     ours, theirs = memory_pair()
 
     async def serve() -> None:
-        server = Server(settings)
+        server = Server(settings, telemetry)
         await server.serve(server.connection(bounded=False), theirs)
         theirs.close()
 

@@ -49,6 +49,7 @@ ORDER = (
         "appserver.log_lines",
         "appserver.stderr",
     ),
+    ("appserver.otel", "appserver.otel_settings", "appserver.telemetry"),
     ("appserver.transport",),
     ("appserver.settings",),  # it knows the default size of a line
     ("appserver.arguments",),
@@ -227,6 +228,10 @@ def test_the_protocol_needs_nothing_but_pydantic_and_does_no_io() -> None:
         if not known or (root in NO_IO and not writes_files):
             wrong.append(one)
     assert not wrong, told(wrong)
+
+
+def test_only_otel_imports_opentelemetry() -> None:
+    assert {one.module for one in imports() if within(one.target, ["opentelemetry"])} == {"appserver.otel"}
 
 
 def test_only_the_adapter_imports_jsonrpcserver() -> None:

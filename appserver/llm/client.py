@@ -9,6 +9,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit
 
 import anyio
 import httpx
@@ -23,6 +24,7 @@ from appserver.llm.retry import told_wait
 from appserver.llm.sse import EventStreamParser, EventTooLong
 from appserver.request_context import current_context
 from appserver.settings import DEFAULT_API_BASE_URL
+from appserver.telemetry import NO_TELEMETRY, error_name
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     from appserver.llm.events import Event
     from appserver.session import Session
     from appserver.settings import Provider, Settings
+    from appserver.telemetry import Span, Telemetry
+    from appserver.trace_context import TraceContext
 
 HEADER_SECONDS = 60.0
 """For the response headers of a hosted backend: far more than it takes, and less than a person waits."""
@@ -85,8 +89,11 @@ class ModelRequest:
 class EventStream:
     """The event stream of a response. Iterate over it for batches of events; it must be closed on every path."""
 
-    def __init__(self, response: httpx.Response, url: str) -> None:
+    def __init__(self, response: httpx.Response, url: str, span: Span) -> None:
+        """`span`: ends when the stream is closed."""
         self._response = response
+        self._span = span
+        self._error: str | None = None
         self._chunks = response.aiter_raw()
         self._url = url
 
@@ -104,9 +111,9 @@ class EventStream:
                     if events:
                         yield events
         except EventTooLong:
-            raise stream_cut("an event did not end") from None
+            raise self._cut("an event did not end") from None
         except HttpFailure as exc:
-            raise stream_cut(str(exc), retryable=exc.transient) from None
+            raise self._cut(str(exc), retryable=exc.transient) from None
 
     async def close(self) -> None:
         """Return the connection to the pool if the response is complete, else close it.
@@ -118,15 +125,22 @@ class EventStream:
                 async for _ in self._chunks:
                     break  # something else than an end
         finally:
+            self._span.end(self._error)
             await self._response.aclose()
+
+    def _cut(self, reason: str, *, retryable: bool = True) -> BackendError:
+        error = stream_cut(reason, retryable=retryable)
+        self._error = error_name(error)
+        return error
 
 
 class ModelClient:
     """Sends requests to a provider's Responses API."""
 
-    def __init__(self, http: Http, settings: Settings) -> None:
+    def __init__(self, http: Http, settings: Settings, telemetry: Telemetry = NO_TELEMETRY) -> None:
         self._http = http
         self._settings = settings
+        self._telemetry = telemetry
 
     async def open(self, request: Request, access: Access | None) -> EventStream:
         """Send a request and return the event stream of its response.
@@ -134,11 +148,25 @@ class ModelClient:
         Raises BackendError, Unauthorized on 401, ConfigError if the provider's settings cannot be used.
         """
         url = self._base_url(request.provider, access) + "/responses"
-        body = json_text.encode_utf8(request.body(access))
+        body = request.body(access)
+        host = urlsplit(url).hostname or ""
+        span = self._telemetry.model_call(request.provider.id, str(body["model"]), host)
+        trace = span.trace or current_context.get().trace
+        try:
+            response = await self._response(request, access, url, json_text.encode_utf8(body), trace)
+        except BaseException as exc:
+            span.end(error_name(exc))
+            raise
+        return EventStream(response, url, span)
+
+    async def _response(
+        self, request: Request, access: Access | None, url: str, body: bytes, trace: TraceContext | None
+    ) -> httpx.Response:
+        """Return a response with its headers. Raises as `open`."""
         try:
             response = await self._http.open(
                 url,
-                lambda client: self._outgoing(client, url, request, access, body),
+                lambda client: self._outgoing(client, url, request, access, body, trace),
                 send_seconds=write_timeout(len(body)),
                 header_seconds=header_seconds(request.provider),
             )
@@ -146,12 +174,18 @@ class ModelClient:
             raise not_connected(str(exc), retryable=exc.transient) from None
         if response.status_code != httpx.codes.OK:
             raise await _failure(response)
-        return EventStream(response, url)
+        return response
 
     def _outgoing(
-        self, client: httpx.AsyncClient, url: str, request: Request, access: Access | None, body: bytes
+        self,
+        client: httpx.AsyncClient,
+        url: str,
+        request: Request,
+        access: Access | None,
+        body: bytes,
+        trace: TraceContext | None,
     ) -> httpx.Request:
-        idle, trace = request.provider.stream_idle_timeout, current_context.get().trace
+        idle = request.provider.stream_idle_timeout
         return client.build_request(
             "POST",
             url,

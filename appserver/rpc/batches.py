@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from appserver.request_context import current_context
 from appserver.rpc.router import context_of, follow
+from appserver.telemetry import ended_with, enter
 from protocol import envelope, error_codes
 from protocol.envelope import Kind
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from appserver.rpc.outbox import Outbox
     from appserver.rpc.router import Router
     from appserver.tasks import Tasks
+    from appserver.telemetry import Telemetry
     from protocol.envelope import Message
 
 T = TypeVar("T")
@@ -43,7 +45,9 @@ class Batches:
         outbox: Outbox,
         tasks: Tasks,
         take_reply: Callable[[Message], None],
+        telemetry: Telemetry,
     ) -> None:
+        self._telemetry = telemetry
         self._router = router
         self._in_flight = in_flight
         self._outbox = outbox
@@ -123,6 +127,11 @@ class Batches:
         Runs in a task of its own.
         """
         current_context.set(context_of(current_context.get().connection, request))
+        span = self._telemetry.request(request)
+        enter(span)
+        return await ended_with(span, self._outcome(request))
+
+    async def _outcome(self, request: Message) -> object:
         outcome = self._router.call(request["method"], request.get("params"))
         if not isinstance(outcome, Awaitable):
             return outcome

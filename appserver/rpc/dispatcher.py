@@ -17,6 +17,7 @@ from appserver.rpc.error_map import wire_error
 from appserver.rpc.in_flight import InFlight
 from appserver.rpc.line_head import id_in_head
 from appserver.rpc.router import Reply, context_of, follow
+from appserver.telemetry import NO_TELEMETRY, ended_with, enter, error_name
 from appserver.transport.framing import Oversized
 from protocol import envelope, error_codes
 from protocol.envelope import Kind
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from appserver.rpc.outbox import Outbox
     from appserver.rpc.router import Router
     from appserver.tasks import Tasks
+    from appserver.telemetry import Span, Telemetry
     from appserver.transport.framing import Line
     from protocol.envelope import Message, RequestId
 
@@ -44,8 +46,10 @@ class Dispatcher:
         tasks: Tasks,
         warn: Callable[[str], None],
         connection: int | None = None,
+        telemetry: Telemetry = NO_TELEMETRY,
     ) -> None:
         """`connection`: its number, for the log."""
+        self._telemetry = telemetry
         self._router = router
         self._client = client
         self._outbox = outbox
@@ -129,16 +133,20 @@ class Dispatcher:
 
     def _request(self, request: Message) -> None:
         current_context.set(context_of(self._context.connection, request))  # until the line has been handled
+        span = self._telemetry.request(request)
+        enter(span)
         try:
             outcome = self._router.call(request["method"], request.get("params"))
             if isinstance(outcome, Awaitable):
                 self._in_flight.admit(outcome)
-                self._tasks.start(self._answer_later, request, outcome)
+                self._tasks.start(self._answer_later, request, outcome, span)
                 return
         except Exception as exc:  # noqa: BLE001 - wire_error() logs what it does not know
             self._outbox.send(envelope.error(request["id"], *wire_error(exc)))
+            span.end(error_name(exc))
             return
         self._answer(request, outcome)
+        span.end()
 
     def _answer(self, request: Message, outcome: object) -> None:
         result, sequel = (outcome.result, [outcome.then]) if isinstance(outcome, Reply) else (outcome, [])
@@ -149,12 +157,14 @@ class Dispatcher:
         if self._batches is None:
             from appserver.rpc.batches import Batches  # late: few clients send one
 
-            self._batches = Batches(self._router, self._in_flight, self._outbox, self._tasks, self._reply)
+            self._batches = Batches(
+                self._router, self._in_flight, self._outbox, self._tasks, self._reply, self._telemetry
+            )
         self._batches.take(entries)
 
-    async def _answer_later(self, request: Message, outcome: Awaitable[object]) -> None:
+    async def _answer_later(self, request: Message, outcome: Awaitable[object], span: Span) -> None:
         try:
-            answer = await outcome
+            answer = await ended_with(span, outcome)
         except Exception as exc:  # noqa: BLE001 - wire_error() logs what it does not know
             self._outbox.send(envelope.error(request["id"], *wire_error(exc)))
         else:

@@ -190,7 +190,7 @@ class Account:
             scope.deadline = min(scope.deadline, deadline)
 
     def _refresher_for(self, credential: ChatgptTokens) -> Refresher:
-        return CountedRefresher(self._refresher_of(credential), self.refreshes)
+        return CountedRefresher(self._refresher_of(credential), self.refreshes, self.runtime.telemetry)
 
     def _refresher_of(self, credential: ChatgptTokens) -> Refresher:
         """Choose the refresher: the issuer for managed logins, else the configured one, else the client."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from appserver.rpc.router import Handler
     from appserver.server.workspace import Workspace
     from appserver.settings import Settings
+    from appserver.telemetry import Telemetry
     from appserver.transport.base import Transport
     from protocol.diagnostics import DiagnosticsConnection
     from protocol.notify import Notify
@@ -40,7 +41,13 @@ class Connection:
     """One client (`server.workspace.Client`)."""
 
     def __init__(
-        self, settings: Settings, open_workspace: Callable[[], Workspace], number: int, *, bounded: bool = True
+        self,
+        settings: Settings,
+        open_workspace: Callable[[], Workspace],
+        number: int,
+        telemetry: Telemetry,
+        *,
+        bounded: bool = True,
     ) -> None:
         """`number`: by which it is told apart from the others of this process.
 
@@ -58,7 +65,7 @@ class Connection:
         self._open_workspace = open_workspace
         self._calls = ClientCalls(self.outbox, self.session)
         router = Router(self._initialize, self._routes, self.session)
-        self.dispatcher = Dispatcher(router, self._calls, self.outbox, self.tasks, warn, number)
+        self.dispatcher = Dispatcher(router, self._calls, self.outbox, self.tasks, warn, number, telemetry)
         self.notify: Notify = self._calls.notify
         self.tell = self._calls.tell
         self.request = self._calls.request

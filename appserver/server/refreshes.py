@@ -1,11 +1,14 @@
-"""Counts how often new tokens are asked for, whoever is asked."""
+"""Counts how often new tokens are asked for, and tells of it, whoever is asked."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from appserver.telemetry import ended_with
+
 if TYPE_CHECKING:
     from appserver.auth.refresh.base import RefreshedTokens, Refresher, RefreshRequest
+    from appserver.telemetry import Telemetry
     from protocol.diagnostics import DiagnosticsRefreshes
 
 
@@ -20,22 +23,21 @@ class Refreshes:
 
 
 class CountedRefresher:
-    """Another refresher, counted (`auth.refresh.base.Refresher`)."""
+    """Another refresher, counted and told of (`auth.refresh.base.Refresher`)."""
 
-    def __init__(self, refresher: Refresher, refreshes: Refreshes) -> None:
+    def __init__(self, refresher: Refresher, refreshes: Refreshes, telemetry: Telemetry) -> None:
         self._refresher = refresher
+        self._telemetry = telemetry
         self._refreshes = refreshes
 
     async def refresh(self, request: RefreshRequest) -> RefreshedTokens:
         """Return new tokens. Raises RefreshError."""
         self._refreshes.started += 1
-        has_worked = False
+        span = self._telemetry.refresh(type(self._refresher).__name__)
         try:
-            tokens = await self._refresher.refresh(request)
-            has_worked = True
-        finally:
-            if has_worked:
-                self._refreshes.succeeded += 1
-            else:
-                self._refreshes.failed += 1
+            tokens = await ended_with(span, self._refresher.refresh(request))
+        except BaseException:
+            self._refreshes.failed += 1
+            raise
+        self._refreshes.succeeded += 1
         return tokens

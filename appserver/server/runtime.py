@@ -10,24 +10,29 @@ from functools import cached_property
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from appserver.log import warn
 from appserver.loop_pauses import LoopPauses
+from appserver.otel_settings import is_configured
 from appserver.tasks import Tasks
+from appserver.telemetry import NO_TELEMETRY
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
     from appserver.auth.maintenance import Maintenance
     from appserver.auth.oauth.http import IssuerHttp
     from appserver.http import Http
     from appserver.session import Session
     from appserver.settings import Settings
+    from appserver.telemetry import Telemetry
 
 
 class Runtime:
     """The one of this process."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, telemetry: Telemetry = NO_TELEMETRY) -> None:
         self.settings = settings
+        self.telemetry = telemetry
         self.tasks = Tasks()
         """The tasks of workspaces: turns, logins, refreshes. They outlive the client that asked for them."""
         self.is_running = False
@@ -72,6 +77,24 @@ class Runtime:
             group.cancel_scope.cancel()
 
     async def close(self) -> None:
-        """Close the connections that are kept."""
+        """Close the connections that are kept, and export what has not been exported yet."""
         if "http" in self.__dict__:
             await self.http.close()
+        if self.telemetry is not NO_TELEMETRY:
+            from appserver.worker import Worker  # late: to nobody there is nothing to say
+
+            exporting = Worker("telemetry")
+            await exporting.run(self.telemetry.close)
+            exporting.close()
+
+
+def telemetry_of(environ: Mapping[str, str]) -> Telemetry:
+    """Return what OpenTelemetry's environment variables ask for: nothing, mostly, and then nothing is imported."""
+    if not is_configured(environ):
+        return NO_TELEMETRY
+    try:
+        from appserver.otel import from_environment  # late: brings the SDK
+    except ImportError:
+        warn("OpenTelemetry is configured and not installed: pip install 'appserverd[otel]'")
+        return NO_TELEMETRY
+    return from_environment(environ)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from appserver.errors import ConfigError
 from appserver.log import log_exception
 from appserver.server.connection import FLUSH_SECONDS, Connection
-from appserver.server.runtime import Runtime
+from appserver.server.runtime import Runtime, telemetry_of
 from appserver.transport.base import Ending
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from appserver.server.arrivals import Arrivals
     from appserver.server.workspace import Workspace
     from appserver.settings import Settings
+    from appserver.telemetry import Telemetry
     from appserver.transport.base import Listener, Transport
 
 DRAIN_SECONDS = 1.5
@@ -43,13 +44,26 @@ SHUTDOWN_SECONDS = DRAIN_SECONDS + SETTLE_SECONDS + FLUSH_SECONDS
 class Server:
     """Keeps workspaces running and serves their clients."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.runtime = Runtime(settings)
+    def __init__(self, settings: Settings, telemetry: Telemetry | None = None) -> None:
+        """`telemetry`: if not what the environment asks for."""
+        self.runtime = Runtime(settings, telemetry or telemetry_of(settings.environ))
+        self.runtime.telemetry.watch(self)
         self._workspaces: list[Workspace] = []
         self._connections: set[Connection] = set()
         self._numbers = count(1)
         self._only: Connection | None = None
         """The client without which there is nothing to serve for."""
+
+    # Figures, also from another thread (`telemetry.Figures`)
+
+    def open_connections(self) -> int:
+        return len(self._connections)
+
+    def unsent_bytes(self) -> int:
+        return sum(connection.outbox.size for connection in tuple(self._connections))
+
+    def longest_loop_pause(self) -> float | None:
+        return self.runtime.loop_pauses.longest()
 
     # Before there is an event loop, too
 
@@ -72,7 +86,8 @@ class Server:
 
         `bounded`: whether the client is left if it does not read; one that has the server alone is waited for.
         """
-        return Connection(self.runtime.settings, lambda: workspace or self.home, next(self._numbers), bounded=bounded)
+        runtime, number = self.runtime, next(self._numbers)
+        return Connection(runtime.settings, lambda: workspace or self.home, number, runtime.telemetry, bounded=bounded)
 
     def check_configuration(self, *, lenient: bool) -> None:
         """Load now what a mistake in the configuration would break later. Raises ConfigError, unless lenient."""
@@ -84,7 +99,7 @@ class Server:
                 if not lenient:
                     raise
                 problems = (*settings.problems, exc)
-                self.runtime = Runtime(settings._replace(refresher=None, problems=problems))
+                self.runtime = Runtime(settings._replace(refresher=None, problems=problems), self.runtime.telemetry)
 
     # Inside the event loop
 

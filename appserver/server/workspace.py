@@ -108,15 +108,17 @@ class Workspace:
         from appserver.turns.runner import TurnRunner
 
         emit, tool_timeout = self.subscriptions.emit, self.settings.tool_timeout
-        runner = TurnRunner(self.backend, emit, self.subscriptions.drain, tool_timeout)
-        return TurnManager(runner, self.tasks, emit)
+        runner = TurnRunner(
+            self.backend, emit, self.subscriptions.drain, tool_timeout, telemetry=self.runtime.telemetry
+        )
+        return TurnManager(runner, self.tasks, emit, self.runtime.telemetry)
 
     @cached_property
     def compactor(self) -> Compactor:
         """What makes long conversations short."""
         from appserver.turns.compaction import Compactor
 
-        return Compactor(self.backend, self.subscriptions.emit)
+        return Compactor(self.backend, self.subscriptions.emit, telemetry=self.runtime.telemetry)
 
     @cached_property
     def backend(self) -> Backend:
@@ -130,7 +132,7 @@ class Workspace:
         """Requests to the model backend."""
         from appserver.llm.client import ModelClient
 
-        return ModelClient(self.runtime.http, self.settings)
+        return ModelClient(self.runtime.http, self.settings, self.runtime.telemetry)
 
     async def loaded_thread(self, thread_id: str) -> ThreadRecord:
         """Return a loaded thread, after the end of its last turn has been written. Raises RequestError.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from appserver.errors import BackendError
 from appserver.llm.events import failure_in_stream, stream_cut, token_usage
 from appserver.llm.retry import Retrying
+from appserver.telemetry import NO_TELEMETRY
 from appserver.threads.turn_record import new_id
 from appserver.turns.notifications import TurnNotifications
 from appserver.turns.requests import model_request
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from appserver.llm.client import EventStream
     from appserver.llm.events import Event
     from appserver.session import Session
+    from appserver.telemetry import Telemetry
     from appserver.threads.record import ThreadRecord
     from appserver.threads.turn_record import TurnRecord
     from appserver.turns.notifications import ItemPlace
@@ -46,6 +48,7 @@ class Compactor:
     backend: ModelBackend
     emit: Notify
     retrying: Retrying = field(default_factory=Retrying)
+    telemetry: Telemetry = NO_TELEMETRY
 
     async def run(self, thread: ThreadRecord, turn: TurnRecord, session: Session) -> None:
         """Run a turn that compacts, in the name of a client.
@@ -63,7 +66,7 @@ class Compactor:
         self.emit("item/completed", {**place, "completedAtMs": int(time.time() * 1000)})
 
     async def _summary(self, thread: ThreadRecord, turn: TurnRecord, session: Session) -> str:
-        notifications, settings = TurnNotifications(thread, turn, self.emit), thread.turn_settings()
+        notifications, settings = TurnNotifications(thread, turn, self.emit, self.telemetry), thread.turn_settings()
         items = [*thread.history, _said(REQUEST)]
         return await self.retrying.answer(
             settings.provider,

@@ -24,6 +24,7 @@ from appserver.errors import (
 from appserver.log import log_exception, redacted
 from appserver.request_context import current_context
 from appserver.tasks import Stop
+from appserver.telemetry import NO_TELEMETRY, enter, info_name
 from appserver.turns.inbox import Inbox, Injected
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from anyio import Event
 
     from appserver.tasks import Tasks
+    from appserver.telemetry import Telemetry
     from appserver.threads.record import ThreadRecord
     from appserver.threads.turn_record import TurnRecord
     from appserver.turns.inbox import UserMessage
@@ -60,10 +62,11 @@ class _Running(NamedTuple):
 class TurnManager:
     """Runs turns side by side, one per thread."""
 
-    def __init__(self, runner: TurnRunner, tasks: Tasks, emit: Notify) -> None:
+    def __init__(self, runner: TurnRunner, tasks: Tasks, emit: Notify, telemetry: Telemetry = NO_TELEMETRY) -> None:
         self._runner = runner
         self._tasks = tasks
         self._emit = emit
+        self._telemetry = telemetry
         self._running: dict[str, _Running] = {}
         self._started: dict[str, Callable[[], None]] = {}
         """Turns that have not begun to run."""
@@ -198,6 +201,8 @@ class TurnManager:
         self, thread: ThreadRecord, turn: TurnRecord, running: _Running, work: Callable[[], Awaitable[None]]
     ) -> None:
         current_context.set(current_context.get()._replace(thread=thread.id, turn=turn.id))
+        span = self._telemetry.turn(thread.id, turn.id)
+        enter(span)
         error: TurnError | None = None
         ended, recorder = False, thread.recorder
         try:
@@ -209,6 +214,7 @@ class TurnManager:
             error, ended = _turn_error(exc), True
         finally:
             await self._end(thread, turn, error, interrupted=not ended)
+            span.end("interrupted" if not ended else info_name(error["codexErrorInfo"]) if error else None)
         await recorder.flush()
 
     def _begin(self, thread: ThreadRecord, turn: TurnRecord) -> None:

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict
 
 from appserver.llm.limits import limits_in_headers
+from appserver.telemetry import NO_TELEMETRY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from appserver.errors import BackendError
     from appserver.llm.retry import Retries
+    from appserver.telemetry import Telemetry
     from appserver.threads.record import ThreadRecord
     from appserver.threads.turn_record import TurnRecord
     from protocol.item import Item
@@ -49,6 +51,7 @@ class TurnNotifications:
     thread: ThreadRecord
     turn: TurnRecord
     emit: Notify
+    telemetry: Telemetry = NO_TELEMETRY
 
     @property
     def place(self) -> TurnPlace:
@@ -60,6 +63,7 @@ class TurnNotifications:
         if usage is None:
             return
         self.thread.add_usage(usage)
+        self.telemetry.used(usage)
         told: ThreadTokenUsage = {
             "total": self.thread.usage,
             "last": usage,

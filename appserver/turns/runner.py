@@ -17,6 +17,7 @@ import anyio
 from appserver.errors import BackendError
 from appserver.llm.events import stream_cut
 from appserver.llm.retry import Retrying
+from appserver.telemetry import NO_TELEMETRY
 from appserver.turns.context import news
 from appserver.turns.inbox import Injected
 from appserver.turns.notifications import TurnNotifications
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from appserver.llm.client import EventStream, ModelRequest
+    from appserver.telemetry import Telemetry
     from appserver.threads.record import ThreadRecord
     from appserver.threads.settings import TurnSettings
     from appserver.threads.turn_record import TurnRecord
@@ -59,11 +61,14 @@ class TurnRunner:
     tool_timeout: float
     """Seconds that a call of a client's tool may take."""
     retrying: Retrying = field(default_factory=Retrying)
+    telemetry: Telemetry = NO_TELEMETRY
 
     async def run(self, thread: ThreadRecord, turn: TurnRecord, inbox: Inbox, client: TurnClient) -> None:
         """Run a turn of a client's to its end. Raises BackendError or AuthError if it fails."""
         settings = thread.turn_settings(turn.service_tier)
-        running = _Running(self, thread, turn, inbox, client, TurnNotifications(thread, turn, self.emit), settings)
+        running = _Running(
+            self, thread, turn, inbox, client, TurnNotifications(thread, turn, self.emit, self.telemetry), settings
+        )
         try:
             await running.to_the_end()
         finally:
