@@ -89,10 +89,12 @@ class Batches:
                     self._note_begun(len(begun))
             if answers:
                 self._outbox.send_batch(answers)
-            for some in _slices(sequels):
+            while sequels:
+                some, sequels[:] = sequels[:SLICE_ENTRIES], sequels[SLICE_ENTRIES:]
                 follow(some)
                 await checkpoint()
         finally:
+            follow(sequels)  # the client has left: a turn that was started for it must run and end all the same
             self._in_flight.batch_ends()
 
     def _note_begun(self, entries: int) -> None:
@@ -117,9 +119,8 @@ class Batches:
             elif kind is Kind.REQUEST and isinstance(entry, dict):
                 requests.append(entry)
         if requests:
-            responses, then = await dispatch(requests, self._call)
+            responses = await dispatch(requests, self._call, sequels)
             answers.extend(map(self._outbox.encoded, responses))
-            sequels.extend(then)
 
     async def _call(self, request: Message) -> object:
         """Call a method, and await what it returns if that is an awaitable. Raises what it raises, and Overloaded.

@@ -17,27 +17,27 @@ if TYPE_CHECKING:
 
 
 async def dispatch(
-    requests: list[Message], call: Callable[[Message], Awaitable[object]]
-) -> tuple[list[Message], list[Callable[[], None]]]:
+    requests: list[Message], call: Callable[[Message], Awaitable[object]], sequels: list[Callable[[], None]]
+) -> list[Message]:
     """Call each request, side by side.
 
-    Returns their responses, in order and without the `jsonrpc` member, and the functions to call once they are sent.
+    Returns their responses, in order and without the `jsonrpc` member. The functions to call once these are sent are
+    added to `sequels` as the requests end.
     """
     from jsonrpcserver import async_dispatch_to_serializable  # late: imports jsonschema, 66 ms on a slow machine
 
-    then: list[Callable[[], None]] = []
     answered = await async_dispatch_to_serializable(
         # By its place in the list as the method: the library would hand over the params, and nothing else of a request.
         [{"id": request["id"], "method": str(place)} for place, request in enumerate(requests)],
         methods=_Calls(requests, call),
-        context=then,
+        context=sequels,
         deserializer=_as_it_is,
         validator=_as_it_is,
     )
     responses = cast(list[Message], answered)  # it answers a list with a list
     for response in responses:
         response.pop("jsonrpc")  # the outbox knows whether this connection wants it
-    return responses, then
+    return responses
 
 
 class _Calls(dict[str, Any]):

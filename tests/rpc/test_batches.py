@@ -193,6 +193,18 @@ async def test_a_long_batch_is_taken_in_slices_between_which_others_have_their_t
         assert sorted(one["id"] for one in await rig.batch()) == list(range(entries))
 
 
+async def test_what_follows_an_answer_happens_although_the_client_leaves_before_the_batch_is_answered() -> None:
+    followed: list[int] = []
+    rig = Rig({INLINE: lambda _: Reply({}, then=lambda: followed.append(1))})
+    async with anyio.create_task_group() as group:
+        rig.tasks.open(group)
+        rig.feed([request(1), request(2, WAITING)])
+        await anyio.wait_all_tasks_blocked()
+        assert followed == []
+        group.cancel_scope.cancel()
+    assert followed == [1]
+
+
 async def test_what_waits_in_a_slice_does_not_hold_up_the_next_one() -> None:
     rig = Rig()
     waits = [request(f"w{number}", WAITING) for number in range(batches.SLICE_ENTRIES)]
