@@ -109,7 +109,7 @@ class AccountMaintenance:
             return
         if held.credential.is_external and not self._settings.background_external:
             return
-        if self._auth.expires_within(held.credential, self._settings.background_skew):
+        if self._auth.expiry.within(held.credential, self._settings.background_skew):
             try:
                 await self._auth.refresh(held.generation)
             except AuthError as exc:

@@ -17,6 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from appserver.auth.credentials import ExternalTokens, Held, ManagedTokens, PersonalToken
+from appserver.auth.expiry import Expiry
 from appserver.auth.in_order import InOrder
 from appserver.auth.refresh.base import NO_REFRESH_TOKEN, RefreshRequest, checked, refreshed
 from appserver.auth.refresh.redemption import Redeemer
@@ -71,6 +72,7 @@ class AuthManager:
         self._snapshot = Snapshot(settings, store)
         self._refresher_for = refresher_for
         self._clock = clock
+        self.expiry = Expiry(settings.refresh_skew, clock)
         self._identify = identify
         self._order = InOrder()
         self._redeemer = Redeemer(settings, store, self.timestamp)
@@ -84,8 +86,6 @@ class AuthManager:
         """When the credential ends for good, in Unix seconds, as far as it says so and cannot be refreshed."""
         self._generation = 0
         self._refreshes = SingleFlight(tasks, self._refresh)
-        self._tried_early: Credential | None = None
-        self._beyond_our_clock: Credential | None = None
 
     # Who is signed in
 
@@ -192,17 +192,16 @@ class AuthManager:
     async def for_request(self) -> Held | None:
         """Return the credential to use now. One that is about to expire is refreshed first."""
         held = await self.look()
-        if held is None or not self._due(held.credential):
+        if held is None or not self.expiry.is_due(held.credential):
             return held
-        self._tried_early = held.credential
+        self.expiry.try_once(held.credential)
         try:
             new = await self.refresh(held.generation)
         except AuthError:
-            if self._held is not held or self._is_over(held.credential):
+            if self._held is not held or self.expiry.is_over(held.credential):
                 raise
             return held
-        if self.expires_within(new.credential, 0):
-            self._tried_early = self._beyond_our_clock = new.credential
+        self.expiry.accept(new.credential)
         return new
 
     async def refresh(self, refused: int) -> Held:
@@ -213,7 +212,7 @@ class AuthManager:
         held = await self.look()
         if held is None:
             raise NotSignedIn("Signed out")
-        if held.generation != refused and not self._is_over(held.credential):
+        if held.generation != refused and not self.expiry.is_over(held.credential):
             return held
         if not held.credential.is_renewable and held.credential.is_identified:
             raise RefreshError(_not_renewable(held.credential), permanent=True)
@@ -232,11 +231,6 @@ class AuthManager:
         with suppress(StoreBusy):  # the next time, then
             if await self._store_again() and self._store.has_record():
                 await self._redeemer.finish()
-
-    def expires_within(self, credential: Credential, seconds: float) -> bool:
-        """Whether a credential says that it expires within so many seconds."""
-        expires_at = credential.expires_at
-        return expires_at is not None and expires_at - self._clock() <= seconds
 
     def timestamp(self) -> str:
         """Return the time as auth.json's last_refresh has it (RFC 3339)."""
@@ -269,7 +263,7 @@ class AuthManager:
             return  # the next look finds out what is stored: what is held now has nothing to do with it
         self._snapshot.remember(redeemed.stored)
         if redeemed.credential != redeemed.stored:
-            warn("renewed credentials could not be stored; they are used, and storing them is tried again")
+            warn("refreshed credentials could not be stored; they are used, and storing them is tried again")
         self._replace(held, self._snapshot.usable(redeemed.credential))
 
     async def _find_owner(self, held: Held, token: Secret) -> None:
@@ -287,7 +281,7 @@ class AuthManager:
         self._replace(held, self._snapshot.usable(credential))
 
     async def _asked(self, refresher: Refresher, request: RefreshRequest) -> RefreshedTokens:
-        """Ask a refresher that may be anybody's. One that redeems is not cut off like this, or the answer were lost."""
+        """Ask a refresher, which may be foreign. Not for redemption: a lost response would lose the login."""
         from anyio import move_on_after
 
         patience = max(REFRESHER_SECONDS, self._settings.refresh_timeout)
@@ -376,24 +370,6 @@ class AuthManager:
             self.external = credential.is_external
             self._ends_at = None if credential.is_renewable else credential.expires_at
         self._refreshes.supersede()
-
-    # Expiry
-
-    def _due(self, credential: Credential) -> bool:
-        """Whether to refresh before use: tried once per credential, so that a failure does not delay every turn."""
-        tried = credential is self._tried_early
-        if tried or not credential.is_renewable:
-            return self._is_over(credential)
-        return self.expires_within(credential, self._settings.refresh_skew)
-
-    def _is_over(self, credential: Credential) -> bool:
-        """Whether a credential cannot be used as it is: its time is over, or it is not known whose it is.
-
-        What comes expired from a refresh shows that our clock is wrong; only the backend can tell then.
-        """
-        if not credential.is_identified:
-            return True
-        return credential is not self._beyond_our_clock and self.expires_within(credential, 0)
 
 
 def _not_renewable(credential: Credential) -> str:
