@@ -1,0 +1,152 @@
+"""The database: its URL, its transactions, its clock, and a schema that the first node to start brings up to date."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from appserver.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from sqlalchemy.engine import URL
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+FILE = "gateway.db"
+
+BUSY_SECONDS = 15
+"""What SQLite waits for another process's transaction. Each takes milliseconds."""
+
+POOL_SIZE = 10
+"""Connections that a node keeps. A transaction takes milliseconds, and PostgreSQL allows a hundred by default."""
+
+POOL_SECONDS = 15
+"""What a transaction waits for one of them."""
+
+MIGRATION_LOCK = 0x6170_7073_7276
+"""PostgreSQL's advisory lock under which one node migrates."""
+
+
+class Database:
+    """One of a node."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self.is_postgres = engine.dialect.name == "postgresql"
+
+    @classmethod
+    async def open(cls, url: str | None, home: str) -> Database:
+        """Open the database, and bring its schema up to date. Raises ConfigError."""
+        database = cls(_engine(_url(url, home)))
+        try:
+            await database._migrate()
+        except (DBAPIError, OSError) as exc:
+            await database.close()
+            raise ConfigError(f"The database cannot be used: {type(exc).__name__}") from exc
+        return database
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """Begin a transaction that changes nothing."""
+        async with self._engine.connect() as connection, connection.begin():
+            yield connection
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncConnection]:
+        """Begin a transaction, committed at the end of the block. On SQLite it is the only one that writes."""
+        async with self._engine.connect() as connection:
+            await connection.execution_options(writing=True)
+            async with connection.begin():
+                yield connection
+
+    @property
+    def now(self) -> sa.ColumnElement[float]:
+        """The time that all nodes go by: the clock of PostgreSQL; SQLite has one machine, whose clock is ours."""
+        if self.is_postgres:
+            return sa.extract("epoch", sa.func.clock_timestamp()).cast(sa.Double)
+        return sa.literal(time.time(), sa.Double)
+
+    def insert(self, table: sa.Table) -> Any:  # noqa: ANN401 - of either dialect; both have on_conflict_do_update
+        """Return an INSERT that can become an update where the row is there."""
+        if self.is_postgres:
+            from sqlalchemy.dialects.postgresql import insert
+        else:
+            from sqlalchemy.dialects.sqlite import insert  # type: ignore[assignment]  # the same methods
+        return insert(table)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._engine.dispose()
+
+    async def _migrate(self) -> None:
+        async with self.writing() as connection:
+            if self.is_postgres:
+                await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
+            await connection.run_sync(_upgrade)
+
+
+def _upgrade(connection: sa.Connection) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _url(url: str | None, home: str) -> URL:
+    if not url:
+        os.makedirs(home, mode=0o700, exist_ok=True)
+        path = os.path.join(home, FILE)
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # SQLite's other files take its mode
+        return make_url("sqlite+aiosqlite:///").set(database=path)
+    try:
+        given = make_url(url)
+    except ArgumentError:
+        raise ConfigError("GATEWAY_DATABASE_URL is no URL") from None
+    if given.get_backend_name() not in ("postgresql", "postgres"):
+        raise ConfigError("GATEWAY_DATABASE_URL: only postgresql:// is served; without the variable, SQLite")
+    query = dict(given.query)
+    if "sslmode" in query:
+        query["ssl"] = query.pop("sslmode")  # asyncpg's name of libpq's parameter
+    return given.set(drivername="postgresql+asyncpg", query=query)
+
+
+def _engine(url: URL) -> AsyncEngine:
+    engine = create_async_engine(
+        url,
+        hide_parameters=True,  # an error must not show what is stored
+        pool_size=POOL_SIZE,
+        max_overflow=0,
+        pool_timeout=POOL_SECONDS,
+        pool_pre_ping=url.get_backend_name() == "postgresql",
+        **({"connect_args": {"timeout": BUSY_SECONDS}} if url.get_backend_name() == "sqlite" else {}),
+    )
+    if url.get_backend_name() == "sqlite":
+        sa.event.listen(engine.sync_engine, "connect", _prepare)
+        sa.event.listen(engine.sync_engine, "begin", _begin)
+    return engine
+
+
+def _prepare(connection: Any, _: object) -> None:  # noqa: ANN401 - the driver's
+    connection.isolation_level = None  # transactions are begun by us: the driver would begin none for a SELECT
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin(connection: sa.Connection) -> None:
+    is_writing = connection.get_execution_options().get("writing")
+    # At once: a transaction that begins by reading could not become a writing one while another writes.
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if is_writing else "BEGIN")
