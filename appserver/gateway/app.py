@@ -16,9 +16,9 @@ from appserver.gateway.dialects import Chat, Responses
 from appserver.gateway.exchange import Asked, Exchange
 from appserver.gateway.failures import Failure, failure, failure_of
 from appserver.gateway.invalid import InvalidRequest
-from appserver.gateway.requests import ClientDisconnect, Refused, authenticated, json_body
+from appserver.gateway.requests import ClientDisconnect, Refused, admitted, authenticated, json_body
 from appserver.gateway.responses import checked
-from appserver.gateway.users import MODELS, RESPONSES
+from appserver.gateway.scopes import MODELS, RESPONSES
 from appserver.llm.catalog import list_models
 from appserver.log import log_exception
 
@@ -76,7 +76,8 @@ class Api:
         self._gateway = gateway
 
     async def ready(self, request: Request) -> Response:
-        return PlainTextResponse("draining", 503) if self._gateway.is_draining else PlainTextResponse("ready")
+        is_ready = await self._gateway.is_ready()
+        return PlainTextResponse("ready" if is_ready else "not ready", 200 if is_ready else 503)
 
     async def list_models(self, request: Request) -> Response:
         caller = await self._caller(request, MODELS)
@@ -106,6 +107,7 @@ class Api:
 
     async def _document(self, request: Request) -> tuple[Caller, Any]:
         caller = await self._caller(request, RESPONSES)
+        await admitted(caller, self._gateway.metering)
         return caller, await json_body(request, self._gateway.environment.max_body_bytes)
 
     def _exchange(self, caller: Caller, body: dict[str, Any], dropped: list[str], dialect: Dialect) -> ASGIApp:
@@ -113,19 +115,21 @@ class Api:
         asked = Asked(provider, self._gateway.session, body, dropped, dialect.name)
         headers = {"x-request-id": uuid.uuid4().hex}
         keepalive = self._gateway.environment.keepalive
-        return _Answer(self._gateway, Exchange(asked, dialect, caller.workspace, keepalive, headers))
+        return _Answer(self._gateway, caller, Exchange(asked, dialect, caller.workspace, keepalive, headers))
 
 
 class _Answer:
     """An answer that is written by an exchange (an ASGI application, as any response is)."""
 
-    def __init__(self, gateway: Gateway, exchange: Exchange) -> None:
+    def __init__(self, gateway: Gateway, caller: Caller, exchange: Exchange) -> None:
         self._gateway = gateway
+        self._caller = caller
         self._exchange = exchange
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         with self._gateway.exchange(self._exchange):
             await self._exchange.run(receive, send)
+        await self._gateway.metering.used(self._caller, self._exchange.dialect.usage)
 
 
 def _models(caller: Caller) -> list[dict[str, Any]]:

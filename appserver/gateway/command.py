@@ -1,4 +1,4 @@
-"""`appserver gateway`: serves, until a signal asks for the end."""
+"""`appserver gateway`: serves, until a signal asks for the end; or an admin command."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import anyio
 
 from appserver.arguments import settings_of
 from appserver.errors import ConfigError
+from appserver.gateway import admin
 from appserver.gateway.environment import DEFAULT_HOST, Environment
 from appserver.gateway.serve import listen, serve
 from appserver.log import log_info, set_up_logging
@@ -24,7 +25,9 @@ MAX_PORT = 65535
 
 
 def run(words: list[str], environ: Mapping[str, str]) -> int:
-    """Run the command and return the exit code. Raises ConfigError."""
+    """Run the command and return the exit code. Raises AppServerError."""
+    if words and words[0] in {noun for noun, _ in admin.COMMANDS}:
+        return admin.run(words, environ)
     parser = Parser("gateway", "Serve an OpenAI-compatible API over HTTP.")
     parser.add_configuration()
     parser.add_argument("--host", default=DEFAULT_HOST, help=f"the address to listen on; {DEFAULT_HOST}, if not given")

@@ -17,13 +17,17 @@ class Environment(NamedTuple):
     """Settings of the gateway beside config.toml. Times are in seconds."""
 
     api_key: Secret | None = None
-    """A key with all scopes, for the first user."""
+    """A key with all scopes, for the first user; for clients of a gateway that had just one."""
     openai_api_key: Secret | None = None
     """The credential of users who have none of their own."""
     keepalive: float = 15.0
     max_body_bytes: int = 32 * 1024 * 1024
     shutdown: float = 30.0
     """What running requests get when the server ends."""
+    database_url: str | None = None
+    """None: SQLite in the home."""
+    secret_keys: tuple[Secret, ...] = ()
+    """The first encrypts, all decrypt. None: a key is made in the home."""
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Environment:
@@ -34,6 +38,10 @@ class Environment(NamedTuple):
             keepalive=_number(environ, "GATEWAY_KEEPALIVE_SECONDS", 15.0),
             max_body_bytes=int(_number(environ, "GATEWAY_MAX_BODY_BYTES", 32 * 1024 * 1024)),
             shutdown=_number(environ, "GATEWAY_SHUTDOWN_SECONDS", 30.0),
+            database_url=environ.get("GATEWAY_DATABASE_URL", "").strip() or None,
+            secret_keys=tuple(
+                Secret(key) for one in environ.get("GATEWAY_SECRET_KEYS", "").split(",") if (key := one.strip())
+            ),
         )
 
 

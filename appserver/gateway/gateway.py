@@ -1,4 +1,4 @@
-"""What an HTTP server needs of the gateway: the users, the bounds, and which requests run.
+"""What an HTTP server needs of the gateway: the users, what they use, the bounds, and which requests run.
 
 One per process. Owns a `server.serve.Server`, which keeps the workspaces running.
 """
@@ -6,22 +6,29 @@ One per process. Owns a `server.serve.Server`, which keeps the workspaces runnin
 from __future__ import annotations
 
 import math
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
 import anyio
 
-from appserver.errors import ConfigError
-from appserver.gateway.users import OneUser
+from appserver.auth.credentials import ApiKey
+from appserver.errors import RequestError
+from appserver.gateway.database.accounts import Accounts
+from appserver.gateway.database.cipher import Cipher, keys_of
+from appserver.gateway.database.credentials import Place, SqlCredentials
+from appserver.gateway.database.engine import Database
+from appserver.gateway.database.versions import Versions
+from appserver.gateway.metering import Metering
+from appserver.gateway.refreshing import Refreshing
+from appserver.gateway.users import Users
 from appserver.server.serve import Server
 from appserver.session import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
 
     from appserver.gateway.environment import Environment
     from appserver.gateway.exchange import Exchange
-    from appserver.gateway.users import Users
     from appserver.settings import Settings
 
 INTERRUPT_SECONDS = 2.0
@@ -31,21 +38,75 @@ INTERRUPT_SECONDS = 2.0
 class Gateway:
     """Serves users over HTTP."""
 
-    def __init__(self, settings: Settings, environment: Environment) -> None:
+    def __init__(self, settings: Settings, environment: Environment, database: Database) -> None:
         """Raises ConfigError."""
         self.settings = settings
         self.environment = environment
+        self.database = database
         self.server = Server(settings)
         self.session = Session()
         """In whose name the backend is asked: the gateway's."""
         self.is_draining = False
         """Whether the end has begun: no further request is taken."""
+        self.accounts = Accounts(database)
+        self.place = Place(
+            database,
+            Cipher(keys_of(environment.secret_keys, settings.home)),
+            Versions(),
+            self.server.runtime.tasks,
+            ApiKey(environment.openai_api_key) if environment.openai_api_key else None,
+        )
+        self.users = Users(self.server, self.accounts, self.place, environment.api_key)
+        self.metering = Metering(database)
+        self.refreshing = Refreshing(database, self.users)
         self._running = 0
         self._exchanges: set[Exchange] = set()
         self._idle = anyio.Event()
-        if environment.api_key is None:
-            raise ConfigError("GATEWAY_API_KEY is not set")
-        self.users: Users = OneUser(self.server.home, environment.api_key)
+
+    @classmethod
+    @asynccontextmanager
+    async def opened(cls, settings: Settings, environment: Environment) -> AsyncIterator[Gateway]:
+        """Open the database for the length of the block, and serve nobody. Raises ConfigError."""
+        database = await Database.open(environment.database_url, settings.home)
+        try:
+            gateway = cls(settings, environment, database)
+            async with gateway.server.running():
+                yield gateway
+        finally:
+            with anyio.CancelScope(shield=True):
+                await database.close()
+
+    @classmethod
+    @asynccontextmanager
+    async def running(cls, settings: Settings, environment: Environment) -> AsyncIterator[Gateway]:
+        """Open the database, and run what serving needs, for the length of the block. Raises ConfigError."""
+        async with cls.opened(settings, environment) as gateway:
+            await gateway.users.begin()
+            async with anyio.create_task_group() as group:
+                group.start_soon(gateway.metering.run)
+                group.start_soon(gateway.refreshing.run)
+                yield gateway
+                group.cancel_scope.cancel()
+            await gateway.metering.flush()
+
+    def store(self, user_id: str) -> SqlCredentials:
+        """Return the store of a user's credential."""
+        return SqlCredentials(self.place, user_id)
+
+    async def store_of(self, name: str) -> SqlCredentials:
+        """Return the store of a user's credential, by the user's name. Raises RequestError."""
+        return self.store(await self.user_id(name))
+
+    async def user_id(self, name: str) -> str:
+        """Return the id of the user with this name. Raises RequestError."""
+        found = await self.accounts.user(name)
+        if found is None:
+            raise RequestError("There is no such user")
+        return found[0]
+
+    async def is_ready(self) -> bool:
+        """Whether requests are taken, and the database answers."""
+        return not self.is_draining and await self.database.answers()
 
     @property
     def retry_after(self) -> int:

@@ -32,7 +32,7 @@ def hashed(secret: Secret) -> bytes:
 
 def hashed_password(password: Secret) -> str:
     """Return what is stored of a password. Takes tens of milliseconds."""
-    return _hasher.hash(_bytes(password))
+    return str(_hasher.hash(_bytes(password)))
 
 
 async def password_fits(worker: Worker, stored: str | None, password: Secret) -> bool:

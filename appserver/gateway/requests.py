@@ -10,12 +10,14 @@ from starlette.requests import ClientDisconnect
 
 from appserver import json_text
 from appserver.gateway.failures import Failure, failure
+from appserver.gateway.metering import Limited
 from appserver.http import write_timeout
 from protocol.base import Secret
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from appserver.gateway.metering import Metering
     from appserver.gateway.users import Caller, Users
 
 MAX_KEY_CHARACTERS = 4096
@@ -50,6 +52,15 @@ async def authenticated(request: Request, users: Users, scope: str) -> Caller:
     return caller
 
 
+async def admitted(caller: Caller, metering: Metering) -> None:
+    """Count a request against the limits of its key. Raises Refused."""
+    try:
+        await metering.admit(caller)
+    except Limited as exc:
+        told = failure(429, str(exc), code="rate_limit_exceeded", retry_after=exc.retry_after)
+        raise Refused(told) from None
+
+
 async def json_body(request: Request, limit: int) -> Any:  # noqa: ANN401 - JSON
     """Read the body, no more than `limit` bytes of it. Raises Refused, ClientDisconnect."""
     if request.headers.get("content-encoding", "identity").lower() != "identity":
@@ -80,4 +91,4 @@ def _too_large(limit: int) -> Refused:
     return Refused(failure(413, f"The body is longer than {limit} bytes", code="request_too_large"))
 
 
-__all__ = ["ClientDisconnect", "Refused", "authenticated", "json_body", "shown_key"]
+__all__ = ["ClientDisconnect", "Refused", "admitted", "authenticated", "json_body", "shown_key"]

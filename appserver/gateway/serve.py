@@ -50,8 +50,7 @@ async def serve(
 
     `on_ready` is called once.
     """
-    gateway, stopping = Gateway(settings, environment), anyio.Event()
-    exit_code = 0
+    stopping, exit_code = anyio.Event(), 0
 
     async def heed_signals() -> None:
         nonlocal exit_code
@@ -64,7 +63,7 @@ async def serve(
         if sys.platform != "win32":  # there, SIGTERM ends a process without asking it
             group.start_soon(heed_signals)
         group.start_soon(collect_as_usual)
-        async with serving(gateway, listener):
+        async with Gateway.running(settings, environment) as gateway, serving(gateway, listener):
             on_ready()
             await stopping.wait()
         group.cancel_scope.cancel()
@@ -74,7 +73,7 @@ async def serve(
 @asynccontextmanager
 async def serving(gateway: Gateway, listener: socket.socket) -> AsyncIterator[None]:
     """Serve for the length of the block. Then running requests get their time, and others are turned away."""
-    async with gateway.server.running(), anyio.create_task_group() as group:
+    async with anyio.create_task_group() as group:
         server = _HttpServer(gateway)
         group.start_soon(server.serve, [listener])
         await server.started_event.wait()

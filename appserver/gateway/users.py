@@ -1,39 +1,83 @@
-"""Who calls: the Protocol by which the HTTP side asks for a user, and the user of a gateway that has just one."""
+"""Who calls: the user behind a key, and what the key allows. Each user has a workspace of their own in this process."""
 
 from __future__ import annotations
 
 import hmac
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from appserver.gateway.database.credentials import SqlCredentials
+from appserver.gateway.scopes import ALL
+from appserver.server.workspace import Workspace
 
 if TYPE_CHECKING:
-    from appserver.server.workspace import Workspace
+    from appserver.gateway.database.accounts import Accounts
+    from appserver.gateway.database.credentials import Place
+    from appserver.server.serve import Server
     from protocol.base import Secret
 
-MODELS, RESPONSES, RPC = "models", "responses", "rpc"
-SCOPES = frozenset((MODELS, RESPONSES, RPC))
+USED_SECONDS = 60.0
+"""How exact the time is at which a key was used last: to note each use would cost a write."""
+
+FIRST_USER = "default"
+"""The name of the user that GATEWAY_API_KEY makes where there is none."""
 
 
 class Caller(NamedTuple):
     """A user, and what the key that was shown allows."""
 
+    user_id: str
     workspace: Workspace
     scopes: frozenset[str]
+    key_id: str | None = None
+    """None: that of the environment, whose use is neither limited nor counted."""
+    rpm: int | None = None
+    tpm: int | None = None
 
 
-class Users(Protocol):
-    """Who knows the users."""
+class Users:
+    """The users whom this node has met."""
+
+    def __init__(self, server: Server, accounts: Accounts, place: Place, environment_key: Secret | None) -> None:
+        """`environment_key`: has all scopes, for the first user."""
+        self._server = server
+        self._accounts = accounts
+        self._place = place
+        self._environment_key = environment_key
+        self._workspaces: dict[str, Workspace] = {}
+
+    async def begin(self) -> None:
+        """See to it that there is a user for the key of the environment."""
+        if self._environment_key is not None and await self._accounts.first_user() is None:
+            await self._accounts.add_user(FIRST_USER, None)
 
     async def caller(self, key: Secret) -> Caller | None:
-        """Return whose key this is, None if it is nobody's."""
+        """Return whose key this is, None if it is nobody's, or not any more."""
+        if self._environment_key is not None and _same(key, self._environment_key):
+            return await self._first()
+        found = await self._accounts.key(key)
+        if found is None:
+            return None
+        if found.used_at is None or found.now - found.used_at > USED_SECONDS:
+            await self._accounts.note_use(found.id)
+        workspace = self.workspace(found.user_id, found.version)
+        return Caller(found.user_id, workspace, found.scopes, found.id, found.rpm, found.tpm)
+
+    def workspace(self, user_id: str, version: int) -> Workspace:
+        """Return a user's workspace. `version`: of the credential, which another node may have changed."""
+        self._place.versions.heard(user_id, version)
+        if user_id not in self._workspaces:
+            general = self._server.runtime.settings
+            # Ahead of their end, logins are renewed by whichever node has the lease (`refreshing.py`).
+            settings = general._replace(home=os.path.join(general.home, "users", user_id), background_interval=0.0)
+            store = SqlCredentials(self._place, user_id)
+            self._workspaces[user_id] = self._server.add(Workspace(self._server.runtime, settings, credentials=store))
+        return self._workspaces[user_id]
+
+    async def _first(self) -> Caller | None:
+        found = await self._accounts.first_user()
+        return None if found is None else Caller(found[0], self.workspace(*found), frozenset(ALL))
 
 
-class OneUser:
-    """The user of the home directory, whose one key has all scopes."""
-
-    def __init__(self, workspace: Workspace, key: Secret) -> None:
-        self._caller = Caller(workspace, SCOPES)
-        self._key = key
-
-    async def caller(self, key: Secret) -> Caller | None:
-        same = hmac.compare_digest(key.reveal().encode(), self._key.reveal().encode())
-        return self._caller if same else None
+def _same(one: Secret, other: Secret) -> bool:
+    return hmac.compare_digest(*(key.reveal().encode("utf-8", "surrogatepass") for key in (one, other)))

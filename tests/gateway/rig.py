@@ -12,12 +12,13 @@ import anyio
 import httpx
 import openai
 
+from appserver.auth.stores.auth_json import credential_in
+from appserver.gateway.database.credentials import SqlCredentials
 from appserver.gateway.environment import Environment
 from appserver.gateway.gateway import Gateway
 from appserver.gateway.serve import listen, serving
 from appserver.settings import load_settings
 from protocol.base import Secret
-from tests.handlers.accounts import store_login
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from anyio.abc import Process
 
+    from appserver.auth.credentials import Credential
     from appserver.testing import FakeBackend, Grant, RecordedRequest
 
 KEY = "sk-of-the-tests"
@@ -71,19 +73,34 @@ async def running_gateway(
     **environment: Any,  # noqa: ANN401 - the members of Environment
 ) -> AsyncIterator[Running]:
     """Run a gateway whose one user is signed in with a grant, and with none where that is None."""
-    if grant is not None:
-        store_login(home, grant)
     settings = load_settings(backend.environ(home), overrides)
-    gateway = Gateway(settings, Environment(api_key=Secret(KEY), **environment))
     listener = listen("127.0.0.1", 0)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     headers = {"Authorization": f"Bearer {KEY}"}
     async with (
+        Gateway.running(settings, Environment(**{"api_key": Secret(KEY), **environment})) as gateway,
         serving(gateway, listener),
         openai.AsyncOpenAI(base_url=f"{url}/v1", api_key=KEY, max_retries=0) as client,
         httpx.AsyncClient(base_url=url, headers=headers) as http,
     ):
+        if grant is not None:
+            await sign_in(gateway, managed(grant))
         yield Running(url, client, http, gateway, backend)
+
+
+async def sign_in(gateway: Gateway, credential: Credential, user: str = "default") -> None:
+    """Store a user's credential as `credential import` does."""
+    found = await gateway.accounts.user(user)
+    user_id = found[0] if found is not None else await gateway.accounts.add_user(user, None)
+    await SqlCredentials(gateway.place, user_id).save(credential)
+
+
+def managed(grant: Grant) -> Credential:
+    """Return what a grant signs in with."""
+    document = {"auth_mode": "chatgpt", "tokens": {**grant.as_dict(), "account_id": "org-1"}}
+    credential = credential_in(document)
+    assert credential is not None
+    return credential
 
 
 def raw_connection(url: str) -> socket.socket:

@@ -16,7 +16,6 @@ import pytest
 from appserver.testing import Gate, stalled
 from appserver.testing.signals import WAIT_SECONDS
 from tests.gateway.rig import KEY, gateway_process, is_ready
-from tests.handlers.accounts import store_login
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,6 +26,10 @@ pytestmark = [pytest.mark.anyio, pytest.mark.skipif(sys.platform == "win32", rea
 
 REQUEST = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "stream": True}
 HEADERS = {"Authorization": f"Bearer {KEY}"}
+
+
+def environ_of(backend: FakeBackend, home: Path) -> dict[str, str]:
+    return {**backend.environ(home), "GATEWAY_API_KEY": KEY, "OPENAI_API_KEY": "sk-of-the-platform"}
 
 
 async def stream(url: str, lines: list[str]) -> None:
@@ -45,11 +48,10 @@ async def until_turned_away(url: str) -> httpx.Response:
 
 
 async def test_running_streams_get_their_time_and_others_are_turned_away(backend: FakeBackend, home: Path) -> None:
-    store_login(home, backend.grant())
     gate, lines = Gate(), list[str]()
     backend.script(stalled(gate, "Hel", "lo"))
     async with (
-        gateway_process({**backend.environ(home), "GATEWAY_API_KEY": KEY}) as (process, url),
+        gateway_process(environ_of(backend, home)) as (process, url),
         anyio.create_task_group() as group,
     ):
         group.start_soon(stream, url, lines)
@@ -68,10 +70,9 @@ async def test_running_streams_get_their_time_and_others_are_turned_away(backend
 
 
 async def test_a_stream_that_takes_too_long_is_told_that_the_server_ends(backend: FakeBackend, home: Path) -> None:
-    store_login(home, backend.grant())
     gate, lines = Gate(), list[str]()
     backend.script(stalled(gate, "Hel"))
-    environ = {**backend.environ(home), "GATEWAY_API_KEY": KEY, "GATEWAY_SHUTDOWN_SECONDS": "0.2"}
+    environ = {**environ_of(backend, home), "GATEWAY_SHUTDOWN_SECONDS": "0.2"}
     async with gateway_process(environ) as (process, url), anyio.create_task_group() as group:
         group.start_soon(stream, url, lines)
         await gate.reached.wait()

@@ -119,6 +119,20 @@ class Accounts:
         )
         return [{**row, "status": row["status"] or "none"} for row in await self._rows(query)]
 
+    async def list_credentials(self) -> list[dict[str, Any]]:
+        """Return whose credentials there are, and in what state. A login that can be renewed does not expire."""
+        over = sa.and_(credentials.c.expires_at <= self._database.now, credentials.c.refresh_at.is_(None))
+        expired = sa.and_(credentials.c.status == "active", over)
+        listed = (credentials.c[name] for name in ("kind", "chatgpt_user_id", "account_id", "expires_at"))
+        status = sa.case((expired, "expired"), else_=credentials.c.status).label("status")
+        query = (
+            sa.select(users.c.name.label("user"), *listed, status)
+            .select_from(credentials.join(users))
+            .where(credentials.c.document.is_not(None))
+            .order_by(users.c.name)
+        )
+        return await self._rows(query)
+
     async def remove_user(self, name: str) -> None:
         """Remove a user with all that is theirs."""
         await self._change(sa.delete(users).where(users.c.name == name), "user.remove", name)

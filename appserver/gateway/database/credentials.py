@@ -1,4 +1,4 @@
-"""A user's credential in the database (`auth.stores.base.CredentialStore`): encrypted, and refreshed by one node at a time.
+"""A user's credential in the database (`auth.stores.base.CredentialStore`): encrypted, refreshed by one node at a time.
 
 Each change is one transaction, which has the row locked. The lock of a redemption is a lease in the row: it lasts as
 long as its node renews it, so that one which dies costs the lease and not the login.
@@ -14,18 +14,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import anyio
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeout
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from appserver.auth.stores import base
 from appserver.auth.stores.auth_json import credential_in, document_bytes, document_with, parse_document
 from appserver.auth.stores.base import Contents
 from appserver.errors import AuthError, StoreBusy, StoreChangedError, StoreError
-from appserver.gateway.database.schema import credentials
 from appserver.gateway.database.schedule import refresh_at
+from appserver.gateway.database.schema import credentials
 from appserver.log import warn
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Hashable, Mapping
+    from collections.abc import AsyncIterator, Hashable
 
     from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -36,10 +37,10 @@ if TYPE_CHECKING:
     from appserver.tasks import Tasks
     from protocol.base import Secret
 
-LEASE_SECONDS = 15.0
-"""After which a node that does not renew its lease is taken to be dead."""
+LEASE_SECONDS = 6.0
+"""After which a node that does not renew its lease is taken to be dead. Requests of its users wait for that."""
 
-RENEW_SECONDS = LEASE_SECONDS / 5
+RENEW_SECONDS = 1.0
 """Several may fail before the lease is lost."""
 
 FIRST_POLL_SECONDS, MAX_POLL_SECONDS = 0.02, 0.5
@@ -121,7 +122,7 @@ class SqlCredentials:
                     connection,
                     {**_EMPTY, "kind": None, "document": None, "status": NONE, "ended": ended, "refresh_at": None},
                 )
-                return found
+        return found
 
     async def refuse(self, refresh_token: Secret, reason: str) -> None:
         async with self._transaction() as connection:
@@ -190,7 +191,7 @@ class SqlCredentials:
             row = await self._row(connection)
         return b"" if row is None or row["ended"] is None else bytes(row["ended"])
 
-    async def _put(self, connection: AsyncConnection, row: Mapping[str, Any], credential: Credential) -> None:
+    async def _put(self, connection: AsyncConnection, row: sa.RowMapping, credential: Credential) -> None:
         document = document_with(self._document(row), credential)
         identity = credential.identity
         await self._update(
@@ -213,7 +214,7 @@ class SqlCredentials:
         self._has_record = self._has_record and "record" not in values
         self._place.versions.heard(self._user_id, version)
 
-    async def _row(self, connection: AsyncConnection, *, lock: bool = False) -> Mapping[str, Any] | None:
+    async def _row(self, connection: AsyncConnection, *, lock: bool = False) -> sa.RowMapping | None:
         now = self._place.database.now
         is_held = sa.and_(credentials.c.holder.is_not(None), credentials.c.held_until > now).label("is_held")
         query = sa.select(credentials, is_held).where(credentials.c.user_id == self._user_id)
@@ -224,7 +225,7 @@ class SqlCredentials:
                 self._place.versions.heard(self._user_id, found["version"])
         return found
 
-    async def _locked(self, connection: AsyncConnection) -> Mapping[str, Any]:
+    async def _locked(self, connection: AsyncConnection) -> sa.RowMapping:
         """Return the row, locked until the end of the transaction. It is made if there is none."""
         if (row := await self._row(connection, lock=True)) is not None:
             return row
@@ -266,9 +267,7 @@ class SqlCredentials:
                 try:
                     async with self._transaction() as connection:
                         renewed = self._where(sa.update(credentials)).where(credentials.c.holder == holder)
-                        await connection.execute(
-                            renewed.values(held_until=self._place.database.now + LEASE_SECONDS)
-                        )
+                        await connection.execute(renewed.values(held_until=self._place.database.now + LEASE_SECONDS))
                 except StoreError:
                     warn("the lease of a refresh could not be renewed; this is tried again")
 
@@ -290,7 +289,7 @@ class SqlCredentials:
         except _DATABASE_ERRORS as exc:
             _raise_store_error(exc)
 
-    def _credential(self, row: Mapping[str, Any]) -> Credential | None:
+    def _credential(self, row: sa.RowMapping) -> Credential | None:
         """Return the row's credential. Raises StoreError."""
         try:
             return credential_in(self._document(row))
@@ -299,13 +298,13 @@ class SqlCredentials:
         except AuthError as exc:
             raise StoreError(f"the stored credential makes no sense: {exc.message}") from None
 
-    def _readable(self, row: Mapping[str, Any]) -> Credential | None:
+    def _readable(self, row: sa.RowMapping) -> Credential | None:
         try:
             return self._credential(row)
         except StoreError:
             return None
 
-    def _document(self, row: Mapping[str, Any]) -> dict[str, Any]:
+    def _document(self, row: sa.RowMapping) -> dict[str, Any]:
         if row["document"] is None:
             return {}
         try:

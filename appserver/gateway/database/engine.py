@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from appserver.errors import ConfigError
@@ -68,6 +69,15 @@ class Database:
             async with connection.begin():
                 yield connection
 
+    async def answers(self) -> bool:
+        """Whether the database can be asked."""
+        try:
+            async with self.reading() as connection:
+                await connection.execute(sa.select(1))
+        except (SQLAlchemyError, OSError):
+            return False
+        return True
+
     @property
     def now(self) -> sa.ColumnElement[float]:
         """The time that all nodes go by: the clock of PostgreSQL; SQLite has one machine, whose clock is ours."""
@@ -77,11 +87,8 @@ class Database:
 
     def insert(self, table: sa.Table) -> Any:  # noqa: ANN401 - of either dialect; both have on_conflict_do_update
         """Return an INSERT that can become an update where the row is there."""
-        if self.is_postgres:
-            from sqlalchemy.dialects.postgresql import insert
-        else:
-            from sqlalchemy.dialects.sqlite import insert  # type: ignore[assignment]  # the same methods
-        return insert(table)
+        dialect = postgresql if self.is_postgres else sqlite
+        return dialect.insert(table)
 
     async def close(self) -> None:
         """Close all connections."""

@@ -100,17 +100,13 @@ async def test_keys_can_be_rotated(place: Place, store: SqlCredentials, user_id:
     old, new = Cipher(KEYS[:1]), Cipher([KEYS[1], KEYS[0]])
     await SqlCredentials(place._replace(cipher=old), user_id).save(login())
     rotating = SqlCredentials(place._replace(cipher=new), user_id)
-    assert (await rotating.load()).credential == login_without_chance(await rotating.load())
+    assert (await rotating.load()).credential is not None
     assert await rotating.reencrypt()
     assert not await rotating.reencrypt()
     only_new = SqlCredentials(place._replace(cipher=Cipher(KEYS[1:])), user_id)
     assert (await only_new.load()).credential is not None
     with pytest.raises(StoreError, match="GATEWAY_SECRET_KEYS"):
         await SqlCredentials(place._replace(cipher=old), user_id).load()
-
-
-def login_without_chance(contents: module.Contents) -> object:
-    return contents.credential
 
 
 async def test_users_without_a_credential_have_the_fallback(place: Place, user_id: str) -> None:

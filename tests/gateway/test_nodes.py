@@ -1,0 +1,226 @@
+"""Two nodes on one database: one refresh for both, and nothing lost with a node that is killed."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+import anyio
+import anyio.abc
+import httpx
+import pytest
+
+from appserver.gateway.refreshing import Refreshing
+from appserver.testing import Gate, stalled
+from tests.gateway.rig import KEY, RESPONSES, Running, gateway_process, managed, running_gateway, sign_in
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from appserver.testing import FakeBackend
+
+pytestmark = pytest.mark.anyio
+
+TOKENS = "/oauth/token"
+REQUEST = {"model": "m", "input": "Hi"}
+
+
+@asynccontextmanager
+async def two_nodes(backend: FakeBackend, home: Path, url: str | None) -> AsyncIterator[tuple[Running, Running]]:
+    """Two nodes whose one user is signed in."""
+    async with (
+        running_gateway(backend, home, backend.grant(), database_url=url) as one,
+        running_gateway(backend, home, database_url=url) as other,
+    ):
+        yield one, other
+
+
+async def test_200_requests_on_an_expired_token_cause_one_refresh(
+    backend: FakeBackend, home: Path, database_url: str | None
+) -> None:
+    async with two_nodes(backend, home, database_url) as nodes:
+        backend.expire_access_tokens()
+        statuses: list[int] = []
+
+        async def ask(node: Running) -> None:
+            statuses.append((await node.http.post(RESPONSES, json=REQUEST, timeout=30)).status_code)
+
+        async with anyio.create_task_group() as group:
+            for number in range(200):
+                group.start_soon(ask, nodes[number % 2])
+        assert statuses == [200] * 200
+        assert len(backend.requests.to(TOKENS)) == 1
+
+
+async def test_what_one_node_has_renewed_the_other_uses(
+    backend: FakeBackend, home: Path, database_url: str | None
+) -> None:
+    async with two_nodes(backend, home, database_url) as (one, other):
+        assert (await other.http.post(RESPONSES, json=REQUEST)).status_code == 200  # it knows the first token
+        backend.expire_access_tokens()
+        for node in (one, other, one):
+            assert (await node.http.post(RESPONSES, json=REQUEST)).status_code == 200
+        assert len(backend.requests.to(TOKENS)) == 1
+        # The other node has heard of the new token with its request's key: it need not be refused first.
+        assert len(backend.requests.to(RESPONSES)) == 1 + 2 + 1 + 1
+
+
+async def test_a_login_on_one_node_is_in_force_on_the_other(
+    backend: FakeBackend, home: Path, database_url: str | None
+) -> None:
+    async with two_nodes(backend, home, database_url) as (one, other):
+        assert (await other.http.post(RESPONSES, json=REQUEST)).status_code == 200
+        new = backend.grant()
+        await sign_in(one.gateway, managed(new))
+        assert (await other.http.post(RESPONSES, json=REQUEST)).status_code == 200
+        assert backend.requests.to(RESPONSES)[-1].bearer == new.access_token
+
+
+async def test_a_revoked_key_is_refused_by_the_other_node_at_once(
+    backend: FakeBackend, home: Path, database_url: str | None
+) -> None:
+    async with two_nodes(backend, home, database_url) as (one, other):
+        user_id = await one.gateway.user_id("default")
+        key_id, key = await one.gateway.accounts.add_key(user_id, ["models"])
+        headers = {"Authorization": f"Bearer {key.reveal()}"}
+        assert (await other.http.get("/v1/models", headers=headers)).status_code == 200
+        await one.gateway.accounts.revoke_key(key_id)
+        assert (await other.http.get("/v1/models", headers=headers)).status_code == 401
+
+
+async def test_requests_per_minute_are_counted_across_nodes(
+    backend: FakeBackend, home: Path, database_url: str | None
+) -> None:
+    async with two_nodes(backend, home, database_url) as nodes:
+        user_id = await nodes[0].gateway.user_id("default")
+        _, key = await nodes[0].gateway.accounts.add_key(user_id, ["responses"], rpm=10)
+        headers = {"Authorization": f"Bearer {key.reveal()}"}
+        answers: list[httpx.Response] = []
+
+        async def ask(node: Running) -> None:
+            answers.append(await node.http.post(RESPONSES, json=REQUEST, headers=headers, timeout=30))
+
+        async with anyio.create_task_group() as group:
+            for number in range(30):
+                group.start_soon(ask, nodes[number % 2])
+        statuses = [answer.status_code for answer in answers]
+        assert statuses.count(429) in (20, 10)  # 10, if a minute ended meanwhile
+        assert statuses.count(200) + statuses.count(429) == 30
+        refused = next(answer for answer in answers if answer.status_code == 429)
+        assert 1 <= int(refused.headers["retry-after"]) <= 60
+        assert refused.json()["error"]["code"] == "rate_limit_exceeded"
+
+
+async def test_tokens_per_minute_are_counted_across_nodes(
+    backend: FakeBackend, home: Path, database_url: str | None
+) -> None:
+    async with two_nodes(backend, home, database_url) as nodes:
+        user_id = await nodes[0].gateway.user_id("default")
+        _, key = await nodes[0].gateway.accounts.add_key(user_id, ["responses"], tpm=30)
+        headers = {"Authorization": f"Bearer {key.reveal()}"}
+        statuses = [
+            (await nodes[number % 2].http.post(RESPONSES, json=REQUEST, headers=headers)).status_code
+            for number in range(6)
+        ]
+        assert statuses[:2] == [200, 200]  # 15 tokens each
+        assert 429 in statuses
+
+
+async def test_one_node_renews_what_is_due_and_the_other_does_not(
+    backend: FakeBackend, home: Path, database_url: str | None
+) -> None:
+    async with two_nodes(backend, home, database_url) as (one, other):
+        await sign_in(one.gateway, managed(backend.grant(expires_in=600)), "ada")
+        await sign_in(one.gateway, managed(backend.grant(expires_in=86_400)), "ben")
+        leaders = [Refreshing(node.gateway.database, node.gateway.users) for node in (one, other)]
+        async with one.gateway.database.writing() as connection:  # what the two have begun by themselves
+            await connection.exec_driver_sql("DELETE FROM leases")
+        assert [await leader.lead() for leader in leaders] == [True, False]
+        before = len(backend.requests.to(TOKENS))
+        assert await leaders[0].renew_due() in (0, 1)  # 0: by the node's own look in between
+        assert len(backend.requests.to(TOKENS)) <= 1
+        assert before <= 1
+        assert await leaders[0].renew_due() == 0
+
+
+class Killed(NamedTuple):
+    """Two processes on one database, of which one is going to be killed."""
+
+    first: anyio.abc.Process
+    first_url: str
+    second_url: str
+
+
+@asynccontextmanager
+async def two_processes(backend: FakeBackend, home: Path, url: str | None) -> AsyncIterator[Killed]:
+    environ = {**backend.environ(home), "GATEWAY_API_KEY": KEY, "GATEWAY_SECRET_KEYS": "the-secret-key-of-the-tests"}
+    environ |= {"GATEWAY_DATABASE_URL": url} if url else {}
+    async with gateway_process(environ) as (first, first_url), gateway_process(environ) as (_, second_url):
+        yield Killed(first, first_url, second_url)
+
+
+async def import_login(backend: FakeBackend, home: Path, url: str | None) -> None:
+    environ = {**backend.environ(home), "GATEWAY_SECRET_KEYS": "the-secret-key-of-the-tests"}
+    environ |= {"GATEWAY_DATABASE_URL": url} if url else {}
+    document = {"auth_mode": "chatgpt", "tokens": {**backend.grant().as_dict(), "account_id": "org-1"}}
+    command = [sys.executable, "-m", "appserver", "gateway", "credential", "import", "--user", "default"]
+    await anyio.run_process(command, input=json.dumps(document).encode(), env=environ)
+
+
+async def post(url: str, lines: list[str] | None = None) -> int:
+    body = {**REQUEST, "stream": lines is not None}
+    headers = {"Authorization": f"Bearer {KEY}"}
+    async with (
+        httpx.AsyncClient(headers=headers, timeout=30) as client,
+        client.stream("POST", f"{url}{RESPONSES}", json=body) as answer,
+    ):
+        async for line in answer.aiter_lines():
+            if lines is not None:
+                lines.append(line)
+        return answer.status_code
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
+async def test_a_node_that_is_killed_during_a_refresh_burns_no_login(
+    backend: FakeBackend, home: Path, database_url: str | None
+) -> None:
+    async with two_processes(backend, home, database_url) as nodes:
+        await import_login(backend, home, database_url)
+        backend.expire_access_tokens()
+        gate = backend.issuer.hold_next(path=TOKENS)
+        async with anyio.create_task_group() as group:
+
+            async def ask_the_first() -> None:
+                with pytest.raises(httpx.TransportError):
+                    await post(nodes.first_url)
+
+            group.start_soon(ask_the_first)
+            await gate.reached.wait()
+            nodes.first.send_signal(signal.SIGKILL)
+        assert await post(nodes.second_url) == 200
+        assert len(backend.requests.to(TOKENS)) == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
+async def test_a_node_that_is_killed_during_streams_takes_nothing_else_along(
+    backend: FakeBackend, home: Path, database_url: str | None
+) -> None:
+    gate = Gate()
+    async with two_processes(backend, home, database_url) as nodes:
+        await import_login(backend, home, database_url)
+        backend.script(stalled(gate, "Hel"))
+        async with anyio.create_task_group() as group:
+
+            async def stream() -> None:
+                with pytest.raises(httpx.TransportError):
+                    await post(nodes.first_url, [])
+
+            group.start_soon(stream)
+            await gate.reached.wait()
+            nodes.first.send_signal(signal.SIGKILL)
+        await gate.abandoned.wait()
+        assert await post(nodes.second_url) == 200
