@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import sys
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from appserver.log_formats import JSON, TEXT
@@ -41,13 +41,13 @@ MIN_HIDDEN = 8
 """Characters. Nothing shorter is a secret worth the name, and it could be part of a word."""
 
 
-class _Prepared(NamedTuple):
+class _Prepared:
     """What logging is set up with when there is something to log."""
 
-    directives: str = DEFAULT_LEVELS
+    directives = DEFAULT_LEVELS
     stream: TextIO | None = None
     """None: whatever sys.stderr is then."""
-    form: str = TEXT
+    form = TEXT
 
 
 _prepared = _Prepared()
@@ -97,14 +97,12 @@ def _credentials() -> re.Pattern[str]:
 
 def prepare_form(form: str) -> None:
     """Say in which form lines are written (`log_formats`), before anything is logged."""
-    global _prepared
-    _prepared = _prepared._replace(form=form)
+    _prepared.form = form
 
 
 def prepare_logging(directives: str, stream: TextIO) -> None:
     """Say which lines are wanted (`log_levels`), and where: logging itself is set up when there is the first one."""
-    global _prepared
-    _prepared = _prepared._replace(directives=directives, stream=stream)
+    _prepared.directives, _prepared.stream = directives, stream
 
 
 def set_up_logging(directives: str | None = None) -> None:

@@ -7,22 +7,42 @@ turn, and read where a line is logged, a span begins or the model is asked: a st
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from appserver.trace_context import TraceContext
     from protocol.envelope import RequestId
 
 
-class RequestContext(NamedTuple):
-    """None stands for what there is none of, such as the connection of background work."""
+class RequestContext:
+    """None stands for what there is none of, such as the connection of background work. It does not change.
 
-    connection: int | None = None
-    request: RequestId | None = None
-    thread: str | None = None
-    turn: str | None = None
-    trace: TraceContext | None = None
-    """What a request to the model backend passes on."""
+    `trace`: what a request to the model backend passes on.
+    """
+
+    __slots__ = ("connection", "request", "thread", "trace", "turn")
+
+    def __init__(
+        self,
+        connection: int | None = None,
+        request: RequestId | None = None,
+        thread: str | None = None,
+        turn: str | None = None,
+        trace: TraceContext | None = None,
+    ) -> None:
+        self.connection = connection
+        self.request = request
+        self.thread = thread
+        self.turn = turn
+        self.trace = trace
+
+    def of_turn(self, thread: str, turn: str) -> RequestContext:
+        """Return the context of a turn that the request has started."""
+        return RequestContext(self.connection, self.request, thread, turn, self.trace)
+
+    def of_trace(self, trace: TraceContext | None) -> RequestContext:
+        """Return the context of what belongs to another span."""
+        return RequestContext(self.connection, self.request, self.thread, self.turn, trace)
 
 
 current_context: ContextVar[RequestContext] = ContextVar("request_context", default=RequestContext())  # noqa: B039 - immutable

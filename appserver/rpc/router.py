@@ -108,7 +108,7 @@ def context_of(connection: int | None, request: Message) -> RequestContext:
         return context
     from appserver.trace_context import trace_of  # late: few clients trace their requests
 
-    return context._replace(trace=trace_of(request))
+    return context.of_trace(trace_of(request))
 
 
 def validated_params(method: str, params: object) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from appserver.log import warn
 from appserver.loop_pauses import LoopPauses
-from appserver.otel_settings import is_configured
 from appserver.tasks import Tasks
 from appserver.telemetry import NO_TELEMETRY
 
@@ -90,6 +89,10 @@ class Runtime:
 
 def telemetry_of(environ: Mapping[str, str]) -> Telemetry:
     """Return what OpenTelemetry's environment variables ask for: nothing, mostly, and then nothing is imported."""
+    if not any(name.startswith("OTEL_") for name in environ):
+        return NO_TELEMETRY
+    from appserver.otel_settings import is_configured
+
     if not is_configured(environ):
         return NO_TELEMETRY
     try:

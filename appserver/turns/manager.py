@@ -200,7 +200,7 @@ class TurnManager:
     async def _run(
         self, thread: ThreadRecord, turn: TurnRecord, running: _Running, work: Callable[[], Awaitable[None]]
     ) -> None:
-        current_context.set(current_context.get()._replace(thread=thread.id, turn=turn.id))
+        current_context.set(current_context.get().of_turn(thread.id, turn.id))
         span = self._telemetry.turn(thread.id, turn.id)
         enter(span)
         error: TurnError | None = None
