@@ -85,6 +85,7 @@ ORDER = (
     ("appserver.gateway",),
     ("appserver.client",),
     ("appserver.testing",),
+    ("appserver.pytest_plugin",),
     ("appserver.cli",),
     ("appserver.__main__",),
 )
@@ -100,6 +101,19 @@ ONLY = {
         "appserver.rpc.pending",
         "appserver.transport.base",
         "appserver.transport.framing",
+        "appserver.client",
+    ),
+    "appserver.client.sockets": (
+        "appserver.errors",
+        "appserver.transport",
+        "appserver.settings.load",
+        "appserver.client",
+    ),
+    "appserver.client.in_process": (
+        "appserver.errors",
+        "appserver.server.serve",
+        "appserver.settings",
+        "appserver.transport",
         "appserver.client",
     ),
     "appserver.testing": ("appserver.errors", "appserver.loopback", "appserver.testing"),
@@ -201,7 +215,9 @@ def test_rpc_auth_llm_and_threads_do_not_know_each_other() -> None:
 
 @pytest.mark.parametrize("room", ONLY)
 def test_what_stands_beside_the_server_knows_little_of_it(room: str) -> None:
-    wrong = [one for one in ours() if within(one.module, [room]) and not within(one.target, ONLY[room])]
+    rooms_of_their_own = [one for one in ONLY if one.startswith(f"{room}.")]
+    its = [one for one in ours() if within(one.module, [room]) and not within(one.module, rooms_of_their_own)]
+    wrong = [one for one in its if not within(one.target, ONLY[room])]
     assert not wrong, told(wrong)
 
 
@@ -211,8 +227,8 @@ def test_only_the_cli_imports_the_gateway() -> None:
     assert not wrong, told(wrong)
 
 
-def test_only_the_cli_imports_what_is_for_testing() -> None:
-    allowed = ("appserver.testing", "appserver.cli")
+def test_only_the_cli_and_the_plugin_import_what_is_for_testing() -> None:
+    allowed = ("appserver.testing", "appserver.pytest_plugin", "appserver.cli")
     wrong = [one for one in ours() if within(one.target, ["appserver.testing"]) and not within(one.module, allowed)]
     assert not wrong, told(wrong)
 

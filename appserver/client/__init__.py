@@ -22,11 +22,13 @@ from appserver.client.errors import (
     ThreadLost,
     TurnLost,
 )
+from appserver.client.in_process import InProcess
 from appserver.client.inputs import Input, image
 from appserver.client.portal import Notifications
 from appserver.client.process import Subprocess
 from appserver.client.restart import RestartPolicy, ServerRestarted
 from appserver.client.results import OutputInvalid, TurnFailed, TurnInterrupted, TurnResult
+from appserver.client.sockets import UnixSocket
 from appserver.client.streams import NotificationStream
 from appserver.client.threads import AsyncThread
 from appserver.client.tokens import TokenProvider, TokenRequest, Tokens
@@ -43,6 +45,7 @@ __all__ = [
     "AsyncTurn",
     "BrowserLogin",
     "DeviceCodeLogin",
+    "InProcess",
     "Input",
     "Notification",
     "NotificationStream",
@@ -67,6 +70,7 @@ __all__ = [
     "TurnInterrupted",
     "TurnLost",
     "TurnResult",
+    "UnixSocket",
     "image",
     "tool",
 ]

@@ -21,6 +21,7 @@ from appserver.client.errors import RequestLost, ServerError, ServerGone, Thread
 from appserver.client.methods import AsyncConfig, AsyncModels
 from appserver.client.process import Subprocess
 from appserver.client.restart import RestartPolicy, ServerRestarted, Supervisor
+from appserver.client.sockets import attachment_of
 from appserver.client.streams import NotificationStream, Told, wanted
 from appserver.client.threads import AsyncThread, AsyncThreads
 from appserver.client.tokens import SingleFlight, TokenRequest
@@ -63,7 +64,7 @@ class AsyncAppServer:
 
     def __init__(
         self,
-        attachment: Attachment | None = None,
+        attachment: Attachment | str | None = None,
         *,
         client_info: Mapping[str, str] | None = None,
         capabilities: Mapping[str, Any] | None = None,
@@ -71,7 +72,7 @@ class AsyncAppServer:
         tools: Sequence[Tool[..., Any]] = (),
         restart: RestartPolicy | None = None,
     ) -> None:
-        """`attachment`: how the server is reached; a `Subprocess` of its own if left out.
+        """`attachment`: how the server is reached: by a URL such as unix://, or a `Subprocess` of its own if left out.
 
         `client_info`: name and version of your application. `capabilities`: of the handshake, as they are.
         `token_provider`: signs in with the application's tokens, and is asked for new ones. `tools`: what the model may
@@ -98,7 +99,8 @@ class AsyncAppServer:
             self._handlers[REFRESH] = self._fresh_tokens
         self._lost_turns: list[TurnLost] = []
         self._lost_threads: list[str] = []
-        self._supervisor = Supervisor(attachment or Subprocess(), restart, self, self._handlers, self._tell)
+        way = attachment_of(attachment) if isinstance(attachment, str) else attachment or Subprocess()
+        self._supervisor = Supervisor(way, restart, self, self._handlers, self._tell)
         self._tasks: TaskGroup
 
     @property

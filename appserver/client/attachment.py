@@ -1,4 +1,4 @@
-"""What the client needs of a way to a server. Which ways there are: `process.py`, `in_process.py`."""
+"""What the client needs of a way to a server. Which ways there are: `process.py`, `sockets.py`, `in_process.py`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ class Link(Protocol):
         """Send nothing more: the server reads the end of its input. Twice does no harm."""
 
     async def end(self) -> None:
-        """Wait for the server to end, within bounds, and let go of everything. Not cut short by cancellation."""
+        """Let go of the server, whose input has ended or is about to: wait for its end if it is ours. Bounded.
+
+        Not cut short by cancellation.
+        """
 
     async def why_ended(self, reason: str) -> str:
         """Say in one sentence what has become of the server. `reason`: a verb that the reader found."""

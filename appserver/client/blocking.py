@@ -505,7 +505,7 @@ class AppServer(BlockingServer):
 
     def __init__(
         self,
-        attachment: Attachment | None = None,
+        attachment: Attachment | str | None = None,
         *,
         client_info: Mapping[str, str] | None = None,
         capabilities: Mapping[str, Any] | None = None,
@@ -513,7 +513,7 @@ class AppServer(BlockingServer):
         tools: Sequence[Tool[..., Any]] = (),
         restart: RestartPolicy | None = None,
     ) -> None:
-        """`attachment`: how the server is reached; a `Subprocess` of its own if left out.
+        """`attachment`: how the server is reached: by a URL such as unix://, or a `Subprocess` of its own if left out.
 
         `client_info`: name and version of your application. `capabilities`: of the handshake, as they are.
         `token_provider`: signs in with the application's tokens, and is asked for new ones. `tools`: what the model may

@@ -131,7 +131,6 @@ class ProcessLink:
     async def end(self) -> None:
         """Wait for the process, whose input has ended; insist where it does not end. Not cut short by cancellation."""
         with anyio.CancelScope(shield=True):
-            await self.end_input()
             if await self._ended(self._end_seconds) is None:
                 self._process.terminate()
                 if await self._ended(TERMINATE_SECONDS) is None:
