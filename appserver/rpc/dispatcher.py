@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from appserver.json_text import TooDeep, decode
 from appserver.request_context import RequestContext, current_context
 from appserver.rpc.error_map import wire_error
-from appserver.rpc.in_flight import InFlight
+from appserver.rpc.in_flight import MANY_IN_FLIGHT, InFlight
 from appserver.rpc.line_head import id_in_head
 from appserver.rpc.router import Reply, context_of, follow
 from appserver.telemetry import NO_TELEMETRY, ended_with, enter, error_name
@@ -75,7 +75,8 @@ class Dispatcher:
 
     async def pause(self) -> None:
         """Let requests in flight end before more is read, if they are many and quick."""
-        await self._in_flight.pause()
+        if len(self._in_flight.waiting) > MANY_IN_FLIGHT:
+            await self._in_flight.pause()
 
     async def idle(self) -> None:
         await self._in_flight.idle()
@@ -133,8 +134,9 @@ class Dispatcher:
 
     def _request(self, request: Message) -> None:
         current_context.set(context_of(self._context.connection, request))  # until the line has been handled
-        span = self._telemetry.request(request)
-        enter(span)
+        span = None if self._telemetry is NO_TELEMETRY else self._telemetry.request(request)
+        if span is not None:
+            enter(span)
         try:
             outcome = self._router.call(request["method"], request.get("params"))
             if isinstance(outcome, Awaitable):
@@ -143,10 +145,12 @@ class Dispatcher:
                 return
         except Exception as exc:  # noqa: BLE001 - wire_error() logs what it does not know
             self._outbox.send(envelope.error(request["id"], *wire_error(exc)))
-            span.end(error_name(exc))
+            if span is not None:
+                span.end(error_name(exc))
             return
         self._answer(request, outcome)
-        span.end()
+        if span is not None:
+            span.end()
 
     def _answer(self, request: Message, outcome: object) -> None:
         result, sequel = (outcome.result, [outcome.then]) if isinstance(outcome, Reply) else (outcome, [])
@@ -162,9 +166,9 @@ class Dispatcher:
             )
         self._batches.take(entries)
 
-    async def _answer_later(self, request: Message, outcome: Awaitable[object], span: Span) -> None:
+    async def _answer_later(self, request: Message, outcome: Awaitable[object], span: Span | None) -> None:
         try:
-            answer = await ended_with(span, outcome)
+            answer = await (outcome if span is None else ended_with(span, outcome))
         except Exception as exc:  # noqa: BLE001 - wire_error() logs what it does not know
             self._outbox.send(envelope.error(request["id"], *wire_error(exc)))
         else:

@@ -34,7 +34,8 @@ class InFlight:
     """The awaitables of requests in flight, and the batches that have not been answered."""
 
     def __init__(self) -> None:
-        self._waiting: set[Awaitable[object]] = set()
+        self.waiting: set[Awaitable[object]] = set()
+        """Read by the dispatcher, too: a call would be made for every message."""
         self._batches = 0
         self._idle: Event | None = None
         self._ended: Event | None = None
@@ -42,18 +43,18 @@ class InFlight:
     @property
     def requests(self) -> int:
         """How many requests wait."""
-        return len(self._waiting)
+        return len(self.waiting)
 
     def admit(self, outcome: Awaitable[object]) -> None:
         """Count an awaitable. Raises Overloaded for a coroutine above the bound, and closes it."""
-        if len(self._waiting) >= MAX_IN_FLIGHT and isinstance(outcome, Coroutine):
+        if len(self.waiting) >= MAX_IN_FLIGHT and isinstance(outcome, Coroutine):
             outcome.close()  # it has not begun, so nothing is lost
             raise Overloaded(RETRY_AFTER_MS)
-        self._waiting.add(outcome)
+        self.waiting.add(outcome)
 
     def done(self, outcome: Awaitable[object]) -> None:
         """Stop counting an awaitable: it has ended, or was cancelled before it started."""
-        self._waiting.discard(outcome)
+        self.waiting.discard(outcome)
         _close(outcome)
         if self._ended is not None:
             self._ended.set()
@@ -61,11 +62,9 @@ class InFlight:
 
     async def pause(self) -> None:
         """Wait while many requests are in flight and one after the other ends: so the next ones are not refused."""
-        if len(self._waiting) <= MANY_IN_FLIGHT:
-            return
         from anyio import Event, move_on_after
 
-        while len(self._waiting) > MANY_IN_FLIGHT:
+        while len(self.waiting) > MANY_IN_FLIGHT:
             self._ended = Event()
             with move_on_after(PAUSE_SECONDS) as waiting:
                 await self._ended.wait()
@@ -83,18 +82,18 @@ class InFlight:
     async def idle(self) -> None:
         from anyio import Event
 
-        if self._waiting or self._batches:
+        if self.waiting or self._batches:
             self._idle = Event()
             await self._idle.wait()
 
     def close(self) -> None:
         """Close the awaitables that are left: the tasks that were to await them never started."""
-        for outcome in self._waiting:
+        for outcome in self.waiting:
             _close(outcome)
-        self._waiting.clear()
+        self.waiting.clear()
 
     def _tell_if_idle(self) -> None:
-        if self._idle is not None and not self._waiting and not self._batches:
+        if self._idle is not None and not self.waiting and not self._batches:
             self._idle.set()
 
 
