@@ -35,6 +35,7 @@ AHEAD_OF_USE = (
     "appserver.handlers.turn",
     "appserver.server.backend",
     "httpcore",
+    "filelock",  # the first turn takes a lock file
 )
 
 

@@ -89,7 +89,7 @@ async def _taken(stream: EventStream, notifications: TurnNotifications) -> str:
 
 
 async def _read(stream: EventStream) -> tuple[str, TokenUsage | None]:
-    """Read an answer to its end and return its text. What the model thinks meanwhile is nobody's."""
+    """Read a response to its end and return its text, without the reasoning."""
     text: list[str] = []
     async for batch in stream.batches():
         for event in batch:

@@ -58,7 +58,7 @@ class ModelResponse:
     def take(self, event: Event) -> Awaitable[None] | None:
         """Take one event. Raises BackendError if it tells of a failure. What is not known is passed over.
 
-        Where an event ends an item, the rest is returned to be awaited: the item is written down before it is told.
+        Where an event ends an item, the rest is returned to be awaited: the item is written before it is sent.
         """
         handle = self._take.get(event["type"])
         return None if handle is None else handle(event)

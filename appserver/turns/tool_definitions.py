@@ -1,4 +1,4 @@
-"""The client's tools: how they are written down, what the model is told of them, and what it may call. Pure."""
+"""The client's tools: their normal form, their description for the model, and the names that it may call. Pure."""
 
 from __future__ import annotations
 
