@@ -10,6 +10,8 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from appserver.trace_context import TraceContext
     from protocol.envelope import RequestId
 
@@ -45,4 +47,25 @@ class RequestContext:
         return RequestContext(self.connection, self.request, self.thread, self.turn, trace)
 
 
-current_context: ContextVar[RequestContext] = ContextVar("request_context", default=RequestContext())  # noqa: B039 - immutable
+class CurrentContext:
+    """The context in force. It may be set as a function that makes it: most requests never read theirs."""
+
+    __slots__ = ("_get", "reset", "set")
+
+    def __init__(self) -> None:
+        held: ContextVar[RequestContext | Callable[[], RequestContext]] = ContextVar("request_context")
+        self._get = held.get
+        self.set = held.set
+        self.reset = held.reset
+
+    def get(self) -> RequestContext:
+        """Return the context in force, an empty one outside of any request."""
+        found = self._get(_NONE)
+        if not isinstance(found, RequestContext):
+            found = found()
+            self.set(found)
+        return found
+
+
+_NONE = RequestContext()
+current_context = CurrentContext()

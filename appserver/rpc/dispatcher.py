@@ -9,6 +9,7 @@ a handler; like requests that are answered at once, they are never refused for l
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from appserver.json_text import TooDeep, decode
@@ -133,7 +134,7 @@ class Dispatcher:
                 self._refuse(envelope.readable_id(message), error_codes.INVALID_REQUEST, "Invalid request")
 
     def _request(self, request: Message) -> None:
-        current_context.set(context_of(self._context.connection, request))  # until the line has been handled
+        current_context.set(partial(context_of, self._context.connection, request))  # until the line has been handled
         span = None if self._telemetry is NO_TELEMETRY else self._telemetry.request(request)
         if span is not None:
             enter(span)
