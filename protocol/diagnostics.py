@@ -21,13 +21,15 @@ class DiagnosticsGauge(TypedDict):
 
 
 class DiagnosticsConnection(TypedDict):
-    """A client. `queuedBytes`: unsent; `requestsInFlight`: those that wait for something."""
+    """A client. `queuedBytes`: unsent; requests in flight wait for something, queued ones stand in a batch and wait for
+    their turn."""
 
     id: int
     clientName: str
     clientVersion: str
     queuedBytes: int
     requestsInFlight: int
+    requestsQueued: int
 
 
 class DiagnosticsRefreshes(TypedDict):

@@ -85,6 +85,8 @@ def _asked(connected: socket.socket) -> ServerDiagnosticsResult:
             if answer.get("id") == ASKED[-1]["id"]:
                 if "result" not in answer:
                     raise AppServerError(f"the server cannot tell: {answer['error']['message']}")
+                if "versions" not in answer["result"]:
+                    raise AppServerError("what listens there is not this program, and tells less")
                 return cast("ServerDiagnosticsResult", answer["result"])
     raise OSError("it has closed the connection")
 

@@ -53,7 +53,8 @@ class Batches:
         self._outbox = outbox
         self._tasks = tasks
         self._take_reply = take_reply
-        self._not_begun = 0
+        self.not_begun = 0
+        """Entries that no task has looked at yet."""
         self._drained: Event | None = None
 
     def take(self, entries: list[object]) -> None:
@@ -63,14 +64,14 @@ class Batches:
             self._outbox.send(envelope.error(None, error_codes.INVALID_REQUEST, text))
             return
         self._in_flight.batch_begins()
-        self._not_begun += len(entries)
+        self.not_begun += len(entries)
         self._tasks.start(self._answer, entries)
 
     async def drain(self) -> None:
         """Wait while more than MAX_ENTRIES entries have not been started."""
         from anyio import Event
 
-        while self._not_begun > MAX_ENTRIES:
+        while self.not_begun > MAX_ENTRIES:
             self._drained = self._drained or Event()
             await self._drained.wait()
 
@@ -98,8 +99,8 @@ class Batches:
             self._in_flight.batch_ends()
 
     def _note_begun(self, entries: int) -> None:
-        self._not_begun -= entries
-        if self._drained is not None and self._not_begun <= MAX_ENTRIES:
+        self.not_begun -= entries
+        if self._drained is not None and self.not_begun <= MAX_ENTRIES:
             self._drained.set()
             self._drained = None
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from appserver.json_text import TooDeep, decode
 from appserver.request_context import RequestContext, current_context
@@ -63,11 +63,17 @@ class Dispatcher:
 
     def receive(self, line: Line) -> None:
         """Handle a line: answer its request at once, or start a task for it."""
-        outer = current_context.set(self._context)
-        try:
-            self._receive(line)
-        finally:
-            current_context.reset(outer)
+        if isinstance(line, Oversized):
+            self._refuse(id_in_head(line.head), error_codes.INVALID_REQUEST, f"Message too large: {line.size} bytes")
+        elif line.strip():
+            try:
+                message = decode(line)
+            except TooDeep as exc:  # perhaps a well-formed request, which has to be answered
+                self._refuse(id_in_head(line), error_codes.PARSE_ERROR, f"Parse error: {exc}")
+            except ValueError as exc:
+                self._refuse(None, error_codes.PARSE_ERROR, f"Parse error: {exc}")
+            else:
+                self._take(message)
 
     async def drain(self) -> None:
         """Wait while the entries of batches that have not been started yet are more than one batch may have."""
@@ -87,28 +93,20 @@ class Dispatcher:
         """How many requests wait for something."""
         return self._in_flight.requests
 
+    @property
+    def requests_queued(self) -> int:
+        """How many entries of batches have not been begun."""
+        return 0 if self._batches is None else self._batches.not_begun
+
     def close(self) -> None:
         """Drop the requests whose task has not started: there is no event loop any more to run it."""
         self._in_flight.close()
-
-    def _receive(self, line: Line) -> None:
-        if isinstance(line, Oversized):
-            self._refuse(id_in_head(line.head), error_codes.INVALID_REQUEST, f"Message too large: {line.size} bytes")
-        elif line.strip():
-            try:
-                message = decode(line)
-            except TooDeep as exc:  # perhaps a well-formed request, which has to be answered
-                self._refuse(id_in_head(line), error_codes.PARSE_ERROR, f"Parse error: {exc}")
-            except ValueError as exc:
-                self._refuse(None, error_codes.PARSE_ERROR, f"Parse error: {exc}")
-            else:
-                self._take(message)
 
     def _take(self, message: object) -> None:
         if self._first:
             self._adopt_version(message)
         if isinstance(message, list) and message:
-            self._batch(message)
+            self._in_context(self._batch, message)
         elif isinstance(message, dict):
             self._one(message)
         else:
@@ -127,14 +125,14 @@ class Dispatcher:
             case Kind.REQUEST:
                 self._request(message)
             case Kind.RESPONSE:
-                self._reply(message)
+                self._in_context(self._reply, message)
             case Kind.NOTIFICATION:
                 pass  # `initialized`, and any other: the server acts on none of them
             case Kind.INVALID:
                 self._refuse(envelope.readable_id(message), error_codes.INVALID_REQUEST, "Invalid request")
 
     def _request(self, request: Message) -> None:
-        current_context.set(partial(context_of, self._context.connection, request))  # until the line has been handled
+        outer = current_context.set(partial(context_of, self._context.connection, request))
         span = None if self._telemetry is NO_TELEMETRY else self._telemetry.request(request)
         if span is not None:
             enter(span)
@@ -148,10 +146,20 @@ class Dispatcher:
             self._outbox.send(envelope.error(request["id"], *wire_error(exc)))
             if span is not None:
                 span.end(error_name(exc))
-            return
-        self._answer(request, outcome)
-        if span is not None:
-            span.end()
+        else:
+            self._answer(request, outcome)
+            if span is not None:
+                span.end()
+        finally:
+            current_context.reset(outer)
+
+    def _in_context(self, take: Callable[[Any], None], received: object) -> None:
+        """Take what is no request, in the context of the connection."""
+        outer = current_context.set(self._context)
+        try:
+            take(received)
+        finally:
+            current_context.reset(outer)
 
     def _answer(self, request: Message, outcome: object) -> None:
         result, sequel = (outcome.result, [outcome.then]) if isinstance(outcome, Reply) else (outcome, [])

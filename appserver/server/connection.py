@@ -102,6 +102,7 @@ class Connection:
             "clientVersion": self.session.client_version,
             "queuedBytes": self.outbox.size,
             "requestsInFlight": self.dispatcher.requests_in_flight,
+            "requestsQueued": self.dispatcher.requests_queued,
         }
 
     def warn_of_options(self, config: Mapping[str, Any]) -> None:

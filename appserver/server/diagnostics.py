@@ -26,6 +26,7 @@ def diagnostics(workspace: Workspace) -> ServerDiagnosticsResult:
     gauges = {
         # Under the reference's names, as far as it has them.
         "app.requests.in_flight": sum(one["requestsInFlight"] for one in connections),
+        "app.requests.queued": sum(one["requestsQueued"] for one in connections),
         "core.threads.live": workspace.loaded_threads,
         "core.turns.active": workspace.running_turns,
         "app.connections.open": len(connections),

@@ -14,13 +14,17 @@ export type DiagnosticsGauge = {
   value: number;
 };
 
-/** A client. `queuedBytes`: unsent; `requestsInFlight`: those that wait for something. */
+/**
+ * A client. `queuedBytes`: unsent; requests in flight wait for something, queued ones stand in a batch and wait for
+ * their turn.
+ */
 export type DiagnosticsConnection = {
   id: number;
   clientName: string;
   clientVersion: string;
   queuedBytes: number;
   requestsInFlight: number;
+  requestsQueued: number;
 };
 
 /** How often the issuer, the client or another refresher was asked for new tokens. */

@@ -25,13 +25,16 @@ class DiagnosticsGauge(Data):
 
 @dataclass(frozen=True)
 class DiagnosticsConnection(Data):
-    """A client. `queued_bytes`: unsent; `requests_in_flight`: those that wait for something."""
+    """A client. `queued_bytes`: unsent; requests in flight wait for something, queued ones stand in a batch and wait
+    for their turn.
+    """
 
     id: int
     client_name: str
     client_version: str
     queued_bytes: int
     requests_in_flight: int
+    requests_queued: int
 
 
 @dataclass(frozen=True)
