@@ -79,6 +79,14 @@ OPTIONS_WITH_VALUE = {
         ("--listen",),
         ("--idle-exit",),
         ("--sock",),
+        ("--ws-auth",),
+        ("--ws-token-file",),
+        ("--ws-token-sha256",),
+        ("--ws-shared-secret-file",),
+        ("--ws-issuer",),
+        ("--ws-audience",),
+        ("--ws-max-clock-skew-seconds",),
+        ("--ws-allow-origin",),
         ("--log-format",),
         ("--port",),
         ("-o", "--out"),
@@ -122,6 +130,14 @@ class Serving:
         self.listen: list[str] = []
         """The transports, in the order in which they are named; none: stdio alone."""
         self.idle_exit: float | None = None
+        self.ws_auth: str | None = None
+        self.ws_token_file: str | None = None
+        self.ws_token_sha256: str | None = None
+        self.ws_shared_secret_file: str | None = None
+        self.ws_issuer: str | None = None
+        self.ws_audience: str | None = None
+        self.ws_max_clock_skew_seconds: float | None = None
+        self.ws_allow_origin: list[str] = []
         self.log_format: str | None = None
         self.version = False
         self.ignored: list[str] = []

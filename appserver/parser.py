@@ -52,13 +52,33 @@ class Parser(argparse.ArgumentParser):
             action="append",
             default=[],
             metavar="URL",
-            help=f"{STDIO}, the default; unix:// or unix://PATH; as often as needed",
+            help=f"{STDIO}, the default; unix:// or unix://PATH; ws://IP:PORT; fd://; as often as needed",
         )
         add("--stdio", action="append_const", const=STDIO, dest="listen", help=f"the same as --listen {STDIO}")
         add("--idle-exit", type=float, metavar="SECONDS", help="end after so long without a client and without a turn")
         add("--log-format", choices=FORMATS, help="the form of log lines on stderr; text, unless the environment says")
         add("-V", "--version", action="store_true", help="tell the version of the protocol, and on stderr our own")
+        self._add_websockets()
         self._add_ignored()
+
+    def _add_websockets(self) -> None:
+        """Take who may connect at ws://IP:PORT: the reference's options, and the origins."""
+        add = self.add_argument
+        modes = ("capability-token", "signed-bearer-token")
+        add("--ws-auth", choices=modes, help="what a WebSocket client has to show; a capability token is the default")
+        add("--ws-token-file", metavar="PATH", help="where the token is; made there if the file is missing")
+        add("--ws-token-sha256", metavar="HEX", help="the SHA-256 digest of a token that you have made")
+        add("--ws-shared-secret-file", metavar="PATH", help="the secret that signs bearer tokens (JWT, HS256)")
+        add("--ws-issuer", metavar="ISSUER", help="the issuer that those must have")
+        add("--ws-audience", metavar="AUDIENCE", help="the audience that those must have")
+        add("--ws-max-clock-skew-seconds", type=float, metavar="SECONDS", help="30 is the default")
+        add(
+            *("--ws-allow-origin",),
+            action="append",
+            default=[],
+            metavar="ORIGIN",
+            help="a web page whose scripts may connect, such as https://example.com",
+        )
 
     def add_generation(self, directory: str) -> None:
         """Take what the reference takes that writes its schema. Nothing depends on the configuration here."""

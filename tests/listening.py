@@ -15,7 +15,7 @@ from appserver.transport.framing import LineSplitter, Oversized
 from tests.peer import WAIT_SECONDS, Peer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Mapping, Sequence
     from pathlib import Path
 
     from anyio.abc import ByteStream, Process
@@ -53,9 +53,19 @@ class Listening:
 @asynccontextmanager
 async def listening(environ: Mapping[str, str], *words: str) -> AsyncIterator[Listening]:
     """Start `appserver app-server` with these words, and wait until it listens. At the end it is told to end."""
-    command = [sys.executable, "-m", "appserver", "app-server", *words]
+    async with started([sys.executable, "-m", "appserver", "app-server", *words], environ) as server:
+        yield server
+
+
+@asynccontextmanager
+async def started(
+    command: Sequence[str], environ: Mapping[str, str], pass_fds: Sequence[int] = ()
+) -> AsyncIterator[Listening]:
+    """Start a server with this command. `pass_fds`: descriptors that it inherits."""
     whole = {**os.environ, "APPSERVER_LOG": "info", **environ}
-    process = await anyio.open_process(command, env=whole, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = await anyio.open_process(
+        command, env=whole, stdin=subprocess.PIPE, stderr=subprocess.PIPE, pass_fds=pass_fds
+    )
     server = Listening(process)
     try:
         async with anyio.create_task_group() as group:

@@ -81,6 +81,7 @@ ORDER = (
     ("appserver.server.arrivals",),
     ("appserver.server.serve", "appserver.server.startup"),
     ("appserver.server.process",),
+    ("appserver.server.ws_policy",),
     ("appserver.server.listening",),
     ("appserver.gateway",),
     ("appserver.client",),

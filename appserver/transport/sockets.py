@@ -29,24 +29,29 @@ class SocketStream:
     def __init__(self, connected: socket.socket) -> None:
         connected.setblocking(False)
         self._socket = connected
+        self.sent = 0
+        """Bytes that the system has taken so far: they go on only as the other end reads."""
 
     async def receive(self) -> bytes:
         """Wait for bytes and return them; none at the end of the stream, or once the connection is broken."""
-        while True:
+        while self._socket.fileno() >= 0:
             try:
                 await wait_readable(self._socket)
                 return self._socket.recv(CHUNK_BYTES)
             except BlockingIOError:
                 continue
             except (OSError, ClosedResourceError):  # reset by the other end, or closed here
-                return b""
+                break
+        return b""
 
     async def send(self, data: bytes) -> None:
         """Write all of data, waiting while the reader is slow. Raises TransportClosed."""
         view = memoryview(data)
         while view:
             try:
-                view = view[self._socket.send(view) :]
+                taken = self._socket.send(view)
+                self.sent += taken
+                view = view[taken:]
             except BlockingIOError:
                 await self._writable()
             except OSError as exc:

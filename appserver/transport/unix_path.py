@@ -29,8 +29,8 @@ PROBE_SECONDS = 1.0
 LOCK_SECONDS = 10.0
 """What another server gets to begin to listen at the same path: several times what it takes on a busy machine."""
 
-BACKLOG = 128
-"""Clients that have connected and not been accepted. Linux takes no more unless it is configured to."""
+BACKLOG = 1024
+"""Clients that have connected and not been accepted; the system may take fewer. One too many waits for a second."""
 
 UNSUPPORTED = "unix sockets are not available on Windows; ws://127.0.0.1:0 is"
 
@@ -41,6 +41,13 @@ class Bound(NamedTuple):
     socket: socket.socket
     path: str | None = None
     inode: int | None = None
+
+    def release(self) -> None:
+        """Remove the file, unless another server has put its own in its place, so that no other client comes."""
+        if self.path is not None:
+            with suppress(OSError):
+                if os.lstat(self.path).st_ino == self.inode:
+                    os.unlink(self.path)
 
 
 def default_path(home: str) -> str:
@@ -94,14 +101,6 @@ def bind(path: str) -> Bound:
         raise ListenError(f"{path}: cannot listen: {exc.strerror or 'another process is about to'}") from None
 
 
-def release(bound: Bound) -> None:
-    """Remove the file, unless another server has put its own in its place, so that no other client comes."""
-    if bound.path is not None:
-        with suppress(OSError):
-            if os.lstat(bound.path).st_ino == bound.inode:
-                os.unlink(bound.path)
-
-
 def is_same_user(connected: socket.socket) -> bool:
     """Whether the process on the other end runs as our user. True where the platform does not tell."""
     if sys.platform == "win32":
@@ -127,6 +126,8 @@ def _check_length(path: str) -> None:
 
 def make_directory(directory: str) -> None:
     """Make the directory for us only, or see that nobody else may put another socket into it."""
+    if sys.platform == "win32":
+        raise ListenError(UNSUPPORTED)
     os.makedirs(os.path.dirname(directory) or ".", exist_ok=True)
     with suppress(FileExistsError):
         os.mkdir(directory, 0o700)

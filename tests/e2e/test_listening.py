@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import anyio
+import anyio.lowlevel
 import pytest
+from websockets.client import ClientProtocol
+from websockets.uri import parse_uri
 
 from appserver.testing import Gate, stalled
 from appserver.transport.unix_path import default_path
-from tests.listening import listening, peer_over, unix_peer
+from tests.listening import listening, peer_over, started, unix_peer
 from tests.peer import WAIT_SECONDS, Peer, process_peer
 
 if TYPE_CHECKING:
@@ -184,6 +189,52 @@ async def test_a_proxy_tells_why_the_server_that_it_starts_ends(environ: dict[st
     ended = await anyio.run_process(proxy("--autostart"), env={**os.environ, **environ}, check=False)
     assert ended.returncode == 1
     assert ended.stderr.decode().endswith(f"{path}: there is a file that is no socket\n")
+
+
+async def test_sockets_that_a_service_manager_passes_are_served(
+    environ: dict[str, str], backend: FakeBackend, tmp_path: Path
+) -> None:
+    passed = tmp_path / "s"
+    with closing(socket.socket(socket.AF_UNIX)) as bound:
+        bound.bind(str(passed))
+        bound.listen()
+        activate = "import os, sys; os.dup2(int(sys.argv[1]), 3); os.environ.update(LISTEN_PID=str(os.getpid()), "
+        activate += "LISTEN_FDS='1'); os.execv(sys.executable, [sys.executable, '-m', 'appserver', *sys.argv[2:]])"
+        command = [sys.executable, "-c", activate, str(bound.fileno()), "app-server", "--listen", "fd://"]
+        async with (
+            started(command, environ, pass_fds=[bound.fileno()]),
+            unix_peer(passed, "one") as one,
+            unix_peer(passed, "two") as two,
+        ):
+            await one.login_with_tokens(backend.grant().access_token)
+            await two.notification("account/updated", authMode="chatgptAuthTokens")
+    assert passed.is_socket(), "it belongs to who has made it"
+
+
+async def test_without_passed_sockets_fd_is_refused(environ: dict[str, str]) -> None:
+    command = [sys.executable, "-m", "appserver", "app-server", "--listen", "fd://"]
+    ended = await anyio.run_process(command, env={**os.environ, **environ, "LISTEN_FDS": "1"}, check=False)
+    assert ended.returncode == 1
+    assert "fd://: no sockets were passed" in ended.stderr.decode()
+
+
+@pytest.mark.parametrize("split", [1, 4, 100])
+async def test_a_client_of_the_unix_socket_may_speak_websocket_as_those_of_the_reference_do(
+    environ: dict[str, str], path: str, split: int
+) -> None:
+    client = ClientProtocol(parse_uri("ws://localhost/"))
+    client.send_request(client.connect())
+    request = b"".join(client.data_to_send())
+    async with listening(environ, "--listen", "unix://"), await anyio.connect_unix(path) as stream:
+        for piece in (request[:split], request[split:]):
+            await stream.send(piece)
+            await anyio.lowlevel.checkpoint()
+        client.receive_data(await stream.receive())
+        assert client.handshake_exc is None
+        client.send_text(b'{"id":1,"method":"account/read"}')
+        await stream.send(b"".join(client.data_to_send()))
+        client.receive_data(await stream.receive())
+        assert b"Not initialized" in bytes(client.events_received()[-1].data)
 
 
 async def test_a_client_that_has_connected_and_says_nothing_is_there_for_the_server(

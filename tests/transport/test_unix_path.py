@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from appserver.errors import ListenError
-from appserver.transport.unix_path import MAX_PATH_BYTES, bind, connect, default_path, release
+from appserver.transport.unix_path import MAX_PATH_BYTES, bind, connect, default_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -114,7 +114,7 @@ def test_a_socket_that_another_server_has_put_in_its_place_is_not_removed(tmp_pa
     first.socket.close()
     path.rename(tmp_path / "elsewhere")
     with closing(bind(str(path)).socket):
-        release(first)
+        first.release()
         connect(str(path)).close()
 
 
