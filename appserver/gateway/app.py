@@ -16,6 +16,8 @@ from appserver.gateway.dialects import Chat, Responses
 from appserver.gateway.exchange import Asked, Exchange
 from appserver.gateway.failures import Failure, failure, failure_of
 from appserver.gateway.invalid import InvalidRequest
+from appserver.gateway.metrics import CONTENT_TYPE
+from appserver.gateway.observed import observed
 from appserver.gateway.requests import ClientDisconnect, Refused, admitted, authenticated, json_body
 from appserver.gateway.responses import checked
 from appserver.gateway.scopes import MODELS, RESPONSES
@@ -30,9 +32,6 @@ if TYPE_CHECKING:
     from appserver.gateway.gateway import Gateway
     from appserver.gateway.users import Caller
 
-OPEN = ("/health", "/ready")
-"""Paths that are answered to the end."""
-
 OWNER = "openai"
 
 
@@ -42,6 +41,7 @@ def application(gateway: Gateway) -> ASGIApp:
     routes = [
         Route("/health", _health),
         Route("/ready", api.ready),
+        Route("/metrics", api.read_metrics),
         Route("/v1/models", api.list_models, methods=["GET"]),
         Route("/v1/models/{id:path}", api.read_model, methods=["GET"]),
         Route("/v1/chat/completions", api.create_completion, methods=["POST"]),
@@ -55,18 +55,8 @@ def application(gateway: Gateway) -> ASGIApp:
         Exception: _fault,
     }
     app = Starlette(routes=routes, exception_handlers=handlers)
-
-    async def counted(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan" or scope["path"] in OPEN:
-            await app(scope, receive, send)
-        elif gateway.is_draining:
-            told = failure(503, "The server is shutting down", code="shutting_down", retry_after=gateway.retry_after)
-            await _told(told)(scope, receive, send)
-        else:
-            with gateway.request():
-                await app(scope, receive, send)
-
-    return counted
+    ending = failure(503, "The server is shutting down", code="shutting_down", retry_after=gateway.retry_after)
+    return observed(app, gateway, frozenset(route.path for route in routes), _told(ending))
 
 
 class Api:
@@ -78,6 +68,9 @@ class Api:
     async def ready(self, request: Request) -> Response:
         is_ready = await self._gateway.is_ready()
         return PlainTextResponse("ready" if is_ready else "not ready", 200 if is_ready else 503)
+
+    async def read_metrics(self, request: Request) -> Response:
+        return Response(self._gateway.metrics.text(), headers={"content-type": CONTENT_TYPE})
 
     async def list_models(self, request: Request) -> Response:
         caller = await self._caller(request, MODELS)
@@ -113,9 +106,8 @@ class Api:
     def _exchange(self, caller: Caller, body: dict[str, Any], dropped: list[str], dialect: Dialect) -> ASGIApp:
         provider = caller.workspace.settings.provider
         asked = Asked(provider, self._gateway.session, body, dropped, dialect.name)
-        headers = {"x-request-id": uuid.uuid4().hex}
-        keepalive = self._gateway.environment.keepalive
-        return _Answer(self._gateway, caller, Exchange(asked, dialect, caller.workspace, keepalive, headers))
+        exchange = Exchange(asked, dialect, caller.workspace, self._gateway.environment.keepalive)
+        return _Answer(self._gateway, caller, exchange)
 
 
 class _Answer:

@@ -11,7 +11,8 @@ from appserver.errors import ConfigError
 from appserver.gateway import admin
 from appserver.gateway.environment import DEFAULT_HOST, Environment
 from appserver.gateway.serve import listen, serve
-from appserver.log import log_info, set_up_logging
+from appserver.log import log_info, prepare_form, set_up_logging
+from appserver.log_formats import wanted_format
 from appserver.memory import return_large_blocks
 from appserver.parser import Parser
 from appserver.signals import end_at_once
@@ -26,6 +27,7 @@ MAX_PORT = 65535
 
 def run(words: list[str], environ: Mapping[str, str]) -> int:
     """Run the command and return the exit code. Raises AppServerError."""
+    prepare_form(wanted_format(environ))
     if words and words[0] in {noun for noun, _ in admin.COMMANDS}:
         return admin.run(words, environ)
     parser = Parser("gateway", "Serve an OpenAI-compatible API over HTTP.")

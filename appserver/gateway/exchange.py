@@ -98,15 +98,11 @@ class Asked:
 class Exchange:
     """Answers one HTTP request."""
 
-    def __init__(
-        self, asked: Asked, dialect: Dialect, workspace: Workspace, keepalive_seconds: float, headers: dict[str, str]
-    ) -> None:
-        """`headers`: of the answer, whatever becomes of it."""
+    def __init__(self, asked: Asked, dialect: Dialect, workspace: Workspace, keepalive_seconds: float) -> None:
         self.asked = asked
         self.dialect = dialect
         self._workspace = workspace
         self._keepalive_seconds = keepalive_seconds
-        self._headers = headers
         self._started = False
         self._ended = False
         self._last_sent = 0.0
@@ -220,8 +216,7 @@ class Exchange:
         self._started = True
         left_out = self.asked.left_out
         named = {DROPPED: _header_safe(",".join(left_out))} if left_out else {}
-        lines = {**self._headers, **headers, **named}
-        raw = [(name.encode("ascii"), value.encode("latin-1")) for name, value in lines.items()]
+        raw = [(name.encode("ascii"), value.encode("latin-1")) for name, value in {**headers, **named}.items()]
         await self._send({"type": "http.response.start", "status": status, "headers": raw})
 
 

@@ -19,6 +19,7 @@ from appserver.gateway.database.credentials import Place, SqlCredentials
 from appserver.gateway.database.engine import Database
 from appserver.gateway.database.versions import Versions
 from appserver.gateway.metering import Metering
+from appserver.gateway.metrics import Metrics
 from appserver.gateway.refreshing import Refreshing
 from appserver.gateway.users import Users
 from appserver.server.serve import Server
@@ -57,9 +58,9 @@ class Gateway:
             ApiKey(environment.openai_api_key) if environment.openai_api_key else None,
         )
         self.users = Users(self.server, self.accounts, self.place, environment.api_key)
-        self.metering = Metering(database)
+        self.metrics = Metrics()
+        self.metering = Metering(database, self.metrics)
         self.refreshing = Refreshing(database, self.users)
-        self._running = 0
         self._exchanges: set[Exchange] = set()
         self._idle = anyio.Event()
 
@@ -116,12 +117,12 @@ class Gateway:
     @contextmanager
     def request(self) -> Iterator[None]:
         """Count a request while it runs."""
-        self._running += 1
+        self.metrics.running += 1
         try:
             yield
         finally:
-            self._running -= 1
-            if not self._running:
+            self.metrics.running -= 1
+            if not self.metrics.running:
                 self._idle.set()
 
     @contextmanager
@@ -144,7 +145,7 @@ class Gateway:
 
     async def _drained(self, seconds: float) -> bool:
         with anyio.move_on_after(seconds):
-            while self._running:
+            while self.metrics.running:
                 self._idle = anyio.Event()
                 await self._idle.wait()
-        return not self._running
+        return not self.metrics.running

@@ -13,6 +13,7 @@ from appserver.log import warn
 
 if TYPE_CHECKING:
     from appserver.gateway.database.engine import Database
+    from appserver.gateway.metrics import Metrics
     from appserver.gateway.users import Caller
 
 MINUTE = 60
@@ -36,8 +37,9 @@ class Limited(Exception):
 class Metering:
     """Counts, and says when it is enough."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, metrics: Metrics) -> None:
         self._database = database
+        self._metrics = metrics
         self._totals: dict[str, tuple[int, int, int]] = {}
 
     async def admit(self, caller: Caller) -> None:
@@ -66,9 +68,10 @@ class Metering:
 
     async def used(self, caller: Caller, told: dict[str, Any] | None) -> None:
         """Count what a request has used, as the Responses API tells it. Never raises."""
+        given, taken = (_number(told, name) for name in ("input_tokens", "output_tokens"))
+        self._metrics.used(given, taken)
         if caller.key_id is None:
             return
-        given, taken = (_number(told, name) for name in ("input_tokens", "output_tokens"))
         requests, before_given, before_taken = self._totals.get(caller.key_id, (0, 0, 0))
         self._totals[caller.key_id] = (requests + 1, before_given + given, before_taken + taken)
         if caller.tpm is not None and given + taken:

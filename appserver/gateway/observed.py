@@ -1,0 +1,53 @@
+"""What is done around every request: its id, its line in the log, its place in the metrics, and the server's end."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from typing import TYPE_CHECKING
+
+from appserver.log import log_info
+from appserver.request_context import RequestContext, current_context
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from appserver.gateway.gateway import Gateway
+
+OPEN = ("/health", "/ready", "/metrics")
+"""Paths that are answered to the end, and are no requests of users."""
+
+OTHER = "other"
+"""Stands for every path that is not in the table: a client must not fill the memory with counters."""
+
+MAX_LOGGED = 200
+"""Characters of a path in the log."""
+
+
+def observed(app: ASGIApp, gateway: Gateway, paths: frozenset[str], turn_away: ASGIApp) -> ASGIApp:
+    """Return an application that answers as `app` does. `paths`: which the metrics name; `turn_away`: at the end."""
+
+    async def run(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] in OPEN:
+            await app(scope, receive, send)
+            return
+        request_id, status, begun = uuid.uuid4().hex, 0, time.perf_counter()
+        token = current_context.set(RequestContext(request=request_id))
+
+        async def answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        try:
+            with gateway.request():
+                await (turn_away if gateway.is_draining else app)(scope, receive, answer)
+        finally:
+            seconds, path = time.perf_counter() - begun, scope["path"]
+            gateway.metrics.answered(path if path in paths else OTHER, status, seconds)
+            log_info(f"{scope.get('method', 'WEBSOCKET')} {path[:MAX_LOGGED]!r} {status} {seconds * 1000:.1f} ms")
+            current_context.reset(token)
+
+    return run
