@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 
+from appserver import json_text
+from appserver.gateway import jsonrpc
 from appserver.gateway.chat.completion import Head
 from appserver.gateway.chat.request import translate
 from appserver.gateway.dialects import Chat, Responses
@@ -18,15 +20,17 @@ from appserver.gateway.failures import Failure, failure, failure_of
 from appserver.gateway.invalid import InvalidRequest
 from appserver.gateway.metrics import CONTENT_TYPE
 from appserver.gateway.observed import observed
-from appserver.gateway.requests import ClientDisconnect, Refused, admitted, authenticated, json_body
+from appserver.gateway.requests import ClientDisconnect, Refused, admitted, authenticated, json_body, read_body
 from appserver.gateway.responses import checked
-from appserver.gateway.scopes import MODELS, RESPONSES
+from appserver.gateway.scopes import MODELS, RESPONSES, RPC
 from appserver.llm.catalog import list_models
 from appserver.log import log_exception
+from protocol.error_codes import PARSE_ERROR
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import ASGIApp, Receive, Scope, Send
+    from starlette.websockets import WebSocket
 
     from appserver.gateway.dialects import Dialect
     from appserver.gateway.gateway import Gateway
@@ -34,11 +38,16 @@ if TYPE_CHECKING:
 
 OWNER = "openai"
 
+RPC_PATH = "/jsonrpc"
+
+SERVER_ERROR = -32000
+"""JSON-RPC 2.0, section 5.1: the first code that is a server's own. The status says more."""
+
 
 def application(gateway: Gateway) -> ASGIApp:
     """Return the application."""
     api = Api(gateway)
-    routes = [
+    routes: list[Route | WebSocketRoute] = [
         Route("/health", _health),
         Route("/ready", api.ready),
         Route("/metrics", api.read_metrics),
@@ -46,6 +55,8 @@ def application(gateway: Gateway) -> ASGIApp:
         Route("/v1/models/{id:path}", api.read_model, methods=["GET"]),
         Route("/v1/chat/completions", api.create_completion, methods=["POST"]),
         Route("/v1/responses", api.create_response, methods=["POST"]),
+        Route(RPC_PATH, api.call, methods=["POST"]),
+        WebSocketRoute(RPC_PATH, api.converse),
     ]
     handlers: dict[Any, Any] = {  # starlette wants each to take any exception
         404: _no_such_path,
@@ -95,6 +106,31 @@ class Api:
         body, stream, dropped = checked(document)
         return self._exchange(caller, body, dropped, Responses(stream=stream))
 
+    async def call(self, request: Request) -> Response:
+        caller = await self._caller(request, RPC)
+        await admitted(caller, self._gateway.metering)
+        body = await read_body(request, self._gateway.environment.max_body_bytes)
+        try:
+            document = json_text.decode(body)
+        except ValueError as exc:
+            return JSONResponse(jsonrpc.refusal(PARSE_ERROR, f"Parse error: {exc}"))
+        try:
+            answered = await jsonrpc.answer(self._gateway, caller, document)
+        except TimeoutError:
+            raise Refused(failure(504, "The request has not been answered in time", code="timeout")) from None
+        if answered is None:
+            return Response(status_code=204)
+        return Response(answered, media_type="application/json", headers={"cache-control": "no-store"})
+
+    async def converse(self, websocket: WebSocket) -> None:
+        try:
+            caller = await authenticated(websocket, self._gateway.users, RPC)
+            await admitted(caller, self._gateway.metering)
+        except Refused as exc:
+            await websocket.send_denial_response(_told(exc.told, as_rpc=True))
+            return
+        await jsonrpc.serve_websocket(self._gateway, caller, websocket)
+
     async def _caller(self, request: Request, scope: str) -> Caller:
         return await authenticated(request, self._gateway.users, scope)
 
@@ -137,13 +173,14 @@ async def _health(request: Request) -> Response:
     return PlainTextResponse("ok")
 
 
-def _told(told: Failure) -> Response:
+def _told(told: Failure, *, as_rpc: bool = False) -> Response:
     headers = {**told.headers, "cache-control": "no-store"}
     if told.status == 401:
         headers["www-authenticate"] = "Bearer"
     if told.status in (408, 413):
         headers["connection"] = "close"  # the rest of the body is not read
-    return JSONResponse(told.body, told.status, headers)
+    body = jsonrpc.refusal(SERVER_ERROR, told.message, {"code": told.code}) if as_rpc else told.body
+    return JSONResponse(body, told.status, headers)
 
 
 async def _no_such_path(request: Request, exc: Exception) -> Response:
@@ -151,7 +188,7 @@ async def _no_such_path(request: Request, exc: Exception) -> Response:
 
 
 async def _refused(request: Request, exc: Refused) -> Response:
-    return _told(exc.told)
+    return _told(exc.told, as_rpc=request.url.path == RPC_PATH)
 
 
 async def _invalid(request: Request, exc: InvalidRequest) -> Response:

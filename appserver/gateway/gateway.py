@@ -21,6 +21,7 @@ from appserver.gateway.database.versions import Versions
 from appserver.gateway.metering import Metering
 from appserver.gateway.metrics import Metrics
 from appserver.gateway.refreshing import Refreshing
+from appserver.gateway.remote import RemoteConnection
 from appserver.gateway.users import Users
 from appserver.server.serve import Server
 from appserver.session import Session
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
     from appserver.gateway.environment import Environment
     from appserver.gateway.exchange import Exchange
+    from appserver.gateway.users import Caller
+    from appserver.server.connection import Connection
     from appserver.settings import Settings
 
 INTERRUPT_SECONDS = 2.0
@@ -125,6 +128,10 @@ class Gateway:
             if not self.metrics.running:
                 self._idle.set()
 
+    def connection(self, caller: Caller) -> Connection:
+        """Return a connection of a user's for a client that speaks JSON-RPC."""
+        return self.server.connection(caller.workspace, kind=RemoteConnection)
+
     @contextmanager
     def exchange(self, exchange: Exchange) -> Iterator[None]:
         """Know an exchange while it runs: the end of the server interrupts it."""
@@ -148,4 +155,5 @@ class Gateway:
             while self.metrics.running:
                 self._idle = anyio.Event()
                 await self._idle.wait()
+            await self.users.turns_ended()
         return not self.metrics.running

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 OPEN = ("/health", "/ready", "/metrics")
 """Paths that are answered to the end, and are no requests of users."""
 
+STARTS = ("http.response.start", "websocket.accept", "websocket.http.response.start")
+"""Messages that begin an answer, and have its headers."""
+
 OTHER = "other"
 """Stands for every path that is not in the table: a client must not fill the memory with counters."""
 
@@ -36,14 +39,19 @@ def observed(app: ASGIApp, gateway: Gateway, paths: frozenset[str], turn_away: A
 
         async def answer(message: Message) -> None:
             nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
+            if message["type"] in STARTS:
+                status = message.get("status", 101)
                 message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
             await send(message)
 
         try:
-            with gateway.request():
-                await (turn_away if gateway.is_draining else app)(scope, receive, answer)
+            if gateway.is_draining:
+                await turn_away(scope, receive, answer)
+            elif scope["type"] == "websocket":  # it may last for days; its turns are what the end waits for
+                await app(scope, receive, answer)
+            else:
+                with gateway.request():
+                    await app(scope, receive, answer)
         finally:
             seconds, path = time.perf_counter() - begun, scope["path"]
             gateway.metrics.answered(path if path in paths else OTHER, status, seconds)

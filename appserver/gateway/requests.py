@@ -15,7 +15,7 @@ from appserver.http import write_timeout
 from protocol.base import Secret
 
 if TYPE_CHECKING:
-    from starlette.requests import Request
+    from starlette.requests import HTTPConnection, Request
 
     from appserver.gateway.metering import Metering
     from appserver.gateway.users import Caller, Users
@@ -32,14 +32,14 @@ class Refused(Exception):
         self.told = told
 
 
-def shown_key(request: Request) -> Secret | None:
+def shown_key(request: HTTPConnection) -> Secret | None:
     """Return the key that a request shows: `Authorization: Bearer`, or `X-API-Key`."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     shown = token.strip() if scheme.lower() == "bearer" else request.headers.get("x-api-key", "").strip()
     return Secret(shown) if shown else None
 
 
-async def authenticated(request: Request, users: Users, scope: str) -> Caller:
+async def authenticated(request: HTTPConnection, users: Users, scope: str) -> Caller:
     """Return who calls. Raises Refused where it is nobody, or where the key is not for this."""
     key = shown_key(request)
     if key is None:
@@ -62,17 +62,17 @@ async def admitted(caller: Caller, metering: Metering) -> None:
 
 
 async def json_body(request: Request, limit: int) -> Any:  # noqa: ANN401 - JSON
-    """Read the body, no more than `limit` bytes of it. Raises Refused, ClientDisconnect."""
-    if request.headers.get("content-encoding", "identity").lower() != "identity":
-        raise Refused(failure(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "The body must not be compressed"))
-    body = await _read(request, limit)
+    """Read the body as JSON, no more than `limit` bytes of it. Raises Refused, ClientDisconnect."""
     try:
-        return json_text.decode(body)
+        return json_text.decode(await read_body(request, limit))
     except ValueError as exc:
         raise Refused(failure(400, f"The body is not JSON: {exc}", code="invalid_json")) from None
 
 
-async def _read(request: Request, limit: int) -> bytes:
+async def read_body(request: Request, limit: int) -> bytes:
+    """Read the body, no more than `limit` bytes of it. Raises Refused, ClientDisconnect."""
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise Refused(failure(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "The body must not be compressed"))
     announced = request.headers.get("content-length", "")
     expected = int(announced) if announced.isascii() and announced.isdecimal() and len(announced) < 20 else limit
     if expected > limit:
@@ -91,4 +91,4 @@ def _too_large(limit: int) -> Refused:
     return Refused(failure(413, f"The body is longer than {limit} bytes", code="request_too_large"))
 
 
-__all__ = ["ClientDisconnect", "Refused", "admitted", "authenticated", "json_body", "shown_key"]
+__all__ = ["ClientDisconnect", "Refused", "admitted", "authenticated", "json_body", "read_body", "shown_key"]

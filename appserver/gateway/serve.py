@@ -91,7 +91,9 @@ class _HttpServer(uvicorn.Server):
             uvicorn.Config(
                 application(gateway),
                 http="httptools",
-                ws="none",
+                ws="websockets-sansio",
+                ws_max_size=gateway.environment.max_body_bytes,
+                ws_per_message_deflate=False,  # a small message could become a large one
                 lifespan="off",
                 log_config=None,
                 access_log=False,

@@ -74,6 +74,11 @@ class Users:
             self._workspaces[user_id] = self._server.add(Workspace(self._server.runtime, settings, credentials=store))
         return self._workspaces[user_id]
 
+    async def turns_ended(self) -> None:
+        """Wait until no user's turn runs."""
+        for workspace in tuple(self._workspaces.values()):
+            await workspace.turns_ended()
+
     async def _first(self) -> Caller | None:
         found = await self._accounts.first_user()
         return None if found is None else Caller(found[0], self.workspace(*found), frozenset(ALL))

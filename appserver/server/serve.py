@@ -81,13 +81,15 @@ class Server:
             self.runtime.maintenance.add(workspace.settings, workspace.account.auth)
         return workspace
 
-    def connection(self, workspace: Workspace | None = None, *, bounded: bool = True) -> Connection:
+    def connection(
+        self, workspace: Workspace | None = None, *, bounded: bool = True, kind: type[Connection] = Connection
+    ) -> Connection:
         """Return a connection for one client, of the home directory's workspace or of another.
 
         `bounded`: whether the client is left if it does not read; one that has the server alone is waited for.
         """
         runtime, number = self.runtime, next(self._numbers)
-        return Connection(runtime.settings, lambda: workspace or self.home, number, runtime.telemetry, bounded=bounded)
+        return kind(runtime.settings, lambda: workspace or self.home, number, runtime.telemetry, bounded=bounded)
 
     def check_configuration(self, *, lenient: bool) -> None:
         """Load now what a mistake in the configuration would break later. Raises ConfigError, unless lenient."""
@@ -113,7 +115,7 @@ class Server:
         """Start to serve a client, while the server is running. `is_only`: when it has left, everything ends."""
         if is_only:
             self._only = connection
-        self._clients.start_soon(self._serve if is_only else self._serve_one_of_many, connection, transport)
+        self._clients.start_soon(self._serve if is_only else self.serve_one_of_many, connection, transport)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -171,7 +173,8 @@ class Server:
         finally:
             self._connections.discard(connection)
 
-    async def _serve_one_of_many(self, connection: Connection, transport: Transport) -> None:
+    async def serve_one_of_many(self, connection: Connection, transport: Transport) -> None:
+        """Serve a client until it has left, and close its transport."""
         try:
             await self._serve(connection, transport)
         except Exception as exc:  # noqa: BLE001 - the other clients must not notice

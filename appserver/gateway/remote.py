@@ -1,0 +1,96 @@
+"""A client that comes over HTTP: the methods that it may call, and what its params may not say.
+
+It shares the machine with others. So it names neither files nor directories of the server, nor providers and commands
+of its own, and is told nothing of the process and its configuration.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from appserver.errors import InvalidParams, RequestError
+from appserver.server.connection import Connection
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from appserver.rpc.router import Handler
+
+METHODS = frozenset(
+    (
+        "account/login/cancel",
+        "account/login/start",
+        "account/logout",
+        "account/rateLimits/read",
+        "account/read",
+        "account/usage/read",
+        "app/list",
+        "collaborationMode/list",
+        "configRequirements/read",
+        "experimentalFeature/list",
+        "hooks/list",
+        "mcpServerStatus/list",
+        "model/list",
+        "modelProvider/capabilities/read",
+        "permissionProfile/list",
+        "plugin/installed",
+        "plugin/list",
+        "skills/list",
+        "thread/archive",
+        "thread/backgroundTerminals/list",
+        "thread/compact/start",
+        "thread/delete",
+        "thread/fork",
+        "thread/goal/get",
+        "thread/inject_items",
+        "thread/items/list",
+        "thread/list",
+        "thread/loaded/list",
+        "thread/metadata/update",
+        "thread/name/set",
+        "thread/read",
+        "thread/resume",
+        "thread/revert",
+        "thread/rollback",
+        "thread/settings/update",
+        "thread/start",
+        "thread/turns/list",
+        "thread/unarchive",
+        "thread/unsubscribe",
+        "turn/interrupt",
+        "turn/start",
+        "turn/steer",
+    )
+)
+"""Not there: what tells of the process or its settings, and `getAuthStatus`, which tells the token."""
+
+LOGINS = ("apiKey", "chatgptDeviceCode")
+"""Ways to sign in that need neither a browser on this machine nor a client that stays connected."""
+
+INPUTS = ("text", "image")
+"""Kinds of input that name no file."""
+
+PLACES = ("config", "modelProvider")
+"""Params that choose where requests, and the credential with them, are sent."""
+
+
+class RemoteConnection(Connection):
+    """One client."""
+
+    def _routes(self) -> Mapping[str, Handler]:
+        table = super()._routes()
+        return {method: partial(_checked, method, table[method]) for method in METHODS}
+
+
+def _checked(method: str, handler: Handler, params: dict[str, Any]) -> object:
+    """Call a handler unless the params say what a remote client may not. Raises InvalidParams, RequestError."""
+    for name in PLACES:
+        if params.get(name):
+            raise InvalidParams(f"Invalid params for {method}: {name}: cannot be chosen over HTTP")
+    for number, one in enumerate(params.get("input") or ()):
+        if one.get("type") not in INPUTS:
+            raise InvalidParams(f"Invalid params for {method}: input.{number}: only {' and '.join(INPUTS)} over HTTP")
+    if method == "account/login/start" and params.get("type") not in LOGINS:
+        raise RequestError(f"Over HTTP one signs in with {' or '.join(LOGINS)}")
+    return handler(params)
