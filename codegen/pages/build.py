@@ -1,0 +1,71 @@
+"""One directory with all pages as Markdown, and the site generator's run over it. Needs no network."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+from codegen.pages.library import library_pages
+from codegen.pages.sequence import draw_diagrams
+from codegen.pages.wire import methods_page, types_page
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+CONFIG: Final = "zensical.toml"
+
+BUILD_SECONDS: Final = 120
+"""A build takes a second; this is for a loaded machine."""
+
+OF_THE_PROJECT: Final = ("ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
+"""Documents at the top of the repository that are pages, too: project/architecture.md and so on."""
+
+
+def build(directory: Path) -> int:
+    """Build `directory`/site from `directory`/pages, which is written anew. Returns the generator's exit code."""
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    for path, text in pages().items():
+        target = directory / "pages" / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8", newline="\n")
+    for asset in (ROOT / "docs" / "assets").iterdir():
+        (directory / "pages" / "assets").mkdir(exist_ok=True)
+        shutil.copy(asset, directory / "pages" / "assets")
+    shutil.copy(ROOT / CONFIG, directory)
+    command = [sys.executable, "-m", "zensical", "build", "--strict", "--clean", "--config-file", CONFIG]
+    return subprocess.run(command, cwd=directory, timeout=BUILD_SECONDS, check=False).returncode  # noqa: S603 - our own command
+
+
+def pages() -> dict[str, str]:
+    """Return the text of every page, by its path."""
+    docs = ROOT / "docs"
+    texts = {path.relative_to(docs).as_posix(): path.read_text("utf-8") for path in docs.rglob("*.md")}
+    found = {path: _rendered(path, text) for path, text in texts.items()}
+    for name in OF_THE_PROJECT:
+        found[_project(name)] = _of_the_project((ROOT / name).read_text("utf-8"))
+    readme = (ROOT / "README.md").read_text("utf-8")
+    found |= {"reference/methods.md": methods_page(readme), "reference/types.md": types_page()}
+    return found | library_pages()
+
+
+def _rendered(path: str, text: str) -> str:
+    """Return a page of docs/ for the site: links out of docs/ lead to the page that the document has become."""
+    up = "../" * path.count("/")
+
+    def link(found: re.Match[str]) -> str:
+        return f"]({up}{_project(found[1])}" if found[1] in OF_THE_PROJECT else found[0]
+
+    return draw_diagrams(re.sub(rf"\]\({re.escape(up)}\.\./([A-Z]+\.md)", link, text))
+
+
+def _of_the_project(text: str) -> str:
+    """Return a document at the top of the repository as a page in project/."""
+    text = re.sub(r"\]\(docs/", "](../", text)
+    return re.sub(r"\]\(([A-Z]+\.md)", lambda found: f"]({found[1].lower()}", text)
+
+
+def _project(name: str) -> str:
+    return f"project/{name.lower()}"
