@@ -5,6 +5,7 @@ Owns URLs, headers and bodies of the Responses API. Does not retry, does not kno
 
 from __future__ import annotations
 
+import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ import anyio
 import httpx
 
 from appserver import json_text
+from appserver.errors import BackendError
 from appserver.http import CONNECT_TIMEOUT, read_error, write_timeout
 from appserver.http_failure import HttpFailure, translated
 from appserver.http_transport import REPEATABLE
@@ -29,7 +31,6 @@ from appserver.telemetry import NO_TELEMETRY, error_name
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
-    from appserver.errors import BackendError
     from appserver.http import Http
     from appserver.llm.authorized import Access
     from appserver.llm.events import Event
@@ -93,7 +94,6 @@ class EventStream:
         """`span`: ends when the stream is closed."""
         self._response = response
         self._span = span
-        self._error: str | None = None
         self._chunks = response.aiter_raw()
         self._url = url
 
@@ -111,9 +111,9 @@ class EventStream:
                     if events:
                         yield events
         except EventTooLong:
-            raise self._cut("an event did not end") from None
+            raise stream_cut("an event did not end") from None
         except HttpFailure as exc:
-            raise self._cut(str(exc), retryable=exc.transient) from None
+            raise stream_cut(str(exc), retryable=exc.transient) from None
 
     async def close(self) -> None:
         """Return the connection to the pool if the response is complete, else close it.
@@ -125,13 +125,10 @@ class EventStream:
                 async for _ in self._chunks:
                     break  # something else than an end
         finally:
-            self._span.end(self._error)
+            # Who reads the stream closes it on the way out, also when an event tells of a failure.
+            failure = sys.exc_info()[1]
+            self._span.end(error_name(failure) if isinstance(failure, BackendError) else None)
             await self._response.aclose()
-
-    def _cut(self, reason: str, *, retryable: bool = True) -> BackendError:
-        error = stream_cut(reason, retryable=retryable)
-        self._error = error_name(error)
-        return error
 
 
 class ModelClient:

@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from appserver.otel import Telemetry
 from appserver.settings import load_settings
-from appserver.testing import Gate, function_call, http_error, output, stalled, text
+from appserver.testing import Gate, Stream, cut, failed, function_call, http_error, output, stalled, text
 from tests.handlers.accounts import store_login
 from tests.peer import in_memory
 
@@ -169,6 +169,22 @@ async def test_failures_are_told_by_a_name_of_a_few(told: Told, backend: FakeBac
     assert errors["unknown"] == "MethodNotFound"
     assert errors["account/login/cancel"] == "InvalidParams"
     assert told.metrics()["appserver.turns"] == [({"error.type": "contextWindowExceeded"}, 1)]
+
+
+@pytest.mark.parametrize(
+    ("reply", "error"),
+    [(failed("insufficient_quota"), "usageLimitExceeded"), (cut("begun"), "responseStreamDisconnected")],
+)
+async def test_a_failure_within_an_answer_is_one_of_the_model_call(
+    told: Told, backend: FakeBackend, reply: Stream, error: str
+) -> None:
+    backend.script(*[reply] * 6)
+    async with told.server() as peer:
+        await peer.login_with_tokens(backend.grant().access_token)
+        await start_turn(peer, await peer.start_thread())
+    calls = [attributes(span).get("error.type") for span in told.spans if span.name.startswith("chat ")]
+    assert set(calls) == {error}
+    assert attributes(told.span("turn"))["error.type"] == error
 
 
 async def test_turns_tokens_and_refreshes_are_counted(told: Told, backend: FakeBackend, home: Path) -> None:
