@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 import anyio
 
 from appserver import loopback
-from appserver.auth.login.page import HEADERS, page
+from appserver.auth.login.page import AGAIN, HEADERS, Look, page
 from appserver.auth.login.redirect import read_pasted, read_redirect
 from appserver.auth.oauth.pkce import new_pkce, new_state
 from appserver.auth.oauth.tokens import LoginGrant
@@ -60,6 +60,10 @@ class _Outcome:
     result: LoginGrant | LoginError
     status: int
     page: bytes
+
+
+class _OfAnotherSignIn(LoginError):
+    """A redirect with another state: of a sign-in that was given up, or superseded, or is not ours at all."""
 
 
 class BrowserLogin:
@@ -150,15 +154,18 @@ class BrowserLogin:
     async def _answer(self, request: Request) -> Response:
         if request.headers.get("host", "").lower() not in self._hosts:
             # A page can have the browser connect here under a name of its own (DNS rebinding), and read the answer.
-            return Response(421, HEADERS, page("Misdirected", "This address belongs to another server."))
+            return Response(421, HEADERS, page(Look.FAILED, "Misdirected", "This address belongs to another server."))
         if request.path != CALLBACK_PATH:
-            return Response(404, HEADERS, page("Not found", "There is nothing here."))
+            return Response(404, HEADERS, page(Look.FAILED, "Not found", "There is nothing here."))
         if request.method != "GET":
-            return Response(405, HEADERS | {"Allow": "GET"}, page("Not allowed", "Only GET is answered here."))
+            refusal = page(Look.FAILED, "Not allowed", "Only GET is answered here.")
+            return Response(405, HEADERS | {"Allow": "GET"}, refusal)
         try:
             self._receive(read_redirect(request.query_string))
+        except _OfAnotherSignIn as exc:
+            return Response(400, HEADERS, page(Look.EXPIRED, "This sign-in has expired", exc.message, AGAIN))
         except LoginError as exc:
-            return Response(400, HEADERS, page("Sign-in not accepted", exc.message))
+            return Response(400, HEADERS, page(Look.FAILED, "Sign-in not accepted", exc.message))
         self._pages_due += 1
         await self._decided.wait()  # also a second request for the same redirect: one exchange serves both
         outcome = self._outcome or _failed(LoginError(NOT_COMPLETED))
@@ -168,7 +175,7 @@ class BrowserLogin:
     def _receive(self, redirect: Redirect) -> None:
         """Take what came back from the issuer; only the first counts. Raises LoginError if it is not ours."""
         if not secrets.compare_digest(redirect.state.reveal().encode("utf-8", "surrogatepass"), self._state.encode()):
-            raise LoginError("This address belongs to another sign-in. Use the link that was opened last")
+            raise _OfAnotherSignIn("This address belongs to another sign-in. Use the link that was opened last")
         if redirect.result is None:
             raise LoginError("The address holds no authorization code. Sign in again")
         if self._redirect is None:
@@ -198,7 +205,7 @@ class BrowserLogin:
         except LoginError as exc:
             return _failed(exc, 502)
         key = await self._token_client.exchange_api_key(tokens.id_token) if tokens.id_token else None
-        farewell = page("Signed in", "You can close this window and go back to the application.")
+        farewell = page(Look.DONE, "Signed in", "You can close this window and go back to the application.")
         return _Outcome(LoginGrant(tokens, key), 200, farewell)
 
     def _end_with(self, outcome: _Outcome) -> None:
@@ -255,4 +262,4 @@ def _bind_ipv6(port: int) -> socket.socket:
 
 
 def _failed(error: LoginError, status: int = 400) -> _Outcome:
-    return _Outcome(error, status, page("Sign-in failed", error.message))
+    return _Outcome(error, status, page(Look.FAILED, "Sign-in failed", error.message, AGAIN))

@@ -467,6 +467,7 @@ async def test_a_wrong_state_is_refused_and_cannot_end_the_login(
     async with lab.attempt() as attempt:
         page = await browse(attempt.callback(**query))
         assert page.status == 400
+        assert "This sign-in has expired" in page.text
         assert "attackers-code" not in page.text
         assert not backend.requests.to(TOKEN_PATH)
         assert (await browse(await attempt.sign_in())).status == 200
