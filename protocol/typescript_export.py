@@ -1,7 +1,9 @@
 """The method table as TypeScript: one file for each module of protocol/, and an index.
 
-Pure but for `write_typescript`. Run it as `appserver generate-ts --out schema/typescript`; a test compares the result
-with what is committed, and another one has the compiler check it.
+There are only types, so nothing is left of it at run time; imports name files as Node.js resolves them, which every
+module setting of the compiler understands. Pure but for `write_typescript`. Run it as
+`appserver generate-ts --out schema/typescript`; a test compares the result with what is committed, and another one has
+the compiler check it.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ def typescript() -> dict[str, str]:
         if text := writer.module_text(file_of(module)):
             texts[file_of(module)] = text
     texts["methods"] = writer.methods_text()
-    texts["index"] = "".join(f'export * from "./{file}";\n' for file in texts)
+    texts["index"] = "".join(f'export type * from "./{file}.js";\n' for file in texts)
     return {f"{file}.ts": f"{HEADER}{text}" for file, text in texts.items()}
 
 
@@ -84,7 +86,7 @@ class _Writer:
             if other != file:
                 imports.setdefault(other, []).append(name)
         self._used.clear()
-        lines = [f'import type {{ {", ".join(names)} }} from "./{other}";\n' for other, names in imports.items()]
+        lines = [f'import type {{ {", ".join(names)} }} from "./{other}.js";\n' for other, names in imports.items()]
         return "".join(lines) + "".join(f"\n{block}" for block in blocks) if blocks else ""
 
     def _definition(self, one: Named) -> str:

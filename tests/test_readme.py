@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
+import socket
 import subprocess
 import sys
 from importlib.metadata import entry_points
@@ -15,6 +15,7 @@ import pytest
 
 from appserver.testing import make_jwt, running_backend
 from protocol.methods import CLIENT_NOTIFICATIONS, CLIENT_REQUESTS, SERVER_NOTIFICATIONS, SERVER_REQUESTS
+from tests.real_clients.launch import executable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,12 +24,14 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
 CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text("utf-8")
 TESTING = (ROOT / "docs" / "testing.md").read_text("utf-8")
-DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+DOCUMENTS = [
+    *sorted(ROOT.glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+    *sorted((ROOT / "examples").glob("*.md")),
+]
 
 RUN_SECONDS = 60.0
 """An example takes a second; this is for a loaded machine."""
-
-OLDEST_NODE = 18
 
 PLUGIN = "appserver.pytest_plugin"
 """Where the environment is older than the plugin, it has to be named."""
@@ -95,21 +98,21 @@ def test_the_python_example_runs(environ: dict[str, str], tmp_path: Path) -> Non
     assert run([sys.executable, "embed.py"], environ, tmp_path) == "You said: Say hello\n"
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="a stand-in for the installed command is a shell script here")
-def test_the_node_example_runs(environ: dict[str, str], tmp_path: Path) -> None:
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("node is not installed")
-    version = run([node, "--version"], environ, tmp_path)
-    if int(version.removeprefix("v").partition(".")[0]) < OLDEST_NODE:
-        pytest.skip(f"node is too old: {version.strip()}")
-    command = tmp_path / "bin" / "appserver"
-    command.parent.mkdir()
-    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m appserver "$@"\n', "utf-8")
-    command.chmod(0o755)
-    (tmp_path / "embed.js").write_text(block(README, "js"), "utf-8")
-    environ["PATH"] = f"{command.parent}{os.pathsep}{environ['PATH']}"
-    assert run([node, "embed.js"], environ, tmp_path) == "You said: Say hello"
+@pytest.mark.skipif(sys.platform == "win32", reason="the commands are those of a POSIX shell")
+def test_the_commands_beside_the_examples_run_them_without_an_account(tmp_path: Path) -> None:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    executable(programs, "appserver")
+    python = programs / "python"
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n', "utf-8")
+    python.chmod(0o755)
+    (tmp_path / "embed.py").write_text(block(README, "python"), "utf-8")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    commands = block(README, "sh", after="against the fake backend").replace("8765", port)
+    paths = {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    shown = run(["sh", "-c", f"{commands}\nkill $!"], {**os.environ, **paths}, tmp_path)
+    assert shown.endswith(block(README, "text", after="python embed.py"))
 
 
 @pytest.mark.parametrize("kind", ["async", "sync", "pytest"])

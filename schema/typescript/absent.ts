@@ -1,6 +1,6 @@
 // Generated from protocol/ by `appserver generate-ts`. Do not edit.
-import type { JsonValue } from "./json";
-import type { ModeKind } from "./settings";
+import type { JsonValue } from "./json.js";
+import type { ModeKind } from "./settings.js";
 
 /** An object without members. */
 export type NoParams = Record<string, never>;

@@ -1,5 +1,5 @@
 // Generated from protocol/ by `appserver generate-ts`. Do not edit.
-import type { JsonValue } from "./json";
+import type { JsonValue } from "./json.js";
 
 /** A place in a text file: line, and column in Unicode characters, both from 1. */
 export type TextPosition = {

@@ -1,6 +1,6 @@
 // Generated from protocol/ by `appserver generate-ts`. Do not edit.
-import type { JsonValue } from "./json";
-import type { ToolContent } from "./tool";
+import type { JsonValue } from "./json.js";
+import type { ToolContent } from "./tool.js";
 
 /** Text that the user wrote. text_elements: spans that the client renders in its own way; kept as they came. */
 export type TextInput = {

@@ -1,18 +1,18 @@
 // Generated from protocol/ by `appserver generate-ts`. Do not edit.
-import type { AppListParams, BackgroundTerminalsListParams, CollaborationModeListResult, ConfigRequirementsReadResult, EmptyPage, EmptyResult, ExperimentalFeatureListParams, GoalGetParams, GoalGetResult, HooksListParams, HooksListResult, McpServerStatusListParams, ModelProviderCapabilitiesReadResult, NoParams, PermissionProfileListParams, PluginInstalledParams, PluginInstalledResult, PluginListParams, PluginListResult, SkillsExtraRootsSetParams, SkillsListParams, SkillsListResult } from "./absent";
-import type { AccountReadParams, AccountReadResult, AccountUpdatedNotification, AuthTokensRefreshParams, AuthTokensRefreshResult, GetAuthStatusParams, GetAuthStatusResult, LoginCancelParams, LoginCancelResult, LoginCompletedNotification, LoginParams, LoginResult, LogoutParams, LogoutResult } from "./account";
-import type { ConfigReadParams, ConfigReadResult, ConfigWarningNotification } from "./config";
-import type { ServerDiagnosticsParams, ServerDiagnosticsResult } from "./diagnostics";
-import type { InitializeParams, InitializeResult } from "./handshake";
-import type { AgentMessageDeltaNotification, ItemCompletedNotification, ItemStartedNotification, ReasoningSummaryPartAddedNotification, ReasoningSummaryTextDeltaNotification, ReasoningTextDeltaNotification } from "./item";
-import type { ModelListParams, ModelListResult } from "./model";
-import type { ThreadSettingsUpdateParams, ThreadSettingsUpdatedNotification } from "./settings";
-import type { ThreadStartParams, ThreadStartResult, ThreadStartedNotification, ThreadStatusChangedNotification, ThreadTokenUsageUpdatedNotification, WarningNotification } from "./thread";
-import type { ThreadForkParams, ThreadIdNotification, ThreadIdParams, ThreadInjectItemsParams, ThreadLifeEmptyResult, ThreadMetadataUpdateParams, ThreadNameSetParams, ThreadNameUpdatedNotification, ThreadResult, ThreadResumeParams, ThreadResumeResult, ThreadRevertParams, ThreadRevertResult, ThreadRollbackParams, ThreadUnsubscribeResult } from "./thread_life";
-import type { ThreadItemsListParams, ThreadItemsListResult, ThreadListParams, ThreadListResult, ThreadLoadedListParams, ThreadLoadedListResult, ThreadReadParams, ThreadReadResult, ThreadTurnsListParams, TurnsPage } from "./thread_list";
-import type { DynamicToolCallParams, DynamicToolCallResult } from "./tool";
-import type { ErrorNotification, TurnCompletedNotification, TurnInterruptParams, TurnInterruptResult, TurnStartParams, TurnStartResult, TurnStartedNotification, TurnSteerParams, TurnSteerResult } from "./turn";
-import type { RateLimitsReadParams, RateLimitsReadResult, RateLimitsUpdatedNotification, UsageReadParams, UsageReadResult } from "./usage";
+import type { AppListParams, BackgroundTerminalsListParams, CollaborationModeListResult, ConfigRequirementsReadResult, EmptyPage, EmptyResult, ExperimentalFeatureListParams, GoalGetParams, GoalGetResult, HooksListParams, HooksListResult, McpServerStatusListParams, ModelProviderCapabilitiesReadResult, NoParams, PermissionProfileListParams, PluginInstalledParams, PluginInstalledResult, PluginListParams, PluginListResult, SkillsExtraRootsSetParams, SkillsListParams, SkillsListResult } from "./absent.js";
+import type { AccountReadParams, AccountReadResult, AccountUpdatedNotification, AuthTokensRefreshParams, AuthTokensRefreshResult, GetAuthStatusParams, GetAuthStatusResult, LoginCancelParams, LoginCancelResult, LoginCompletedNotification, LoginParams, LoginResult, LogoutParams, LogoutResult } from "./account.js";
+import type { ConfigReadParams, ConfigReadResult, ConfigWarningNotification } from "./config.js";
+import type { ServerDiagnosticsParams, ServerDiagnosticsResult } from "./diagnostics.js";
+import type { InitializeParams, InitializeResult } from "./handshake.js";
+import type { AgentMessageDeltaNotification, ItemCompletedNotification, ItemStartedNotification, ReasoningSummaryPartAddedNotification, ReasoningSummaryTextDeltaNotification, ReasoningTextDeltaNotification } from "./item.js";
+import type { ModelListParams, ModelListResult } from "./model.js";
+import type { ThreadSettingsUpdateParams, ThreadSettingsUpdatedNotification } from "./settings.js";
+import type { ThreadStartParams, ThreadStartResult, ThreadStartedNotification, ThreadStatusChangedNotification, ThreadTokenUsageUpdatedNotification, WarningNotification } from "./thread.js";
+import type { ThreadForkParams, ThreadIdNotification, ThreadIdParams, ThreadInjectItemsParams, ThreadLifeEmptyResult, ThreadMetadataUpdateParams, ThreadNameSetParams, ThreadNameUpdatedNotification, ThreadResult, ThreadResumeParams, ThreadResumeResult, ThreadRevertParams, ThreadRevertResult, ThreadRollbackParams, ThreadUnsubscribeResult } from "./thread_life.js";
+import type { ThreadItemsListParams, ThreadItemsListResult, ThreadListParams, ThreadListResult, ThreadLoadedListParams, ThreadLoadedListResult, ThreadReadParams, ThreadReadResult, ThreadTurnsListParams, TurnsPage } from "./thread_list.js";
+import type { DynamicToolCallParams, DynamicToolCallResult } from "./tool.js";
+import type { ErrorNotification, TurnCompletedNotification, TurnInterruptParams, TurnInterruptResult, TurnStartParams, TurnStartResult, TurnStartedNotification, TurnSteerParams, TurnSteerResult } from "./turn.js";
+import type { RateLimitsReadParams, RateLimitsReadResult, RateLimitsUpdatedNotification, UsageReadParams, UsageReadResult } from "./usage.js";
 
 /** The id of a request. */
 export type RequestId = string | number;

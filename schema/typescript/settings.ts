@@ -1,5 +1,5 @@
 // Generated from protocol/ by `appserver generate-ts`. Do not edit.
-import type { JsonValue } from "./json";
+import type { JsonValue } from "./json.js";
 
 /** The older names are the reference's; clients still send them. */
 export type ModeKind = "plan" | "default";

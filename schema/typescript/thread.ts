@@ -1,8 +1,8 @@
 // Generated from protocol/ by `appserver generate-ts`. Do not edit.
-import type { JsonValue } from "./json";
-import type { ApprovalPolicy, SandboxMode, SandboxPolicy } from "./settings";
-import type { DynamicTool } from "./tool";
-import type { Turn } from "./turn";
+import type { JsonValue } from "./json.js";
+import type { ApprovalPolicy, SandboxMode, SandboxPolicy } from "./settings.js";
+import type { DynamicTool } from "./tool.js";
+import type { Turn } from "./turn.js";
 
 /** The thread is not in memory. */
 export type NotLoadedStatus = {

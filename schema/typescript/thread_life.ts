@@ -1,8 +1,8 @@
 // Generated from protocol/ by `appserver generate-ts`. Do not edit.
-import type { JsonValue } from "./json";
-import type { ApprovalPolicy, CollaborationMode, SandboxMode, SandboxPolicy } from "./settings";
-import type { Thread } from "./thread";
-import type { InitialTurnsPageParams, TurnsPage } from "./thread_list";
+import type { JsonValue } from "./json.js";
+import type { ApprovalPolicy, CollaborationMode, SandboxMode, SandboxPolicy } from "./settings.js";
+import type { Thread } from "./thread.js";
+import type { InitialTurnsPageParams, TurnsPage } from "./thread_list.js";
 
 /**
  * Load a thread, so that turns can be started in it. The overrides hold from now on; excludeTurns: answer without

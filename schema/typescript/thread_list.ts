@@ -1,7 +1,7 @@
 // Generated from protocol/ by `appserver generate-ts`. Do not edit.
-import type { Item } from "./item";
-import type { Thread } from "./thread";
-import type { ItemsView, Turn } from "./turn";
+import type { Item } from "./item.js";
+import type { Thread } from "./thread.js";
+import type { ItemsView, Turn } from "./turn.js";
 
 export type SortDirection = "asc" | "desc";
 

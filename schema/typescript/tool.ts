@@ -1,5 +1,5 @@
 // Generated from protocol/ by `appserver generate-ts`. Do not edit.
-import type { JsonValue } from "./json";
+import type { JsonValue } from "./json.js";
 
 /**
  * A function that the model may call. `type` may be left out.

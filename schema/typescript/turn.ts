@@ -1,7 +1,7 @@
 // Generated from protocol/ by `appserver generate-ts`. Do not edit.
-import type { Item, UserInput } from "./item";
-import type { JsonValue } from "./json";
-import type { ApprovalPolicy, CollaborationMode, ReasoningSummary, SandboxPolicy } from "./settings";
+import type { Item, UserInput } from "./item.js";
+import type { JsonValue } from "./json.js";
+import type { ApprovalPolicy, CollaborationMode, ReasoningSummary, SandboxPolicy } from "./settings.js";
 
 export type TurnStatus = "inProgress" | "completed" | "interrupted" | "failed";
 

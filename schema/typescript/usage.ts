@@ -1,5 +1,5 @@
 // Generated from protocol/ by `appserver generate-ts`. Do not edit.
-import type { JsonValue } from "./json";
+import type { JsonValue } from "./json.js";
 
 /** usedPercent of a window of windowDurationMins minutes that resets at resetsAt (Unix seconds). */
 export type RateLimitWindow = {

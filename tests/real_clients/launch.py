@@ -14,6 +14,8 @@ import pytest
 INSTALLED = Path(__file__).resolve().parents[2] / ".venv"
 
 CODEX_ACP = INSTALLED / "codex-acp" / "node_modules" / "@agentclientprotocol" / "codex-acp" / "dist" / "index.js"
+TYPESCRIPT = INSTALLED / "typescript" / "node_modules" / "typescript" / "bin" / "tsc"
+
 CODEX_GATEWAY = (
     INSTALLED / "codex-gateway" / ("Scripts/codex-gateway.exe" if sys.platform == "win32" else "bin/codex-gateway")
 )
