@@ -15,9 +15,8 @@ from urllib.parse import parse_qs, urlsplit
 from anyio import create_task_group, sleep_forever
 
 from appserver.arguments import settings_of
-from appserver.auth.credentials import ApiKey, PersonalToken
-from appserver.auth.oauth.personal_token import PREFIX
-from appserver.auth.policy import check_credential, check_login_method, check_sendable
+from appserver.auth.policy import check_login_method
+from appserver.auth.supplied import supplied_api_key, supplied_personal_token
 from appserver.commands.account import kept, whom
 from appserver.commands.output import FAILED, complain, say
 from appserver.commands.qr import show_qr
@@ -72,19 +71,12 @@ def run(options: Namespace, environ: Mapping[str, str]) -> int:
 
 
 async def _with_key(key: Secret, account: Account) -> int:
-    credential = ApiKey(key)
-    check_sendable(credential)
-    await account.auth.in_order(partial(account.auth.sign_in, credential))
+    await account.auth.in_order(partial(account.sign_in, supplied_api_key(key)))
     return _welcome(account)
 
 
 async def _with_access_token(token: Secret, account: Account) -> int:
-    if not token.reveal().startswith(PREFIX):
-        raise LoginError(f"That is no personal access token: they begin with {PREFIX}")
-    check_sendable(PersonalToken(token))
-    credential = await account.identify(token)
-    check_credential(account.settings, credential)
-    await account.auth.in_order(partial(account.auth.sign_in, credential))
+    await account.sign_in_with_personal_token(supplied_personal_token(token))
     return _welcome(account)
 
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from appserver.auth.credentials import ApiKey, external_tokens
-from appserver.auth.policy import check_external_workspace, check_login_method, check_sendable
+from appserver.auth.policy import check_external_workspace, check_login_method
 from appserver.errors import AuthError, InvalidParams
 from appserver.log import warn
 from appserver.rpc.router import Accepted, Reply
-from protocol.base import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -86,37 +84,28 @@ async def _logout(client: Client, *, revoke: bool) -> Reply:
 
 
 async def _login_with_api_key(client: Client, params: ApiKeyLogin) -> Reply:
+    from appserver.auth.supplied import supplied_api_key  # late: the first answers need none of it
+
     account = client.workspace.account
     account.auth.check_not_external()
-    key = params["apiKey"].reveal().strip()  # white space at its end came with it from a file or the clipboard
-    if not key:
-        raise InvalidParams("Invalid params for account/login/start: apiKey: must not be empty")
-    credential = ApiKey(Secret(key))
     try:
-        check_sendable(credential)
+        credential = supplied_api_key(params["apiKey"])
     except AuthError as exc:
         raise InvalidParams(f"Invalid params for account/login/start: {exc.message}") from None
-    await account.auth.sign_in(credential)
-    account.logins.cancel_pending()
+    await account.sign_in(credential)
     return Reply({"type": "apiKey"}, then=partial(account.tell_login, None, None))
 
 
 def _login_with_tokens(client: Client, params: AuthTokensLogin) -> Reply:
-    account_id = params.get("chatgptAccountId")
+    from appserver.auth.supplied import supplied_tokens  # late: the first answers need none of it
+
+    account_id, plan = params.get("chatgptAccountId"), params.get("chatgptPlanType")
     try:
-        credential = external_tokens(
-            params["accessToken"], params.get("idToken"), account_id, params.get("chatgptPlanType")
-        )
-        check_sendable(credential)
+        credential = supplied_tokens(params["accessToken"], params.get("idToken"), account_id, plan)
     except AuthError as exc:
         raise InvalidParams(f"Invalid params for account/login/start: {exc.message}") from None
-    if credential.account_id is None:
-        raise InvalidParams(
-            "Invalid params for account/login/start: chatgptAccountId: neither passed nor in the tokens"
-        )
     check_external_workspace(client.workspace.settings, credential.account_id)
     client.workspace.account.sign_in_external(credential, client)
-    client.workspace.account.logins.cancel_pending()
     return Reply({"type": "chatgptAuthTokens"}, then=partial(client.workspace.account.tell_login, None, None))
 
 
@@ -131,22 +120,13 @@ def _begin_device(client: Client) -> Accepted[Reply]:
 
 
 async def _login_with_browser(client: Client, login: Login) -> Reply:
-    with client.workspace.account.logins.starting(login):
-        await client.workspace.account.logins.port_free(login)
-        client.workspace.account.auth.check_not_external()
-        flow = client.workspace.account.browser_login(client.session)
-        url = flow.start()
-    client.workspace.account.logins.run(login, partial(client.workspace.account.finish_login, flow))
+    _, url = await client.workspace.account.start_browser_login(login, client.session)
     result: ChatgptLoginResult = {"type": "chatgpt", "loginId": login.id, "authUrl": url}
     return Reply(result, then=login.known.set)
 
 
 async def _login_with_device(client: Client, login: Login) -> Reply:
-    with client.workspace.account.logins.starting(login):
-        flow = client.workspace.account.device_login(client.session)
-        device = await flow.start()
-        client.workspace.account.auth.check_not_external()
-    client.workspace.account.logins.run(login, partial(client.workspace.account.finish_login, flow))
+    device = await client.workspace.account.start_device_login(login, client.session)
     result: DeviceCodeLoginResult = {
         "type": "chatgptDeviceCode",
         "loginId": login.id,

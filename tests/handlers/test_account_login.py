@@ -87,7 +87,7 @@ async def test_the_account_of_the_token_is_used_whatever_id_is_passed(
         ({"accessToken": "a.b.c"}, "The access token is not a JWT"),
         ({"accessToken": ""}, "The access token is not a JWT"),
         ({"accessToken": make_jwt(), "idToken": make_jwt(account="org-2")}, "different accounts"),
-        ({"accessToken": make_jwt(account=None)}, "chatgptAccountId: neither passed nor in the tokens"),
+        ({"accessToken": make_jwt(account=None)}, "account id (chatgptAccountId) is neither passed nor in the tokens"),
         ({"accessToken": make_jwt() + "\n"}, "characters that cannot be sent"),
         ({"accessToken": make_jwt(account=None), "chatgptAccountId": "org\n"}, "account id has characters"),
         ({}, "accessToken: Field required"),

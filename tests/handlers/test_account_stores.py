@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from appserver.auth import authentication
 from appserver.auth.credentials import managed_tokens
 from appserver.auth.stores.file import FileStore
 from appserver.auth.stores.off_loop import OffLoopStore
-from appserver.server import account
 from protocol.base import Secret
 from tests.auth.slow_store import Database, SlowStore
 from tests.handlers.accounts import said
@@ -40,7 +40,7 @@ def elsewhere(request: pytest.FixtureRequest, home: Path, monkeypatch: pytest.Mo
         "file": lambda: OffLoopStore(FileStore(str(home))),
         "slow": lambda: SlowStore(database),
     }
-    monkeypatch.setattr(account, "open_store", lambda _: places[request.param]())
+    monkeypatch.setattr(authentication, "open_store", lambda _: places[request.param]())
     return places[request.param]()
 
 

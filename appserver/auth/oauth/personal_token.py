@@ -13,9 +13,6 @@ if TYPE_CHECKING:
     from appserver.auth.oauth.http import IssuerHttp
     from protocol.base import Secret
 
-PREFIX: Final = "at-"
-"""What such a token begins with. The reference also takes a JWT of an agent, which is another way to sign in."""
-
 REFUSED: Final = (401, 403)
 
 
