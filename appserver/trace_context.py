@@ -47,10 +47,11 @@ def trace_of(request: dict[str, Any]) -> TraceContext | None:
     """Return the trace context that a request carries, None if it carries none that can be read."""
     trace, params = request.get("trace"), request.get("params")
     meta = params.get("_meta") if isinstance(params, dict) else None
-    return None if trace is None and meta is None else _read(trace) or _read(meta)
+    return None if trace is None and meta is None else trace_in(trace) or trace_in(meta)
 
 
-def _read(carrier: object) -> TraceContext | None:
+def trace_in(carrier: object) -> TraceContext | None:
+    """Return the trace context that an object has as members, such as HTTP headers in lower case."""
     if not isinstance(carrier, dict):
         return None
     traceparent = _parent(carrier.get(TRACEPARENT))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from appserver.log import log_info
 from appserver.request_context import RequestContext, current_context
+from appserver.trace_context import TRACEPARENT, TRACESTATE, trace_in
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -35,7 +36,7 @@ def observed(app: ASGIApp, gateway: Gateway, paths: frozenset[str], turn_away: A
             await app(scope, receive, send)
             return
         request_id, status, begun = uuid.uuid4().hex, 0, time.perf_counter()
-        token = current_context.set(RequestContext(request=request_id))
+        token = current_context.set(RequestContext(request=request_id, trace=trace_in(_trace_headers(scope))))
 
         async def answer(message: Message) -> None:
             nonlocal status
@@ -59,3 +60,14 @@ def observed(app: ASGIApp, gateway: Gateway, paths: frozenset[str], turn_away: A
             current_context.reset(token)
 
     return run
+
+
+def _trace_headers(scope: Scope) -> dict[str, str]:
+    """Return the headers of W3C Trace Context; a tracestate may come in several lines."""
+    found: dict[str, str] = {}
+    for raw, value in scope["headers"]:
+        name = raw.decode("latin-1")
+        if name in (TRACEPARENT, TRACESTATE):
+            text = value.decode("latin-1")
+            found[name] = f"{found[name]},{text}" if name in found else text
+    return found

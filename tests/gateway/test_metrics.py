@@ -55,3 +55,13 @@ async def test_the_log_has_a_line_for_each_request_and_no_secret(
     [record] = [one for one in records if one.get("requestId") == answer.headers["x-request-id"]]
     assert record["message"].startswith("POST '/v1/responses' 200 ")
     assert not [secret for secret in (KEY, "sk-of-the-platform", "a private question") if secret in output]
+
+
+@pytest.mark.parametrize("traceparent", ["00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "nonsense"])
+async def test_the_trace_that_a_request_belongs_to_goes_on_to_the_backend(api: Running, traceparent: str) -> None:
+    headers = [("traceparent", traceparent), ("tracestate", "a=b"), ("tracestate", "c=d")]
+    answer = await api.http.post("/v1/responses", json={"model": "m", "input": "Hi"}, headers=headers)
+    assert answer.status_code == 200
+    sent = api.backend.requests.to("/v1/responses")[-1].headers
+    passed_on = (None, None) if traceparent == "nonsense" else (traceparent, "a=b,c=d")
+    assert (sent.get("traceparent"), sent.get("tracestate")) == passed_on
