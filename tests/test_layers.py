@@ -110,6 +110,7 @@ ONLY = {
         "appserver.settings.load",
         "appserver.client",
     ),
+    "appserver.client.websocket": ("protocol", "appserver.transport", "appserver.client"),
     "appserver.client.in_process": (
         "appserver.errors",
         "appserver.server.serve",

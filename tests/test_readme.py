@@ -33,6 +33,8 @@ DOCUMENTS = [
 RUN_SECONDS = 60.0
 """An example takes a second; this is for a loaded machine."""
 
+posix_shell = pytest.mark.skipif(sys.platform == "win32", reason="the commands are those of a POSIX shell")
+
 PLUGIN = "appserver.pytest_plugin"
 """Where the environment is older than the plugin, it has to be named."""
 
@@ -98,24 +100,38 @@ def test_the_python_example_runs(environ: dict[str, str], tmp_path: Path) -> Non
     assert run([sys.executable, "embed.py"], environ, tmp_path) == "You said: Say hello\n"
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="the commands are those of a POSIX shell")
+@posix_shell
 def test_the_commands_beside_the_examples_run_them_without_an_account(tmp_path: Path) -> None:
-    programs = tmp_path / "bin"
+    (tmp_path / "embed.py").write_text(block(README, "python"), "utf-8")
+    shown = run_commands(block(README, "sh", after="against the fake backend"), tmp_path)
+    assert shown.endswith(block(README, "text", after="python embed.py"))
+
+
+@posix_shell
+def test_the_commands_for_tests_in_another_language_run(tmp_path: Path) -> None:
+    assert "Signed in as user@example.com" in run_commands(block(TESTING, "sh"), tmp_path)
+
+
+def test_every_block_about_tests_is_run() -> None:
+    assert TESTING.count("```") == 2 * TESTING.count("<!-- runnable:")
+
+
+def run_commands(commands: str, directory: Path) -> str:
+    """Run commands of a page that start a fake backend in the background; all of them must succeed."""
+    programs = directory / "bin"
     programs.mkdir()
     executable(programs, "appserver")
     python = programs / "python"
     python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n', "utf-8")
     python.chmod(0o755)
-    (tmp_path / "embed.py").write_text(block(README, "python"), "utf-8")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = str(free.getsockname()[1])
-    commands = block(README, "sh", after="against the fake backend").replace("8765", port)
     paths = {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
-    shown = run(["sh", "-c", f"{commands}\nkill $!"], {**os.environ, **paths}, tmp_path)
-    assert shown.endswith(block(README, "text", after="python embed.py"))
+    script = f"trap 'kill $!' EXIT\nset -e\n{commands.replace('8765', port)}"
+    return run(["sh", "-c", script], {**os.environ, **paths}, directory)
 
 
-@pytest.mark.parametrize("kind", ["async", "sync", "pytest"])
+@pytest.mark.parametrize("kind", ["async", "sync", "pytest", "gate"])
 def test_the_examples_for_tests_run(kind: str, environ: dict[str, str], tmp_path: Path) -> None:
     example = tmp_path / f"test_{kind}_example.py"
     example.write_text(block(TESTING, "python", after=f"<!-- runnable: {kind} -->"), "utf-8")

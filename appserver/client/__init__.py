@@ -34,6 +34,7 @@ from appserver.client.threads import AsyncThread
 from appserver.client.tokens import TokenProvider, TokenRequest, Tokens
 from appserver.client.tools import Tool, ToolCall, tool
 from appserver.client.turns import AsyncTurn
+from appserver.client.websocket import WebSocket
 from appserver.client.wire import Notification
 
 __all__ = [
@@ -71,6 +72,7 @@ __all__ = [
     "TurnLost",
     "TurnResult",
     "UnixSocket",
+    "WebSocket",
     "image",
     "tool",
 ]

@@ -21,12 +21,12 @@ from appserver.client.errors import RequestLost, ServerError, ServerGone, Thread
 from appserver.client.methods import AsyncConfig, AsyncModels
 from appserver.client.process import Subprocess
 from appserver.client.restart import RestartPolicy, ServerRestarted, Supervisor
-from appserver.client.sockets import attachment_of
 from appserver.client.streams import NotificationStream, Told, wanted
 from appserver.client.threads import AsyncThread, AsyncThreads
 from appserver.client.tokens import SingleFlight, TokenRequest
 from appserver.client.tools import Toolbox
 from appserver.client.turns import TurnStream
+from appserver.client.urls import attachment_of
 from appserver.client.wire import Notification, encode
 from protocol import error_codes
 

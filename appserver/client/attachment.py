@@ -1,4 +1,7 @@
-"""What the client needs of a way to a server. Which ways there are: `process.py`, `sockets.py`, `in_process.py`."""
+"""What the client needs of a way to a server.
+
+Which ways there are: `process.py`, `sockets.py`, `websocket.py`, `in_process.py`.
+"""
 
 from __future__ import annotations
 

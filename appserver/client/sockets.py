@@ -55,14 +55,6 @@ class UnixSocket:
         return TransportLink(LineTransport(SocketStream(connected), MAX_LINE_BYTES))
 
 
-def attachment_of(url: str) -> UnixSocket:
-    """Return the way to the server that a URL names, as `--listen` has them. Raises ValueError."""
-    scheme, separator, rest = url.partition("://")
-    if not separator or scheme != "unix":
-        raise ValueError(f"{url}: servers are reached at unix:// and unix://PATH")
-    return UnixSocket(rest or None)
-
-
 class TransportLink:
     """A link over a transport (`attachment.Link`)."""
 

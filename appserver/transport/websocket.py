@@ -17,7 +17,7 @@ from appserver.log import log_info
 from appserver.transport.base import Ending, TransportClosed
 
 if TYPE_CHECKING:
-    from websockets.server import ServerProtocol
+    from websockets.protocol import Protocol
 
     from appserver.transport.framing import Line
     from appserver.transport.sockets import SocketStream
@@ -41,7 +41,7 @@ class WebSocketTransport:
     def __init__(
         self,
         stream: SocketStream,
-        protocol: ServerProtocol,
+        protocol: Protocol,
         ping_seconds: float = PING_SECONDS,
         pong_seconds: float = PONG_SECONDS,
     ) -> None:
@@ -84,10 +84,15 @@ class WebSocketTransport:
     async def finish(self, ending: Ending) -> None:
         """Close the WebSocket with a code and a reason, and wait until the client has closed it, too."""
         if self._protocol.state is State.OPEN:
-            self._protocol.send_close(*CLOSES[ending])
-            await self._flush()
+            await self.leave(ending)
             while chunk := await self._stream.receive():  # the socket would be reset if this was left unread
                 self._protocol.receive_data(chunk)
+
+    async def leave(self, ending: Ending = Ending.LEFT) -> None:
+        """Say that no more is sent. `receive` returns None once the other end has answered. Raises TransportClosed."""
+        if self._protocol.state is State.OPEN:
+            self._protocol.send_close(*CLOSES[ending])
+            await self._flush()
 
     async def _receive_chunk(self) -> bytes:
         """Wait for bytes; none at the end, or where the client gives no sign of life."""

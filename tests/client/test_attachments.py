@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -11,8 +13,20 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
-from appserver.client import AppServer, AsyncAppServer, InProcess, RestartPolicy, ServerGone, TurnLost, UnixSocket, tool
+from appserver.client import (
+    AppServer,
+    AsyncAppServer,
+    InProcess,
+    RestartPolicy,
+    ServerGone,
+    TurnLost,
+    UnixSocket,
+    WebSocket,
+    tool,
+    websocket,
+)
 from appserver.testing import FakeBackend, Gate, function_call, output, running_backend, stalled, text
+from protocol.base import Secret
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -106,22 +120,23 @@ async def listening(home: Path, backend: FakeBackend) -> AsyncIterator[Listening
 
 
 class Listening:
-    """A server that listens on a socket."""
+    """A server that listens on a unix socket, and for WebSocket clients."""
 
     def __init__(self, home: Path, backend: FakeBackend, path: str) -> None:
         self._home, self._backend = home, backend
         self.path = path
         self.process: Process
+        self.url, self.token = "", ""
 
     async def start(self) -> None:
-        command = [sys.executable, "-m", "appserver", "app-server", "--listen", f"unix://{self.path}"]
-        environ = {**os.environ, **self._backend.environ(self._home), "APPSERVER_LOG": "info"}
-        self.process = await anyio.open_process(command, env=environ, stdout=None, stderr=subprocess.PIPE)
-        assert self.process.stderr is not None
-        told = b""
+        where = ["--listen", f"unix://{self.path}", "--listen", "ws://127.0.0.1:0"]
+        command = [sys.executable, "-m", "appserver", "app-server", *where]
+        environ = {**os.environ, **self._backend.environ(self._home)}
+        self.process = await anyio.open_process(command, env=environ, stdout=subprocess.PIPE, stderr=None)
+        assert self.process.stdout is not None
         with anyio.fail_after(LISTEN_SECONDS):
-            while b"listening at" not in told:
-                told += await self.process.stderr.receive()
+            told = json.loads(await self.process.stdout.receive())
+        self.url, self.token = told["listening"][-1], told["token"]
 
     async def end(self) -> None:
         if self.process.returncode is None:
@@ -131,10 +146,10 @@ class Listening:
 
 @unix_only
 async def test_clients_share_a_server_that_listens_on_a_socket(backend: FakeBackend, listening: Listening) -> None:
-    socket = UnixSocket(listening.path)
+    way = UnixSocket(listening.path)
     async with (
-        AsyncAppServer(socket, token_provider=lambda _: backend.grant().access_token) as first,
-        AsyncAppServer(socket) as second,
+        AsyncAppServer(way, token_provider=lambda _: backend.grant().access_token) as first,
+        AsyncAppServer(way) as second,
     ):
         assert (await second.account.read()).account is not None
         thread = await first.threads.start()
@@ -166,6 +181,55 @@ async def test_a_client_joins_the_next_server_on_the_socket(backend: FakeBackend
 
 
 @unix_only
+async def test_a_client_speaks_websocket(backend: FakeBackend, listening: Listening) -> None:
+    way = WebSocket(listening.url, Secret(listening.token))
+    async with AsyncAppServer(way, token_provider=lambda _: backend.grant().access_token, tools=[lookup]) as server:
+        thread = await server.threads.start()
+        backend.script(output(function_call("lookup", {"ticket": "A"})), text("It is open."))
+        assert (await thread.run("Is A open? " + "x" * 100_000)).final_response == "It is open."
+    assert listening.process.returncode is None
+
+
+@unix_only
+async def test_a_websocket_that_is_lost_loses_its_turn(backend: FakeBackend, listening: Listening) -> None:
+    async with AsyncAppServer(WebSocket(listening.url, listening.token)) as server:
+        await server.account.login_api_key("sk-test-key")
+        thread = await server.threads.start()
+        backend.script(stalled(Gate(), "Hel"))
+        turn = await thread.turn("Hello")
+        listening.process.kill()
+        with pytest.raises(TurnLost):
+            await turn.run()
+
+
+@unix_only
+async def test_a_client_without_the_token_is_refused_and_told(listening: Listening) -> None:
+    for client in (AsyncAppServer(listening.url), AsyncAppServer(WebSocket(listening.url, "wrong-token"))):
+        with pytest.raises(ServerGone, match=r"has refused: .*401") as refused:
+            async with client:
+                raise AssertionError
+        assert "wrong-token" not in refused.value.message
+
+
+async def test_a_port_without_a_server_is_named() -> None:
+    for url in ("ws://127.0.0.1:9", "ws://127.0.0.1:99999", "ws://"):
+        with pytest.raises(ServerGone, match="no app-server can be reached"):
+            async with AsyncAppServer(url):
+                raise AssertionError
+
+
+async def test_a_server_that_does_not_answer_the_handshake_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(websocket, "HANDSHAKE_SECONDS", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(ServerGone, match=r"no answer within 0\.1s"):
+        async with AsyncAppServer(f"ws://127.0.0.1:{silent.getsockname()[1]}"):
+            raise AssertionError
+
+
+def test_a_token_does_not_show_itself() -> None:
+    assert "secret" not in repr(WebSocket("ws://127.0.0.1:1", "secret-token"))
+
+
+@unix_only
 async def test_a_socket_without_a_server_is_named(tmp_path: Path) -> None:
     with pytest.raises(ServerGone, match=r"nowhere\.sock: no app-server can be reached"):
         async with AsyncAppServer(UnixSocket(tmp_path / "nowhere.sock")):
@@ -173,5 +237,5 @@ async def test_a_socket_without_a_server_is_named(tmp_path: Path) -> None:
 
 
 def test_a_url_of_another_kind_is_refused() -> None:
-    with pytest.raises(ValueError, match="reached at unix://"):
+    with pytest.raises(ValueError, match=r"reached at unix://.* and ws://"):
         AsyncAppServer("http://localhost")
