@@ -18,10 +18,11 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, Status,
 from opentelemetry.trace import set_span_in_context as in_context
 
 from appserver import __version__
-from appserver.log import warn
-from appserver.otel_settings import METRICS, TRACES, exporters
+from appserver.log import HiddenSecrets, log_exception, warn
+from appserver.otel_settings import METRICS, TRACES, exporters, header_values
 from appserver.request_context import current_context
 from appserver.trace_context import TraceContext
+from protocol.base import Secret
 from protocol.methods import CLIENT_REQUESTS
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ Attributes = dict[str, str | int]
 
 def from_environment(environ: Mapping[str, str]) -> Telemetry:
     """Return telemetry with the exporters that the environment names. One that is not installed is warned of."""
+    hidden = HiddenSecrets()
+    hidden.hide(*map(Secret, header_values(environ)))  # the SDK logs those that it cannot read
     resource = Resource.create()
     if str(resource.attributes.get(SERVICE_NAME)).startswith("unknown_service"):
         resource = resource.merge(Resource({SERVICE_NAME: SERVICE, SERVICE_VERSION: __version__}))
@@ -50,23 +53,28 @@ def from_environment(environ: Mapping[str, str]) -> Telemetry:
     for exporter in _loaded(TRACES, environ):
         spans.add_span_processor(BatchSpanProcessor(exporter))
     readers = [PeriodicExportingMetricReader(exporter) for exporter in _loaded(METRICS, environ)]
-    return Telemetry(spans, MeterProvider(readers, resource, shutdown_on_exit=False))
+    return Telemetry(spans, MeterProvider(readers, resource, shutdown_on_exit=False), hidden)
 
 
 def _loaded(signal: str, environ: Mapping[str, str]) -> Iterable[Any]:
     group = f"opentelemetry_{signal}_exporter"
     for name in exporters(signal, environ):
         found = list(entry_points(group=group, name=name))
-        if found:
-            yield found[0].load()()
-        else:
+        if not found:
             warn(f"OpenTelemetry: no installed package has an exporter {name!r:.60} for {signal}")
+            continue
+        try:
+            yield found[0].load()()
+        except Exception as exc:  # noqa: BLE001 - whatever it finds wrong with its variables, the server goes on without
+            log_exception(f"OpenTelemetry: the exporter {name!r:.60} for {signal} cannot be used", exc)
 
 
 class Telemetry:
     """Spans to a tracer, metrics to a meter."""
 
-    def __init__(self, spans: TracerProvider, metrics: MeterProvider) -> None:
+    def __init__(self, spans: TracerProvider, metrics: MeterProvider, hidden: HiddenSecrets | None = None) -> None:
+        """`hidden`: what is not to be logged while this is in use."""
+        self._hidden = hidden
         self._providers = (spans, metrics)
         self._tracer = spans.get_tracer(SCOPE, __version__)
         self._meter = meter = metrics.get_meter(SCOPE, __version__)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,3 +31,13 @@ def exporters(signal: str, environ: Mapping[str, str]) -> list[str]:
     protocol = environ.get(f"{own}_PROTOCOL") or environ.get("OTEL_EXPORTER_OTLP_PROTOCOL") or "http/protobuf"
     names = [name for name in map(str.strip, named.split(",")) if name not in ("", "none")]
     return [OTLP_EXPORTERS.get(protocol, protocol) if name == OTLP else name for name in names]
+
+
+def header_values(environ: Mapping[str, str]) -> list[str]:
+    """Return the values of the headers that exporters send: most are credentials. One without a name is all value."""
+    values = []
+    for signal in ("", f"_{TRACES.upper()}", f"_{METRICS.upper()}"):
+        for header in environ.get(f"OTEL_EXPORTER_OTLP{signal}_HEADERS", "").split(","):
+            name, _, value = header.partition("=")
+            values += [(value or name).strip(), unquote(value or name).strip()]
+    return values

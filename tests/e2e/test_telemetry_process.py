@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from appserver.log_formats import FORMATS
 from tests.e2e.run import HELLO, WAIT_SECONDS, end_of_input, exit_code, lines, request, run, started
 from tests.e2e.test_output import run_turns
 
@@ -124,6 +125,32 @@ def test_an_exporter_that_is_not_installed_is_warned_of(tmp_path: Path) -> None:
     done = run(environ={"APPSERVER_HOME": str(tmp_path), "OTEL_TRACES_EXPORTER": "carrier-pigeon"}, stdin=lines(HELLO))
     assert (done.returncode, b'"id":0' in done.stdout) == (0, True)
     assert b"OpenTelemetry" in done.stderr
+
+
+@installed
+@pytest.mark.parametrize(
+    "variable", ["OTEL_EXPORTER_OTLP_TIMEOUT", "OTEL_EXPORTER_OTLP_COMPRESSION", "OTEL_TRACES_SAMPLER"]
+)
+def test_a_variable_that_makes_no_sense_keeps_nobody_from_being_served(variable: str, tmp_path: Path) -> None:
+    environ = {"APPSERVER_HOME": str(tmp_path), "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", variable: "what?"}
+    done = run(environ=environ, stdin=lines(HELLO))
+    assert (done.returncode, b'"id":0' in done.stdout) == (0, True)
+    assert done.stderr
+
+
+@installed
+@pytest.mark.parametrize("form", FORMATS)
+def test_the_headers_for_the_collector_are_not_logged(form: str, tmp_path: Path) -> None:
+    environ = {
+        "APPSERVER_HOME": str(tmp_path),
+        "APPSERVER_LOG": "debug",
+        "APPSERVER_LOG_FORMAT": form,
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1",
+        "OTEL_EXPORTER_OTLP_HEADERS": "x-key=opaque%20value,authorization opaque-key-that-lacks-a-name",
+    }
+    done = run(environ=environ, stdin=lines(HELLO, request(1, "account/rateLimits/read")))
+    assert b"eader" in done.stderr
+    assert b"opaque" not in done.stderr
 
 
 def told_imports(environ: Mapping[str, str]) -> str:
