@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 WRITTEN_BY_HAND = {
+    "initialize": None,  # the client sends it itself
     # These return or take more than JSON: handles of threads and turns, tools, tokens. What may be left out of them
     # is generated all the same: method -> the name of its options, and the members that the client fills in itself.
     "account/login/start": None,
@@ -24,10 +25,11 @@ WRITTEN_BY_HAND = {
     "thread/resume": ("ThreadResumeOptions", {"threadId"}),
     "thread/fork": ("ThreadForkOptions", {"threadId"}),
     "turn/start": ("TurnOptions", {"threadId", "input", "outputSchema", "clientUserMessageId"}),
+    "turn/interrupt": None,
     "turn/steer": ("SteerOptions", {"threadId", "input", "expectedTurnId", "clientUserMessageId"}),
 }
 
-EXTENDED_BY_HAND = ("account", "threads")
+EXTENDED_BY_HAND = ("account", "server", "threads")
 """Resources that have more: logins, handles of threads."""
 
 METHODS_HEAD = """
@@ -67,7 +69,7 @@ def methods_file() -> str:
     blocks = [
         _class(
             f"Async{resource.capitalize()}{'Methods' if resource in EXTENDED_BY_HAND else ''}",
-            f"`server.{resource}`: what the method table has for it.",
+            f"`{'server' if resource == 'server' else f'server.{resource}'}`: what the method table has for it.",
             [_method(writer, one) for one in found if one.resource == resource],
         )
         for resource in resources

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from protocol.names import snake
 
-RESOURCES = {"account": "account", "config": "config", "model": "models", "thread": "threads"}
-"""The first part of a method, and the resource of the client that has it."""
+RESOURCES = {"account": "account", "config": "config", "model": "models", "server": "server", "thread": "threads"}
+"""The first part of a method, and the resource of the client that has it; "server" is the client itself."""
 
 RENAMED = {"getAuthStatus": ("account", "get_auth_status"), "thread/compact/start": ("threads", "compact")}
 """Methods that are not spelled as noun/verb, or whose last part says nothing."""

@@ -18,7 +18,7 @@ from appserver.client.account import AsyncAccount
 from appserver.client.calls import call_function
 from appserver.client.connection import REQUEST_SECONDS
 from appserver.client.errors import RequestLost, ServerError, ServerGone, ThreadLost, TurnLost
-from appserver.client.methods import AsyncConfig, AsyncModels
+from appserver.client.methods import AsyncConfig, AsyncModels, AsyncServerMethods
 from appserver.client.process import Subprocess
 from appserver.client.restart import RestartPolicy, ServerRestarted, Supervisor
 from appserver.client.streams import NotificationStream, Told, wanted
@@ -55,7 +55,7 @@ _REPEATABLE: Final = ("/read", "/list", "/resume")
 N = TypeVar("N", bound=Notification)
 
 
-class AsyncAppServer:
+class AsyncAppServer(AsyncServerMethods):
     """A running app-server: `async with AsyncAppServer() as server`. Any number of tasks may use it at once.
 
     Raises in the first line of the block: ServerGone if the server cannot be started or reached, ServerError if it
@@ -79,6 +79,7 @@ class AsyncAppServer:
         call in every thread that is started here. `restart`: how often a server that dies is started again; never if
         left out.
         """
+        super().__init__(self)
         self.account = AsyncAccount(self)
         self.threads = AsyncThreads(self)
         self.models = AsyncModels(self)

@@ -82,6 +82,14 @@ class AsyncConfig(Caller):
         return await self._call("config/read", {**self._named(options)}, types.ConfigReadResult)
 
 
+class AsyncServerMethods(Caller):
+    """`server`: what the method table has for it."""
+
+    async def diagnostics(self) -> types.ServerDiagnosticsResult:
+        """Sends `server/diagnostics`."""
+        return await self._call("server/diagnostics", {}, types.ServerDiagnosticsResult)
+
+
 class AsyncThreadsMethods(Caller):
     """`server.threads`: what the method table has for it."""
 

@@ -81,7 +81,8 @@ class Portal:
             while (found := self.wait(step)) is not _END:
                 yield found  # type: ignore[misc] # it is what the stream yields
         finally:
-            self.wait(close)
+            if self._portal is not None:  # else all has ended, and this is the garbage collector
+                self.wait(close)
 
 
 class BlockingServer(Blocking["AsyncAppServer"]):

@@ -227,6 +227,10 @@ async def test_a_picker_gets_its_models_and_a_panel_the_configuration(client: As
     assert (await client.config.read()).config["model"] == "fake-model"
 
 
+async def test_the_server_tells_how_it_is(client: AsyncAppServer) -> None:
+    assert (await client.diagnostics()).to_wire()
+
+
 async def test_signing_in_with_a_key_and_out(connect: Connect) -> None:
     async with connect(token_provider=None) as server, server.notifications(types.AccountUpdatedNotification) as told:
         await server.account.login_api_key("sk-test-key")
