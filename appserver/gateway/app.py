@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
 from appserver import json_text
-from appserver.gateway import jsonrpc
+from appserver.gateway import jsonrpc, openapi
 from appserver.gateway.chat.completion import Head
 from appserver.gateway.chat.request import translate
 from appserver.gateway.dialects import Chat, Responses
@@ -46,17 +46,24 @@ SERVER_ERROR = -32000
 
 def application(gateway: Gateway) -> ASGIApp:
     """Return the application."""
-    api = Api(gateway)
+    api, provider = Api(gateway), gateway.provider
     routes: list[Route | WebSocketRoute] = [
         Route("/health", _health),
         Route("/ready", api.ready),
         Route("/metrics", api.read_metrics),
+        Route("/openapi.json", api.read_openapi),
         Route("/v1/models", api.list_models, methods=["GET"]),
         Route("/v1/models/{id:path}", api.read_model, methods=["GET"]),
         Route("/v1/chat/completions", api.create_completion, methods=["POST"]),
         Route("/v1/responses", api.create_response, methods=["POST"]),
         Route(RPC_PATH, api.call, methods=["POST"]),
         WebSocketRoute(RPC_PATH, api.converse),
+        Route("/.well-known/oauth-authorization-server", provider.metadata),
+        Route("/oauth/authorize", provider.authorize, methods=["GET"]),
+        Route("/oauth/authorize", provider.decide, methods=["POST"]),
+        Route("/oauth/sign-in", provider.sign_in, methods=["POST"]),
+        Route("/oauth/token", provider.token, methods=["POST"]),
+        Route("/oauth/revoke", provider.revoke, methods=["POST"]),
     ]
     handlers: dict[Any, Any] = {  # starlette wants each to take any exception
         404: _no_such_path,
@@ -82,6 +89,9 @@ class Api:
 
     async def read_metrics(self, request: Request) -> Response:
         return Response(self._gateway.metrics.text(), headers={"content-type": CONTENT_TYPE})
+
+    async def read_openapi(self, request: Request) -> Response:
+        return JSONResponse(openapi.document(self._gateway.environment.public_url))
 
     async def list_models(self, request: Request) -> Response:
         caller = await self._caller(request, MODELS)
@@ -188,7 +198,11 @@ async def _no_such_path(request: Request, exc: Exception) -> Response:
 
 
 async def _refused(request: Request, exc: Refused) -> Response:
-    return _told(exc.told, as_rpc=request.url.path == RPC_PATH)
+    path: str = request.scope["path"]
+    if path.startswith("/oauth/"):
+        members = {"error": "invalid_request", "error_description": exc.told.message}
+        return JSONResponse(members, exc.told.status, {**exc.told.headers, "cache-control": "no-store"})
+    return _told(exc.told, as_rpc=path == RPC_PATH)
 
 
 async def _invalid(request: Request, exc: InvalidRequest) -> Response:

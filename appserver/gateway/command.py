@@ -46,6 +46,9 @@ def _serve(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     set_up_logging()
     return_large_blocks()
     host, port = listener.getsockname()[:2]
+    if not environment.public_url:
+        shown = f"[{host}]" if ":" in host else host
+        environment = environment._replace(public_url=f"http://{shown}:{port}")
     try:
         return anyio.run(serve, settings, environment, listener, lambda: log_info(f"listening on {host}:{port}"))
     finally:

@@ -20,8 +20,11 @@ from appserver.gateway.database.engine import Database
 from appserver.gateway.database.versions import Versions
 from appserver.gateway.metering import Metering
 from appserver.gateway.metrics import Metrics
+from appserver.gateway.oauth.endpoints import Provider
+from appserver.gateway.oauth.store import OAuthStore
 from appserver.gateway.refreshing import Refreshing
 from appserver.gateway.remote import RemoteConnection
+from appserver.gateway.scopes import ALL
 from appserver.gateway.users import Users
 from appserver.server.serve import Server
 from appserver.session import Session
@@ -60,7 +63,9 @@ class Gateway:
             self.server.runtime.tasks,
             ApiKey(environment.openai_api_key) if environment.openai_api_key else None,
         )
-        self.users = Users(self.server, self.accounts, self.place, environment.api_key)
+        oauth = OAuthStore(database, environment.refresh_grace)
+        self.provider = Provider(oauth, self.accounts, self.place.cipher, environment.public_url)
+        self.users = Users(self.server, self.accounts, oauth, self.place, environment.api_key)
         self.metrics = Metrics()
         self.metering = Metering(database, self.metrics)
         self.refreshing = Refreshing(database, self.users)
@@ -86,6 +91,8 @@ class Gateway:
         """Open the database, and run what serving needs, for the length of the block. Raises ConfigError."""
         async with cls.opened(settings, environment) as gateway:
             await gateway.users.begin()
+            if (client := environment.oauth_client) is not None:
+                await gateway.accounts.put_client(client.id, client.id, client.secret, ALL, client.redirect_uris)
             async with anyio.create_task_group() as group:
                 group.start_soon(gateway.metering.run)
                 group.start_soon(gateway.refreshing.run)

@@ -7,12 +7,14 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from appserver.gateway.database.credentials import SqlCredentials
+from appserver.gateway.oauth.store import ACCESS_PREFIX
 from appserver.gateway.scopes import ALL
 from appserver.server.workspace import Workspace
 
 if TYPE_CHECKING:
     from appserver.gateway.database.accounts import Accounts
     from appserver.gateway.database.credentials import Place
+    from appserver.gateway.oauth.store import OAuthStore
     from appserver.server.serve import Server
     from protocol.base import Secret
 
@@ -38,10 +40,13 @@ class Caller(NamedTuple):
 class Users:
     """The users whom this node has met."""
 
-    def __init__(self, server: Server, accounts: Accounts, place: Place, environment_key: Secret | None) -> None:
+    def __init__(
+        self, server: Server, accounts: Accounts, oauth: OAuthStore, place: Place, environment_key: Secret | None
+    ) -> None:
         """`environment_key`: has all scopes, for the first user."""
         self._server = server
         self._accounts = accounts
+        self._oauth = oauth
         self._place = place
         self._environment_key = environment_key
         self._workspaces: dict[str, Workspace] = {}
@@ -55,6 +60,13 @@ class Users:
         """Return whose key this is, None if it is nobody's, or not any more."""
         if self._environment_key is not None and _same(key, self._environment_key):
             return await self._first()
+        if key.reveal().startswith(ACCESS_PREFIX):
+            owner = await self._oauth.owner(key)
+            return (
+                None
+                if owner is None
+                else Caller(owner.user_id, self.workspace(owner.user_id, owner.version), owner.scopes)
+            )
         found = await self._accounts.key(key)
         if found is None:
             return None

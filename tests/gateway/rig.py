@@ -78,7 +78,7 @@ async def running_gateway(
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     headers = {"Authorization": f"Bearer {KEY}"}
     async with (
-        Gateway.running(settings, Environment(**{"api_key": Secret(KEY), **environment})) as gateway,
+        Gateway.running(settings, Environment(**{"api_key": Secret(KEY), "public_url": url, **environment})) as gateway,
         serving(gateway, listener),
         openai.AsyncOpenAI(base_url=f"{url}/v1", api_key=KEY, max_retries=0) as client,
         httpx.AsyncClient(base_url=url, headers=headers) as http,

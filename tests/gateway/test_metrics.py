@@ -39,6 +39,15 @@ async def test_every_answer_has_an_id_of_its_own(api: Running) -> None:
     assert len({answer.headers["x-request-id"] for answer in answers}) == 3
 
 
+async def test_the_document_for_actions_names_paths_that_are_there(api: Running) -> None:
+    document = (await api.http.get("/openapi.json", headers={"Authorization": "", "Host": "evil.example"})).json()
+    assert document["servers"] == [{"url": api.url}]
+    for path, operations in document["paths"].items():
+        for method in operations:
+            answer = await api.http.request(method.upper(), path, content=b"{" if method == "post" else None)
+            assert answer.status_code in (200, 400)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="a signal ends a process at once")
 async def test_the_log_has_a_line_for_each_request_and_no_secret(
     backend: FakeBackend, home: Path, capfd: pytest.CaptureFixture[str]
