@@ -21,6 +21,7 @@ from appserver.client.errors import RequestLost, ServerError, ServerGone, Thread
 from appserver.client.methods import AsyncConfig, AsyncModels, AsyncServerMethods
 from appserver.client.process import Subprocess
 from appserver.client.restart import RestartPolicy, ServerRestarted, Supervisor
+from appserver.client.retries import delay_after, is_repeatable
 from appserver.client.streams import NotificationStream, Told, wanted
 from appserver.client.threads import AsyncThread, AsyncThreads
 from appserver.client.tokens import SingleFlight, TokenRequest
@@ -48,9 +49,6 @@ DEFAULT_CLIENT: Final = {"name": "appserver-client", "version": "1"}
 
 REFRESH: Final = "account/chatgptAuthTokens/refresh"
 TOOL_CALL: Final = "item/tool/call"
-
-_REPEATABLE: Final = ("/read", "/list", "/resume")
-"""Requests that may be sent again after a loss: carrying them out twice is the same as once."""
 
 N = TypeVar("N", bound=Notification)
 
@@ -133,15 +131,22 @@ class AsyncAppServer(AsyncServerMethods):
         """Send a request and return its result as JSON; `timeout` in seconds.
 
         Raises ServerError, ServerGone, RequestLost, TimeoutError. While a server that was lost is started again, it
-        waits; one that was under way is sent again if it only reads.
+        waits; one that was under way is sent again if it only reads. One that is refused for load is sent again later.
         """
+        refusals = 0
         with _within(timeout, f"{method}: no answer"):
             while True:
                 connection = await self._supervisor.connection()
                 try:
                     return await connection.request(method, encode(params), timeout=timeout)
+                except ServerError as exc:
+                    refusals += 1
+                    delay = delay_after(exc, refusals)
+                    if delay is None:
+                        raise
+                    await anyio.sleep(delay)
                 except RequestLost:
-                    if not (self.restarts and method.endswith(_REPEATABLE)):
+                    if not (self.restarts and is_repeatable(method)):
                         raise
                 except ServerGone:  # it was not sent
                     if not self.restarts:

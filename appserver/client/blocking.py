@@ -543,11 +543,15 @@ class AppServer(BlockingServer):
     def process_id(self) -> int | None:
         return self._async.process_id
 
+    def diagnostics(self) -> types.ServerDiagnosticsResult:
+        """Sends `server/diagnostics`."""
+        return self._portal.wait(self._async.diagnostics)
+
     def request(self, method: str, params: object = None, *, timeout: float = REQUEST_SECONDS) -> Any:  # noqa: ANN401 - JSON
         """Send a request and return its result as JSON; `timeout` in seconds.
 
         Raises ServerError, ServerGone, RequestLost, TimeoutError. While a server that was lost is started again, it
-        waits; one that was under way is sent again if it only reads.
+        waits; one that was under way is sent again if it only reads. One that is refused for load is sent again later.
         """
         return self._portal.wait(self._async.request, method, params, timeout=timeout)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
-from appserver.client import AsyncAppServer, ServerError, ServerGone, Subprocess, connection, process
+from appserver.client import AsyncAppServer, ServerError, ServerGone, Subprocess, connection, process, retries
 from appserver.client.types import UnknownNotification
 
 if TYPE_CHECKING:
@@ -254,3 +254,33 @@ async def test_a_server_that_takes_longer_to_end_than_it_may_is_terminated() -> 
     assert pid is not None
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+async def test_a_request_that_is_refused_for_load_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retries, "SHORTEST_DELAY", 0.001)
+    busy = {"code": -32001, "message": "busy", "data": {"retryAfterMs": 1}}
+    async with odd(
+        f'for _ in range(3): send(id=receive()["id"], error={busy})',
+        'send(id=receive()["id"], result="done")',
+        "sys.stdin.read()",
+    ) as server:
+        assert await server.request("any") == "done"
+
+
+async def test_a_server_that_refuses_for_long_is_told_as_overloaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retries, "SHORTEST_DELAY", 0.001)
+    monkeypatch.setattr(retries, "LONGEST_DELAY", 0.001)
+    busy = '{"code": -32001, "message": "busy"}'
+    async with odd(f'for line in sys.stdin: send(id=json.loads(line)["id"], error={busy})') as server:
+        with pytest.raises(ServerError, match="busy"):
+            await server.request("any")
+
+
+def test_delays_follow_what_the_server_says_up_to_a_bound() -> None:
+    told = ServerError(-32001, "busy", {"retryAfterMs": 400})
+    delays = [retries.delay_after(told, refusals) for refusals in range(1, retries.REFUSALS + 1)]
+    for delay, longest in zip(delays, [0.4, 0.8, 1.6, *[retries.LONGEST_DELAY] * 5], strict=True):
+        assert delay is not None
+        assert longest / 2 <= delay <= longest
+    assert retries.delay_after(told, retries.REFUSALS + 1) is None
+    assert retries.delay_after(ServerError(-32600, "no"), 1) is None
