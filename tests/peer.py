@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import anyio
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from appserver.server.workspace import Workspace
     from appserver.settings import Settings
     from appserver.telemetry import Telemetry
+    from appserver.transport.framing import Line
     from appserver.transport.memory import MemoryTransport
 
 WAIT_SECONDS = 20.0
@@ -215,6 +216,14 @@ def _refuse_constant(name: str) -> object:
     raise AssertionError(f"the server sent {name}, which is not JSON")
 
 
+class ClientEnd(Protocol):
+    """The client's end of a transport."""
+
+    async def receive(self) -> list[Line] | None: ...
+
+    async def send(self, data: bytes) -> None: ...
+
+
 P = TypeVar("P", bound=Peer)
 
 
@@ -233,7 +242,7 @@ async def in_memory(
     try:
         async with anyio.create_task_group() as group:
             group.start_soon(serve)
-            async with _reading(ours) as peer:
+            async with reading(ours) as peer:
                 if initialize:
                     await peer.initialize()
                 yield peer
@@ -260,7 +269,7 @@ class House:
         """
         ours = self.connect(workspace)
         try:
-            async with _reading(ours) as peer:
+            async with reading(ours) as peer:
                 if name is not None:
                     await peer.initialize(name)
                 yield peer
@@ -294,7 +303,8 @@ async def house(settings: Settings) -> AsyncIterator[House]:
 
 
 @asynccontextmanager
-async def _reading(transport: MemoryTransport) -> AsyncIterator[Peer]:
+async def reading(transport: ClientEnd) -> AsyncIterator[Peer]:
+    """Be the client on one end of a transport."""
     peer = Peer(transport.send)
 
     async def read() -> None:

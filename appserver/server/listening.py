@@ -43,6 +43,8 @@ def serve_listeners(settings: Settings, options: Serving, *, lenient: bool) -> i
     stdio = _stdio(settings, options.listen)
     stdout = None if stdio else _claim_stdout()
     stderr = claim_stderr(settings.log_level)
+    if options.ignored:
+        log_info(f"ignored, as they have no meaning here: {', '.join(dict.fromkeys(options.ignored))}")
     with ExitStack() as stack:
         listeners = _open(settings, options, stdout, stack)
         if stdout is not None:
