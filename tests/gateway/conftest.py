@@ -6,7 +6,7 @@ import pytest
 
 from appserver.gateway.database.engine import Database
 from protocol.base import Secret
-from tests.gateway.postgres import new_database, programs, running_postgres
+from tests.gateway.postgres import Postgres, migrate, new_database, programs, running_postgres
 from tests.gateway.rig import Running, running_gateway
 
 if TYPE_CHECKING:
@@ -17,33 +17,47 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-async def api(backend: FakeBackend, home: Path) -> AsyncIterator[Running]:
+async def api(backend: FakeBackend, home: Path, database_url: str | None) -> AsyncIterator[Running]:
     """A gateway whose user has an API key of the platform: no parameter is dropped."""
-    async with running_gateway(backend, home, openai_api_key=Secret("sk-of-the-platform")) as running:
+    credential = {"openai_api_key": Secret("sk-of-the-platform")}
+    async with running_gateway(backend, home, database_url=database_url, **credential) as running:
         yield running
 
 
 @pytest.fixture
-async def chatgpt(backend: FakeBackend, home: Path) -> AsyncIterator[Running]:
+async def chatgpt(backend: FakeBackend, home: Path, database_url: str | None) -> AsyncIterator[Running]:
     """A gateway whose user is signed in to ChatGPT."""
-    async with running_gateway(backend, home, backend.grant()) as running:
+    async with running_gateway(backend, home, backend.grant(), database_url=database_url) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """The URL of a PostgreSQL server."""
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server, and a database there with the schema of now."""
     found = programs()
     if found is None:
         pytest.skip("PostgreSQL is not installed")
-    with running_postgres(found) as url:
-        yield url
+    with running_postgres(found) as server, new_database(server) as template:
+        migrate(template)
+        yield Postgres(server, template.removeprefix(f"{server}/"))
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest) -> str | None:
-    """An empty database of either kind; None: SQLite in the home."""
-    return None if request.param == "sqlite" else new_database(request.getfixturevalue("postgres"))
+def database_url(request: pytest.FixtureRequest) -> Iterator[str | None]:
+    """A database of either kind with nobody in it; None: SQLite in the home."""
+    if request.param == "sqlite":
+        yield None
+        return
+    postgres: Postgres = request.getfixturevalue("postgres")
+    with new_database(postgres.server, postgres.template) as url:
+        yield url
+
+
+@pytest.fixture
+def empty_postgres(postgres: Postgres) -> Iterator[str]:
+    """A database in PostgreSQL without a schema."""
+    with new_database(postgres.server) as url:
+        yield url
 
 
 @pytest.fixture

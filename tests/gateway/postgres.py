@@ -10,15 +10,29 @@ import tempfile
 import uuid
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+
+from anyio.from_thread import start_blocking_portal
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from appserver.gateway.database.engine import Database
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Awaitable, Callable, Iterator
 
 USER = "postgres"
 """The system's user that runs it: it refuses to run as root."""
 
 START_SECONDS = 60
+
+
+class Postgres(NamedTuple):
+    """A server that runs."""
+
+    server: str
+    """Its URL, without a database's name."""
+    template: str
+    """The name of a database with the schema of now and nobody in it: to copy it is quicker than to migrate."""
 
 
 def programs() -> Path | None:
@@ -50,11 +64,40 @@ def running_postgres(bin_dir: Path) -> Iterator[str]:
             _run([*control, "-m", "immediate", "stop"])
 
 
-def new_database(server: str) -> str:
-    """Make a database and return its URL."""
+@contextmanager
+def new_database(server: str, template: str = "template1") -> Iterator[str]:
+    """Make a database like another one, yield its URL, and drop it."""
     name = f"gateway_{uuid.uuid4().hex}"
-    _run(["psql", "-q", "-X", f"{server}/postgres", "-c", f"CREATE DATABASE {name}"])
-    return f"{server}/{name}"
+    _execute(server, f"CREATE DATABASE {name} TEMPLATE {template}")
+    try:
+        yield f"{server}/{name}"
+    finally:
+        _execute(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def migrate(url: str) -> None:
+    """Bring a database's schema up to date."""
+
+    async def opened() -> None:
+        await (await Database.open(url, "")).close()
+
+    _in_a_loop_of_its_own(opened)
+
+
+def _execute(server: str, statement: str) -> None:
+    async def execute() -> None:
+        engine = create_async_engine(f"{server}/postgres".replace("://", "+asyncpg://"), isolation_level="AUTOCOMMIT")
+        async with engine.connect() as connection:
+            await connection.exec_driver_sql(statement)
+        await engine.dispose()
+
+    _in_a_loop_of_its_own(execute)
+
+
+def _in_a_loop_of_its_own(call: Callable[[], Awaitable[None]]) -> None:
+    """Fixtures are synchronous, because tests without an event loop need them, too; others have one already."""
+    with start_blocking_portal() as portal:
+        portal.call(call)
 
 
 def _run(command: list[str]) -> None:

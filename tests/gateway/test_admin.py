@@ -148,8 +148,10 @@ async def test_another_secret_key_is_refused_by_name(
     assert await rotated("credential", "rotate") == {"rotated": 0}
 
 
-async def test_a_key_has_its_scopes_and_no_other(backend: FakeBackend, home: Path) -> None:
-    async with running_gateway(backend, home, openai_api_key=Secret("sk-of-the-platform")) as gateway:
+async def test_a_key_has_its_scopes_and_no_other(backend: FakeBackend, home: Path, database_url: str | None) -> None:
+    async with running_gateway(
+        backend, home, database_url=database_url, openai_api_key=Secret("sk-of-the-platform")
+    ) as gateway:
         user_id = await gateway.gateway.user_id("default")
         for scopes, models, responses in ((["models"], 200, 403), (["responses"], 403, 200), (["rpc"], 403, 403)):
             _, key = await gateway.gateway.accounts.add_key(user_id, scopes)

@@ -125,8 +125,10 @@ async def test_nothing_of_the_accounts_limits_reaches_the_caller(api: Running, s
         assert not [name for name in answer.headers if "codex" in name or "limit" in name or "account" in name]
 
 
-async def test_a_token_that_has_expired_is_renewed_once_for_many_requests(backend: FakeBackend, home: Path) -> None:
-    async with running_gateway(backend, home, backend.grant()) as gateway:
+async def test_a_token_that_has_expired_is_renewed_once_for_many_requests(
+    backend: FakeBackend, home: Path, database_url: str | None
+) -> None:
+    async with running_gateway(backend, home, backend.grant(), database_url=database_url) as gateway:
         backend.expire_access_tokens()
         answers: list[str] = []
 
@@ -140,16 +142,18 @@ async def test_a_token_that_has_expired_is_renewed_once_for_many_requests(backen
         assert len(backend.requests.to("/oauth/token")) == 1
 
 
-async def test_a_login_that_has_ended_says_that_somebody_must_sign_in(backend: FakeBackend, home: Path) -> None:
-    async with running_gateway(backend, home, backend.grant()) as gateway:
+async def test_a_login_that_has_ended_says_that_somebody_must_sign_in(
+    backend: FakeBackend, home: Path, database_url: str | None
+) -> None:
+    async with running_gateway(backend, home, backend.grant(), database_url=database_url) as gateway:
         backend.expire_access_tokens()
         backend.issuer.fail_next(400, {"error": {"code": "refresh_token_reused"}}, path="/oauth/token")
         told = await error_of(gateway)
         assert (told.status_code, told.code) == (401, "credential_expired")
 
 
-async def test_a_user_without_an_account_is_told_so(backend: FakeBackend, home: Path) -> None:
-    async with running_gateway(backend, home) as gateway:
+async def test_a_user_without_an_account_is_told_so(backend: FakeBackend, home: Path, database_url: str | None) -> None:
+    async with running_gateway(backend, home, database_url=database_url) as gateway:
         told = await error_of(gateway)
         assert (told.status_code, told.code) == (401, "credential_missing")
 
@@ -192,8 +196,10 @@ async def test_any_text_reaches_the_model_and_comes_back(api: Running, text_: st
     assert answer.json()["choices"][0]["message"]["content"].endswith(f"x{text_}x")
 
 
-async def test_a_body_that_is_too_long_is_refused(backend: FakeBackend, home: Path) -> None:
-    async with running_gateway(backend, home, backend.grant(), max_body_bytes=1000) as gateway:
+async def test_a_body_that_is_too_long_is_refused(backend: FakeBackend, home: Path, database_url: str | None) -> None:
+    async with running_gateway(
+        backend, home, backend.grant(), database_url=database_url, max_body_bytes=1000
+    ) as gateway:
         announced = await gateway.http.post(CHAT, content=b" " * 1001)
 
         async def pieces() -> Any:  # noqa: ANN401 - an asynchronous generator
@@ -225,10 +231,10 @@ async def test_a_parameters_name_cannot_break_out_of_its_header(api: Running) ->
     assert answer.headers["x-gateway-dropped-params"].startswith("a__set-cookie:_x,_,bbb")
 
 
-async def test_silence_is_filled_with_comments(backend: FakeBackend, home: Path) -> None:
+async def test_silence_is_filled_with_comments(backend: FakeBackend, home: Path, database_url: str | None) -> None:
     gate = Gate()
     backend.script(stalled(gate))
-    async with running_gateway(backend, home, backend.grant(), keepalive=0.05) as gateway:
+    async with running_gateway(backend, home, backend.grant(), database_url=database_url, keepalive=0.05) as gateway:
         lines = []
         async with gateway.http.stream("POST", CHAT, json={**REQUEST, "stream": True}) as answer:
             async for line in answer.aiter_lines():
@@ -241,9 +247,11 @@ async def test_silence_is_filled_with_comments(backend: FakeBackend, home: Path)
         assert answer.headers["x-accel-buffering"] == "no"
 
 
-async def test_a_failure_after_a_comment_is_an_error_in_the_stream(backend: FakeBackend, home: Path) -> None:
+async def test_a_failure_after_a_comment_is_an_error_in_the_stream(
+    backend: FakeBackend, home: Path, database_url: str | None
+) -> None:
     gate = backend.model.hold_next(path=RESPONSES)
-    async with running_gateway(backend, home, backend.grant(), keepalive=0.05) as gateway:
+    async with running_gateway(backend, home, backend.grant(), database_url=database_url, keepalive=0.05) as gateway:
         lines = []
         async with gateway.http.stream("POST", CHAT, json={**REQUEST, "stream": True}) as answer:
             async for line in answer.aiter_lines():
@@ -277,7 +285,7 @@ async def test_a_client_that_leaves_ends_the_request_to_the_backend(
 
 
 async def test_a_client_that_leaves_before_the_backend_has_answered_ends_the_request_to_it(
-    backend: FakeBackend, home: Path
+    backend: FakeBackend, home: Path, database_url: str | None
 ) -> None:
     asked, left = anyio.Event(), anyio.Event()
 
@@ -293,7 +301,7 @@ async def test_a_client_that_leaves_before_the_backend_has_answered_ends_the_req
         group.start_soon(listener.serve, answer_never)
         port = listener.extra(SocketAttribute.local_port)  # noqa: S610 - this is not Django
         url = f'model_providers.fake.base_url="http://127.0.0.1:{port}/v1"'
-        async with running_gateway(backend, home, backend.grant(), overrides=(url,)) as api:
+        async with running_gateway(backend, home, backend.grant(), database_url=database_url, overrides=(url,)) as api:
             with anyio.fail_after(WAIT_SECONDS), ask_and_leave(api):
                 await asked.wait()
             with anyio.fail_after(WAIT_SECONDS):

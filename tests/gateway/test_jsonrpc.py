@@ -82,8 +82,8 @@ async def test_who_may_not_call_is_told_by_status_and_in_json_rpc(chatgpt: Runni
         assert answer.json()["jsonrpc"] == "2.0"
 
 
-async def test_a_body_that_is_too_long_is_refused(backend: FakeBackend, home: Path) -> None:
-    async with running_gateway(backend, home, max_body_bytes=100) as api:
+async def test_a_body_that_is_too_long_is_refused(backend: FakeBackend, home: Path, database_url: str | None) -> None:
+    async with running_gateway(backend, home, database_url=database_url, max_body_bytes=100) as api:
         answer = await post(api, request("account/read", {"x": "y" * 100}))
         assert (answer.status_code, answer.json()["error"]["code"]) == (413, -32000)
 

@@ -28,8 +28,10 @@ REQUEST = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "strea
 HEADERS = {"Authorization": f"Bearer {KEY}"}
 
 
-def environ_of(backend: FakeBackend, home: Path) -> dict[str, str]:
-    return {**backend.environ(home), "GATEWAY_API_KEY": KEY, "OPENAI_API_KEY": "sk-of-the-platform"}
+@pytest.fixture
+def environ(backend: FakeBackend, home: Path, database_url: str | None) -> dict[str, str]:
+    url = {"GATEWAY_DATABASE_URL": database_url} if database_url else {}
+    return {**backend.environ(home), **url, "GATEWAY_API_KEY": KEY, "OPENAI_API_KEY": "sk-of-the-platform"}
 
 
 async def stream(url: str, lines: list[str]) -> None:
@@ -47,11 +49,13 @@ async def until_turned_away(url: str) -> httpx.Response:
         return answer
 
 
-async def test_running_streams_get_their_time_and_others_are_turned_away(backend: FakeBackend, home: Path) -> None:
+async def test_running_streams_get_their_time_and_others_are_turned_away(
+    backend: FakeBackend, environ: dict[str, str]
+) -> None:
     gate, lines = Gate(), list[str]()
     backend.script(stalled(gate, "Hel", "lo"))
     async with (
-        gateway_process(environ_of(backend, home)) as (process, url),
+        gateway_process(environ) as (process, url),
         anyio.create_task_group() as group,
     ):
         group.start_soon(stream, url, lines)
@@ -69,10 +73,12 @@ async def test_running_streams_get_their_time_and_others_are_turned_away(backend
     assert lines[-2:] == ["data: [DONE]", ""]
 
 
-async def test_a_stream_that_takes_too_long_is_told_that_the_server_ends(backend: FakeBackend, home: Path) -> None:
+async def test_a_stream_that_takes_too_long_is_told_that_the_server_ends(
+    backend: FakeBackend, environ: dict[str, str]
+) -> None:
     gate, lines = Gate(), list[str]()
     backend.script(stalled(gate, "Hel"))
-    environ = {**environ_of(backend, home), "GATEWAY_SHUTDOWN_SECONDS": "0.2"}
+    environ = {**environ, "GATEWAY_SHUTDOWN_SECONDS": "0.2"}
     async with gateway_process(environ) as (process, url), anyio.create_task_group() as group:
         group.start_soon(stream, url, lines)
         await gate.reached.wait()

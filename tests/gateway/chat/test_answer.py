@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from appserver.errors import BackendError
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 HEAD = Head("chatcmpl-1", 1, "asked")
 CHUNKS = st.lists(st.text(max_size=5), max_size=5).map(tuple)
 PIECES = st.integers(0, 4)
+
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""The machine may have other things to do: how long an example takes is no property."""
 
 
 @st.composite
@@ -107,6 +110,7 @@ def message_in(chunks: list[dict[str, Any]]) -> dict[str, Any]:
     return {"text": text, "refusal": refusal, "calls": [calls[index] for index in sorted(calls)]}
 
 
+@patient
 @given(items(), st.booleans())
 def test_a_completion_says_what_the_output_says(output: list[Any], interleaved: bool) -> None:
     completion = folded(Stream(tuple(output), interleaved=interleaved))
@@ -124,6 +128,7 @@ def test_a_completion_says_what_the_output_says(output: list[Any], interleaved: 
     assert choice["finish_reason"] == ("tool_calls" if calls else "stop")
 
 
+@patient
 @given(items(), st.booleans())
 def test_chunks_add_up_to_the_completion(output: list[Any], interleaved: bool) -> None:
     stream = Stream(tuple(output), interleaved=interleaved)
