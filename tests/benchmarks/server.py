@@ -148,11 +148,7 @@ class Server:
 
     def used(self) -> Used:
         """Return what the process has used so far."""
-        cpu = peak = 0.0
-        for pid in (self._process.pid, *_children(self._process.pid)):
-            with suppress(OSError):  # a child that has ended meanwhile
-                cpu, peak = cpu + _cpu_seconds(pid), peak + _peak_megabytes(pid)
-        return Used(cpu, peak)
+        return used_by(self._process.pid)
 
     async def close(self) -> None:
         """End the input, and wait for the process to end."""
@@ -218,6 +214,15 @@ async def running(program: Program, home: Path, url: str) -> AsyncIterator[Serve
             with suppress(ProcessLookupError):
                 process.kill()
             group.cancel_scope.cancel()
+
+
+def used_by(*pids: int) -> Used:
+    """Return what processes and their children have used so far."""
+    cpu = peak = 0.0
+    for pid in (family for one in pids for family in (one, *_children(one))):
+        with suppress(OSError):  # a child that has ended meanwhile
+            cpu, peak = cpu + _cpu_seconds(pid), peak + _peak_megabytes(pid)
+    return Used(cpu, peak)
 
 
 def disk_of(home: Path) -> float:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 @pytest.fixture
 async def api(backend: FakeBackend, home: Path, database_url: str | None) -> AsyncIterator[Running]:
     """A gateway whose user has an API key of the platform: no parameter is dropped."""
-    credential = {"openai_api_key": Secret("sk-of-the-platform")}
-    async with running_gateway(backend, home, database_url=database_url, **credential) as running:
+    key = Secret("sk-of-the-platform")
+    async with running_gateway(backend, home, database_url=database_url, openai_api_key=key) as running:
         yield running
 
 
@@ -37,9 +37,9 @@ def postgres() -> Iterator[Postgres]:
     found = programs()
     if found is None:
         pytest.skip("PostgreSQL is not installed")
-    with running_postgres(found) as server, new_database(server) as template:
+    with running_postgres(found) as server, new_database(server.url) as template:
         migrate(template)
-        yield Postgres(server, template.removeprefix(f"{server}/"))
+        yield Postgres(server, template.rpartition("/")[2])
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -49,14 +49,14 @@ def database_url(request: pytest.FixtureRequest) -> Iterator[str | None]:
         yield None
         return
     postgres: Postgres = request.getfixturevalue("postgres")
-    with new_database(postgres.server, postgres.template) as url:
+    with new_database(postgres.server.url, postgres.template) as url:
         yield url
 
 
 @pytest.fixture
 def empty_postgres(postgres: Postgres) -> Iterator[str]:
     """A database in PostgreSQL without a schema."""
-    with new_database(postgres.server) as url:
+    with new_database(postgres.server.url) as url:
         yield url
 
 

@@ -26,11 +26,18 @@ USER = "postgres"
 START_SECONDS = 60
 
 
-class Postgres(NamedTuple):
+class Server(NamedTuple):
     """A server that runs."""
 
-    server: str
-    """Its URL, without a database's name."""
+    url: str
+    """Without a database's name."""
+    pid: int
+
+
+class Postgres(NamedTuple):
+    """A server, and what its databases are made from."""
+
+    server: Server
     template: str
     """The name of a database with the schema of now and nobody in it: to copy it is quicker than to migrate."""
 
@@ -45,8 +52,8 @@ def programs() -> Path | None:
 
 
 @contextmanager
-def running_postgres(bin_dir: Path) -> Iterator[str]:
-    """Run a server, and yield the URL of it without a database's name."""
+def running_postgres(bin_dir: Path) -> Iterator[Server]:
+    """Run a server."""
     as_user = ["runuser", "-u", USER, "--"] if os.getuid() == 0 else []
     with tempfile.TemporaryDirectory(prefix="pg") as directory:
         if as_user:
@@ -59,7 +66,8 @@ def running_postgres(bin_dir: Path) -> Iterator[str]:
         _run([*as_user, *make])
         _run([*control, "-l", f"{directory}/log", "-o", f"{options} {fast}", "start"])
         try:
-            yield f"postgresql://gateway@127.0.0.1:{port}"
+            pid = int(Path(data, "postmaster.pid").read_text("ascii").split()[0])
+            yield Server(f"postgresql://gateway@127.0.0.1:{port}", pid)
         finally:
             _run([*control, "-m", "immediate", "stop"])
 
