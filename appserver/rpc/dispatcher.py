@@ -132,7 +132,7 @@ class Dispatcher:
                 self._refuse(envelope.readable_id(message), error_codes.INVALID_REQUEST, "Invalid request")
 
     def _request(self, request: Message) -> None:
-        outer = current_context.set(partial(context_of, self._context.connection, request))
+        outer = current_context.set(partial(context_of, self._context.connection, _without_content(request)))
         span = None if self._telemetry is NO_TELEMETRY else self._telemetry.request(request)
         if span is not None:
             enter(span)
@@ -196,3 +196,11 @@ class Dispatcher:
 
     def _refuse(self, request_id: RequestId | None, code: int, text: str) -> None:
         self._outbox.send(envelope.error(request_id, code, text))
+
+
+def _without_content(request: Message) -> Message:
+    """Return what the context of a request is made of. Tasks keep their context, and params may hold secrets."""
+    params = request.get("params")
+    members = params if isinstance(params, dict) else {}
+    named = {"threadId": members.get("threadId"), "_meta": members.get("_meta")}
+    return {"id": request["id"], "trace": request.get("trace"), "params": named}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from contextvars import copy_context
 from typing import Any
 
 import anyio
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from appserver import json_text
 from appserver.rpc.router import Reply
 from appserver.transport.framing import Oversized
-from tests.rpc.rig import INLINE, STRICT, WAITING, Message, Rig, code, request, waiting
+from tests.rpc.rig import INLINE, LOGIN, STRICT, WAITING, Message, Rig, code, request, waiting
 
 pytestmark = pytest.mark.anyio
 
@@ -276,3 +277,16 @@ def test_any_line_is_a_value_or_a_value_error(line: bytes) -> None:
     except ValueError:
         return
     json.dumps(found, allow_nan=False)
+
+
+def test_the_context_of_a_request_which_its_tasks_keep_holds_no_secret_of_its_params() -> None:
+    contexts: list[str] = []
+
+    def login(params: Message) -> Message:
+        contexts.extend(repr(value) for value in copy_context().values())
+        return {"type": params["type"]}
+
+    rig = Rig({LOGIN: login})
+    rig.ask(request(1, LOGIN, {"type": "apiKey", "apiKey": "sk-not-to-be-kept"}))
+    assert contexts
+    assert not [one for one in contexts if "sk-not-to-be-kept" in one]
