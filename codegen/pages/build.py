@@ -52,13 +52,14 @@ def pages() -> dict[str, str]:
 
 
 def _rendered(path: str, text: str) -> str:
-    """Return a page of docs/ for the site: links out of docs/ lead to the page that the document has become."""
+    """Return a page of docs/ for the site: a link out of docs/ leads to the page that the document has become."""
     up = "../" * path.count("/")
 
     def link(found: re.Match[str]) -> str:
-        return f"]({up}{_project(found[1])}" if found[1] in OF_THE_PROJECT else found[0]
+        name, target = found[1], found[2]
+        return f"[{name}]({up}{_project(target)})" if target in OF_THE_PROJECT else name  # no page: its name remains
 
-    return draw_diagrams(re.sub(rf"\]\({re.escape(up)}\.\./([A-Z]+\.md)", link, text))
+    return draw_diagrams(re.sub(rf"\[([^\]]+)\]\({re.escape(up)}\.\./([\w./-]+)\)", link, text))
 
 
 def _of_the_project(text: str) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from appserver.testing import FakeBackend, running_backend
+from tests.docs.blocks import blocks as blocks_of
 from tests.real_clients import launch
 from tests.real_clients.launch import executable, installed, node
 
@@ -39,10 +40,9 @@ class Block(NamedTuple):
 
 def blocks(page: str, language: str) -> list[Block]:
     """Return the blocks of a language in a page, in their order."""
-    text = (ROOT / page).read_text("utf-8")
-    found = re.findall(rf"```{language}\n(.*?)```\n(?:\n```text\n(.*?)```)?", text, re.DOTALL)
+    found = [block for block in blocks_of(ROOT / page) if block.language == language]
     name = re.sub(r"\W", "_", page.lower())
-    return [Block(f"{name}_{number}", code, printed or None) for number, (code, printed) in enumerate(found)]
+    return [Block(f"{name}_{number}", block.code, block.output) for number, block in enumerate(found)]
 
 
 @pytest.fixture

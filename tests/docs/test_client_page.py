@@ -1,7 +1,7 @@
 """Every block of docs/client.md runs, in its order, against the fake backend; what it says that is printed is printed.
 
-Comments in the page say what the model answers (`script:`) and that the next block's output follows it (`prints`). A
-block has what the reader has by then: `server`, `thread`, a token provider, and bytes of a picture.
+The blocks are parts of one program: each has what the reader has by then: `server`, `thread`, a token provider, and
+bytes of a picture. Pages whose blocks are whole programs are in test_blocks.py.
 """
 
 from __future__ import annotations
@@ -10,9 +10,7 @@ import ast
 import contextlib
 import inspect
 import io
-import re
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
@@ -20,29 +18,16 @@ import pytest
 from appserver import testing
 from appserver.client import AppServer, InProcess
 from appserver.testing import FakeBackend, running_backend
+from tests.docs.blocks import Block, blocks
+from tests.docs.session import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-PAGE = (Path(__file__).parents[1] / "docs" / "client.md").read_text("utf-8")
+PAGE = ROOT / "docs" / "client.md"
 
-BLOCK = re.compile(r"((?:<!--[^\n]*-->\n)*)```python\n(.*?)```\n(?:\n```text\n(.*?)```)?", re.DOTALL)
-
-
-class Block(NamedTuple):
-    """A block of the page, what the model says to it, and what it prints (None: anything)."""
-
-    code: str
-    script: str
-    printed: str | None
-
-
-def blocks() -> list[Block]:
-    found = []
-    for comments, code, printed in BLOCK.findall(PAGE):
-        script = re.search(r"<!-- script: (.*) -->", comments)
-        found.append(Block(code, script[1] if script else "", printed if "<!-- prints -->" in comments else None))
-    return found
+BLOCKS = [block for block in blocks(PAGE) if block.language == "python"]
 
 
 class Vault:
@@ -74,14 +59,14 @@ def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str
             }
 
 
-@pytest.mark.parametrize("block", blocks(), ids=lambda block: block.code.strip().splitlines()[-1][:60])
+@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.code.strip().splitlines()[-1][:60])
 def test_the_block_runs_and_prints_what_the_page_says(block: Block, reader: dict[str, Any]) -> None:
-    if block.script:
-        reader["backend"].script(*eval(f"[{block.script}]", vars(testing)))  # noqa: S307 - it is in our page
+    if "script" in block.marks:
+        reader["backend"].script(*eval(f"[{block.marks['script']}]", vars(testing)))  # noqa: S307 - it is in our page
     shown = io.StringIO()
     with contextlib.redirect_stdout(shown):
         run(block.code, reader)
-    assert block.printed is None or shown.getvalue() == block.printed
+    assert block.output is None or shown.getvalue() == block.output
 
 
 def run(code: str, names: dict[str, Any]) -> None:
@@ -94,7 +79,3 @@ def run(code: str, names: dict[str, Any]) -> None:
             await result
 
         anyio.run(wait)
-
-
-def test_every_block_of_the_page_is_found() -> None:
-    assert len(blocks()) == PAGE.count("```python\n") > 10
