@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -19,6 +20,7 @@ from websockets.uri import parse_uri
 
 from appserver.testing import Gate, stalled
 from appserver.transport.unix_path import default_path
+from tests.e2e.run import HELLO
 from tests.listening import listening, peer_over, started, unix_peer
 from tests.peer import WAIT_SECONDS, Peer, process_peer
 
@@ -57,6 +59,21 @@ def path(home: Path) -> str:
 
 def proxy(*words: str) -> list[str]:
     return [sys.executable, "-m", "appserver", "proxy", *words]
+
+
+async def test_a_server_on_stdio_alone_imports_nothing_of_this(environ: dict[str, str]) -> None:
+    code = "import atexit, os, sys; atexit.register(lambda: os.write(2, ' '.join(sys.modules).encode())); "
+    code += "from appserver.cli import main; main()"
+    start = {"id": 2, "method": "thread/start", "params": {}}
+    requests = b"".join(json.dumps(one).encode() + b"\n" for one in (HELLO, start))
+    command = [sys.executable, "-c", code, "app-server"]
+    ended = await anyio.run_process(command, input=requests, env={**os.environ, **environ})
+    imported = set(ended.stderr.decode().split())
+    assert "appserver.handlers.thread" in imported, "it has served"
+    known = {"appserver.transport.stdio", "appserver.transport.base", "appserver.transport.framing"}
+    transports = {name for name in imported if name.startswith("appserver.transport.")}
+    assert transports <= known
+    assert not imported & {"websockets", "appserver.server.arrivals", "appserver.server.listening"}
 
 
 async def test_two_clients_share_an_account(environ: dict[str, str], path: str, backend: FakeBackend) -> None:
