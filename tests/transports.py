@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from appserver.settings import Settings
-    from appserver.transport.base import Listener
     from appserver.transport.framing import Line
+    from appserver.transport.listener import Listener
     from tests.peer import Peer
 
 TRANSPORTS = ["memory", "stdio", "ws"] if sys.platform == "win32" else ["memory", "stdio", "unix", "ws"]

@@ -12,7 +12,8 @@ from appserver.transport.refusals import Refusals
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from appserver.transport.base import Arrival, Listener, Transport
+    from appserver.transport.base import Transport
+    from appserver.transport.listener import Arrival, Listener
 
 MAX_OPENING = 128
 """Clients that have connected and have not shown who they are, or said nothing yet."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from appserver.server.running_items import item_id_of
-from appserver.server.subscriber import send
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -47,6 +46,7 @@ class Joining:
         Does nothing if it has unsubscribed or left meanwhile. `known`: ids of the items that are in the history.
         """
         if self._end(self, subscribe=True):
+            notify: Any = self.connection.notify
             for method, params in self._held:
                 if item_id_of(params) not in known:
-                    send((self.connection,), method, params)
+                    notify(method, params)

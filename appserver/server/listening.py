@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from appserver.arguments import Serving
     from appserver.settings import Settings
-    from appserver.transport.base import Listener
+    from appserver.transport.listener import Listener
     from appserver.transport.stdio import Stdio
 
 UNIX, WS, FD = "unix://", "ws://", "fd://"

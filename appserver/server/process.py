@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from appserver.memory import collect_as_usual
 from appserver.parent_process import ParentProcess
@@ -14,19 +14,21 @@ if TYPE_CHECKING:
 
     from appserver.server.connection import Connection
     from appserver.server.serve import Server
-    from appserver.transport.base import Listener, Transport
+    from appserver.transport.base import Transport
+    from appserver.transport.listener import Listener
 
 WATCH_SECONDS = 1.0
 """How often to look whether the client is still there, and whether there is something to do."""
 
 
-class Standard(NamedTuple):
+class Standard:
     """The client on stdin and stdout, beside those that come to listeners."""
 
-    connection: Connection
-    transport: Transport
-    ends_process: bool
-    """Whether everything ends when this client leaves."""
+    def __init__(self, connection: Connection, transport: Transport, *, ends_process: bool) -> None:
+        """`ends_process`: whether everything ends when this client leaves."""
+        self.connection = connection
+        self.transport = transport
+        self.ends_process = ends_process
 
 
 class Process:

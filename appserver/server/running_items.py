@@ -5,7 +5,7 @@ Learns it from the notifications of turns as they go out. Knows no connections.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -50,12 +50,16 @@ class RunningItems:
         ]
 
 
-class _Part(NamedTuple):
-    """Deltas of one kind for one place, such as the second part of a summary. `pieces`: none, if it was only begun."""
+class _Part:
+    """Deltas of one kind for one place, such as the second part of a summary."""
 
-    method: str
-    params: dict[str, Any]
-    pieces: list[str]
+    __slots__ = ("method", "params", "pieces")
+
+    def __init__(self, method: str, params: dict[str, Any]) -> None:
+        self.method = method
+        self.params = params
+        self.pieces: list[str] = []
+        """None, if it was only begun."""
 
 
 class _Item:
@@ -68,7 +72,7 @@ class _Item:
         place = method, params.get("summaryIndex", params.get("contentIndex"))
         part = self._parts.get(place)
         if part is None:
-            part = self._parts[place] = _Part(method, params, [])
+            part = self._parts[place] = _Part(method, params)
         if "delta" in params:
             part.pieces.append(params["delta"])
 

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from appserver.server.workspace import Workspace
     from appserver.settings import Settings
     from appserver.telemetry import Telemetry
-    from appserver.transport.base import Listener, Transport
+    from appserver.transport.base import Transport
+    from appserver.transport.listener import Listener
 
 DRAIN_SECONDS = 1.5
 """What requests in flight get to be answered after the end of input, and turns to be written down."""

@@ -1,16 +1,18 @@
-"""A connection, as its workspace sees it: what can be sent to it and asked of it."""
+"""A connection, as its workspace sees it: what can be sent to it and asked of it.
+
+Types alone: import it under TYPE_CHECKING.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from appserver.rpc.shared_notification import SharedNotification
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from anyio import Event
 
+    from appserver.rpc.shared_notification import SharedNotification
     from appserver.session import Session
     from protocol.diagnostics import DiagnosticsConnection
     from protocol.notify import Notify
@@ -56,12 +58,3 @@ class Subscriber(Receiver, Protocol):
 
     def wake_when_read(self, waiter: object, waiting: Event) -> None:
         """Set an event once the client has read more, or has left. A waiter has one event at a time."""
-
-
-def send(receivers: Sequence[Receiver], method: Any, params: Any) -> None:  # noqa: ANN401 - checked by Notify
-    if len(receivers) == 1:
-        receivers[0].notify(method, params)
-    elif receivers:
-        notification = SharedNotification(method, params)
-        for receiver in receivers:
-            receiver.tell(notification)

@@ -12,19 +12,18 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from appserver.server.asked import Asked
-from appserver.server.joining import Joining
 from appserver.server.running_items import RunningItems
-from appserver.server.subscriber import send
 from appserver.session import Session
 from appserver.tasks import Stop
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 
     from anyio import Event
 
-    from appserver.server.subscriber import Subscriber
+    from appserver.server.asked import Asked
+    from appserver.server.joining import Joining
+    from appserver.server.subscriber import Receiver, Subscriber
     from appserver.tasks import Tasks
     from protocol.diagnostics import DiagnosticsConnection
     from protocol.notify import Notify
@@ -101,6 +100,8 @@ class Subscriptions:
 
         The block reads the history; where it fails, nothing is held any longer. Else `Joining.finish` is to be called.
         """
+        from appserver.server.joining import Joining  # late: most threads have one client
+
         is_subscribed = connection in self._subscribers.get(thread_id, ())
         so_far = [] if is_subscribed else self._running.so_far(thread_id)
         joining = Joining(connection, thread_id, so_far, self._end_joining)
@@ -156,20 +157,20 @@ class Subscriptions:
         """Return what sends notifications to the connections that follow a thread, and to `asker` in any case."""
         subscribers = self._subscribers.get(thread_id, ())
         others = () if asker is None or asker in subscribers else (asker,)
-        return partial(send, (*subscribers, *others, *self._joining.get(thread_id, ())))
+        return partial(_send, (*subscribers, *others, *self._joining.get(thread_id, ())))
 
     def _broadcast(self, method: Any, params: Any) -> None:  # noqa: ANN401 - checked by Notify
-        send(self._connections, method, params)
+        _send(self._connections, method, params)
 
     def _emit(self, method: Any, params: Any) -> None:  # noqa: ANN401 - checked by Notify
         if method in BROADCAST:
-            send(self._connections, method, params)
+            _send(self._connections, method, params)
             return
         thread_id = params["threadId"]
         self._running.note(method, params)
-        send(self._subscribers.get(thread_id, ()), method, params)
+        _send(self._subscribers.get(thread_id, ()), method, params)
         if self._joining:
-            send(self._joining.get(thread_id, ()), method, params)
+            _send(self._joining.get(thread_id, ()), method, params)
 
     async def drain(self, thread_id: str) -> None:
         """Wait while all who follow a thread are slow to read: a turn goes as fast as the fastest of them reads.
@@ -196,10 +197,14 @@ class Subscriptions:
 
     def supplier(self, connection: Subscriber) -> Asked:
         """Return who is asked for new tokens: the connection that supplied the old ones, then the oldest other one."""
+        from appserver.server.asked import Asked  # late: few clients supply tokens
+
         return Asked(connection, lambda: self._among(connection, self._connections))
 
     def of_turn(self, connection: Subscriber, thread_id: str) -> Asked:
         """Return who calls a turn's tools: the connection that started it, then one that follows its thread."""
+        from appserver.server.asked import Asked  # late: with the first turn
+
         return Asked(connection, lambda: self._among(connection, self._subscribers.get(thread_id, ())))
 
     def _among(self, first: Subscriber, others: tuple[Subscriber, ...]) -> Iterable[Subscriber]:
@@ -225,3 +230,14 @@ class Subscriptions:
 
 def _without(connections: tuple[Subscriber, ...], one: Subscriber) -> tuple[Subscriber, ...]:
     return tuple(other for other in connections if other is not one)
+
+
+def _send(receivers: Sequence[Receiver], method: Any, params: Any) -> None:  # noqa: ANN401 - checked by Notify
+    if len(receivers) == 1:
+        receivers[0].notify(method, params)
+    elif receivers:
+        from appserver.rpc.shared_notification import SharedNotification  # late: most threads have one client
+
+        notification = SharedNotification(method, params)
+        for receiver in receivers:
+            receiver.tell(notification)

@@ -7,21 +7,22 @@ parts are made when first asked for, so that the first answers do not import the
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from appserver.errors import ConfigError, RequestError
 from appserver.server.account import Account
-from appserver.server.subscriber import Subscriber
 from appserver.server.subscriptions import Subscriptions
 from appserver.settings import provider_named, thread_options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Protocol
 
     from appserver.auth.stores.base import CredentialStore
     from appserver.llm.client import ModelClient
     from appserver.server.backend import Backend
     from appserver.server.runtime import Runtime
+    from appserver.server.subscriber import Subscriber
     from appserver.session import Session
     from appserver.settings import Options, Provider, Settings
     from appserver.threads.record import ThreadRecord
@@ -31,16 +32,15 @@ if TYPE_CHECKING:
     from appserver.turns.manager import TurnManager
     from protocol.thread import ThreadStatusChangedNotification
 
+    class Client(Subscriber, Protocol):
+        """A connection, as a handler sees it."""
 
-class Client(Subscriber, Protocol):
-    """A connection, as a handler sees it."""
+        @property
+        def workspace(self) -> Workspace:
+            """What the client works in."""
 
-    @property
-    def workspace(self) -> Workspace:
-        """What the client works in."""
-
-    def warn_of_options(self, config: Mapping[str, Any]) -> None:
-        """Tell the client, once, what of the options of a thread is not run here."""
+        def warn_of_options(self, config: Mapping[str, Any]) -> None:
+            """Tell the client, once, what of the options of a thread is not run here."""
 
 
 class Workspace:

@@ -1,4 +1,4 @@
-"""What a transport does, and what accepts the clients that come over it."""
+"""What a transport does."""
 
 from __future__ import annotations
 
@@ -43,26 +43,3 @@ class Transport(Protocol):
 
     def close(self) -> None:
         """Let go of both directions. Doing it twice does no harm."""
-
-
-class Arrival(Protocol):
-    """A client that has connected and may have to show who it is before it is served."""
-
-    async def open(self) -> Transport | None:
-        """Do what comes before the first message. None: the client was refused, or has left."""
-
-    def close(self) -> None:
-        """Let go of it, unless `open` has returned a transport."""
-
-
-class Listener(Protocol):
-    """Accepts clients."""
-
-    async def accept(self) -> Arrival | None:
-        """Wait for the next client. None: no other can come."""
-
-    def withdraw(self) -> None:
-        """Let no further client find the listener, if it can be hidden. Those that have connected are accepted."""
-
-    def close(self) -> None:
-        """Accept no more. Doing it twice does no harm."""
