@@ -30,6 +30,9 @@ END_SECONDS: Final = 55.0
 """After the end of its input the server winds down within 4 seconds, but for an answer that an issuer owes it, which
 comes once and within 45; the rest is for a loaded machine."""
 
+LOST_SECONDS: Final = 5.0
+"""What a process gets instead that has closed its output: there is nothing more that it could say."""
+
 TERMINATE_SECONDS: Final = 2.0
 """What SIGTERM gets before SIGKILL."""
 
@@ -114,6 +117,7 @@ class ProcessLink:
         try:
             return self._splitter.feed(await self._output.receive(CHUNK_BYTES))
         except _CLOSED:
+            self._end_seconds = min(self._end_seconds, LOST_SECONDS)
             return None
 
     async def send(self, data: bytes) -> None:

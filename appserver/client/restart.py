@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 
 import anyio
 
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from appserver.client.attachment import Attachment
     from appserver.client.connection import Handler
     from appserver.client.errors import TurnLost
+
+NOT_OPEN: Final = "The client is not open: use it in an `async with` block"
+CLOSED: Final = "The client was closed"
 
 _logger = logging.getLogger(__name__)
 
@@ -97,15 +100,23 @@ class Supervisor:
         self._changed = anyio.Event()
         self._stopping = anyio.Event()
         self._restarts: deque[float] = deque()
-        self.why_gone: str | None = None
-        """Why there is no server any more and none will come; None while there may be one."""
+        self.why_gone: str | None = NOT_OPEN
+        """Why there is no server and none will come; None while there may be one."""
 
     async def run(self, *, task_status: TaskStatus[None]) -> None:
         """Keep a connection until `stop`. Started with the first introduction, whose failure is raised."""
+        self.why_gone, self._stopping = None, anyio.Event()
+        why = CLOSED  # also where we are cancelled
+        try:
+            why = await self._keep(task_status)
+        finally:
+            self._gone(CLOSED if self._stopping.is_set() else why)
+
+    async def _keep(self, task_status: TaskStatus[None]) -> str:
+        """Have one connection after another, and return why there is no further one."""
         why = await self._live(lambda _: task_status.started(), again=False)
         while not self._stopping.is_set() and self._policy is not None and self._allows(self._policy):
             _logger.warning("%s; starting it again", why)
-            self._owner.lost(why)
             with anyio.move_on_after(self._policy.delay(len(self._restarts) - 1)):
                 await self._stopping.wait()
                 break
@@ -113,8 +124,7 @@ class Supervisor:
                 why = await self._live(self._owner.restarted, why, again=True)
             except Exception as exc:  # noqa: BLE001 - also what a token provider raises: it is told, and tried again
                 why = str(exc) or type(exc).__name__
-        if not self._stopping.is_set():
-            self._gone(why)
+        return why
 
     def stop(self) -> None:
         """End the server, and start no other."""
@@ -124,7 +134,7 @@ class Supervisor:
         """Return the connection; wait while there is none yet. Raises ServerGone if none will come."""
         while (connection := self._connection) is None or connection.why_lost is not None:
             if self.why_gone is not None or (connection is not None and self._policy is None):
-                raise ServerGone(self.why_gone or connection.why_lost or "")  # type: ignore[union-attr]
+                raise ServerGone(self.why_gone or (connection and connection.why_lost) or CLOSED)
             await self._changed.wait()
         return connection
 
@@ -141,11 +151,14 @@ class Supervisor:
                 self._set(connection)
                 ready(why)
                 await self._ended(connection)
+                if connection.why_lost is not None and not self._stopping.is_set():
+                    self._lose(connection.why_lost)  # before the rest of the server is waited for
             except Exception as exc:  # noqa: BLE001 - raised below: the task group would wrap it in an ExceptionGroup
                 failure = exc
             finally:
                 connection.end_input()
                 await link.end()
+                self.process_id = None
                 tasks.cancel_scope.cancel()
         if failure is not None:
             raise failure
@@ -176,6 +189,12 @@ class Supervisor:
     def _set(self, connection: ServerConnection) -> None:
         self._connection = connection
         self._change()
+
+    def _lose(self, why: str) -> None:
+        if self._policy is None:
+            self._gone(why)
+        else:
+            self._owner.lost(why)
 
     def _gone(self, why: str) -> None:
         self.why_gone = why

@@ -305,6 +305,27 @@ async def test_cancelling_the_block_ends_the_server(connect: Connect) -> None:
     assert scope.cancelled_caught
 
 
+async def test_a_client_that_is_not_open_says_so_and_one_that_was_closed_too(connect: Connect) -> None:
+    client = connect()
+    with pytest.raises(ServerGone, match="`async with` block"):
+        await client.account.read()
+    async with client as server, anyio.create_task_group() as tasks:
+        stream = server.notifications(types.ThreadArchivedNotification)
+        stream.open()
+        tasks.cancel_scope.cancel()
+    with pytest.raises(ServerGone, match="client was closed"):
+        await client.account.read()
+    with pytest.raises(ServerGone, match="client was closed"):
+        await stream.next()
+
+
+async def test_a_client_can_be_opened_again(connect: Connect) -> None:
+    client = connect()
+    for _ in range(2):
+        async with client as server:
+            assert (await server.account.read()).account is not None
+
+
 async def test_params_that_are_no_json_are_refused_before_they_are_sent(client: AsyncAppServer) -> None:
     with pytest.raises(ValueError, match="JSON"):
         await client.request("thread/start", {"cwd": float("nan")})

@@ -284,3 +284,16 @@ def test_delays_follow_what_the_server_says_up_to_a_bound() -> None:
         assert longest / 2 <= delay <= longest
     assert retries.delay_after(told, retries.REFUSALS + 1) is None
     assert retries.delay_after(ServerError(-32600, "no"), 1) is None
+
+
+async def test_streams_end_with_the_servers_output_whatever_else_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "LOST_SECONDS", 0.1)
+    stuck = ("import os, time", "receive()", "os.close(1)", "time.sleep(600)")
+    async with odd(*stuck) as server, server.notifications() as stream:
+        pid = server.process_id
+        await server.notify("go")
+        with pytest.raises(ServerGone, match="has ended"):
+            await stream.next()
+    assert pid is not None
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
