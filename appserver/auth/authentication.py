@@ -52,8 +52,8 @@ class Owner(Protocol):
     def session(self) -> Session:
         """In whose name the issuer is asked when no particular client has caused it."""
 
-    def external_refresher(self) -> Refresher:
-        """Return what gets new external tokens where no refresher is configured."""
+    def external_refresher(self, configured: Refresher | None) -> Refresher:
+        """Return what gets new external tokens. `configured`: the refresher that the settings name."""
 
     def observed(self, refresher: Refresher) -> Refresher:
         """Return the refresher, or one around it that counts."""
@@ -223,9 +223,9 @@ class Authentication:
         return self._owner.observed(self._refresher_of(credential))
 
     def _refresher_of(self, credential: ChatgptTokens) -> Refresher:
-        """Choose the refresher: the issuer for managed logins, else the configured one, else the owner's."""
+        """Choose the refresher: the issuer for managed logins, else what the owner says."""
         if isinstance(credential, ManagedTokens):
             from appserver.auth.refresh.issuer import OAuthRefresher
 
             return OAuthRefresher(self.token_client(self._owner.session))
-        return self._configured or self._owner.external_refresher()
+        return self._owner.external_refresher(self._configured)

@@ -99,8 +99,10 @@ class Account(Authentication):
     def session(self) -> Session:
         return self._subscriptions.session
 
-    def external_refresher(self) -> Refresher:
-        """Return what asks the client whose tokens are in use."""
+    def external_refresher(self, configured: Refresher | None) -> Refresher:
+        """Return the configured refresher, else what asks the client whose tokens are in use."""
+        if configured is not None:
+            return configured
         from appserver.auth.refresh.client import ClientRefresher
 
         assert self._supplier is not None  # noqa: S101 - external tokens come from a client

@@ -4,7 +4,13 @@ They are read once and frozen; what a client passes with a thread is laid over t
 value comes from, `settings.warnings` tells the client what is not used.
 """
 
-from appserver.settings.load import home_directory, load_settings, provider_named, thread_options
+from appserver.settings.load import (
+    environment_settings,
+    home_directory,
+    load_settings,
+    provider_named,
+    thread_options,
+)
 from appserver.settings.values import DEFAULT_API_BASE_URL, DEFAULT_MODEL, Options, Provider, Settings, TokenCommand
 
 __all__ = [
@@ -14,6 +20,7 @@ __all__ = [
     "Provider",
     "Settings",
     "TokenCommand",
+    "environment_settings",
     "home_directory",
     "load_settings",
     "provider_named",

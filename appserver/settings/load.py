@@ -57,6 +57,11 @@ def load_settings(
     return _resolved(home, layers, environ, lenient=lenient)
 
 
+def environment_settings(environ: Mapping[str, str]) -> Settings:
+    """Return the settings of a program without a home: those of the environment, and the defaults."""
+    return _resolved("", (), environ, lenient=False)
+
+
 def thread_options(settings: Settings, config: Mapping[str, Any] | None) -> Options:
     """Return the options that the `config` of a thread chooses, and no other.
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 PACKAGES: Final = {
     "client": "appserver.client",
+    "auth": "appserver.auth",
     "testing": "appserver.testing",
     "refreshers": "appserver.auth.refresh.base",
 }
