@@ -6,13 +6,14 @@ import logging
 import os
 import time
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from appserver.errors import ConfigError
@@ -34,6 +35,9 @@ POOL_SIZE = 10
 POOL_SECONDS = 15
 """What a transaction waits for one of them."""
 
+IDLE_SECONDS = 1.0
+"""After which a connection is asked whether it still lives, before it is used."""
+
 MIGRATION_LOCK = 0x6170_7073_7276
 """PostgreSQL's advisory lock under which one node migrates."""
 
@@ -43,6 +47,7 @@ class Database:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
+        self._reading = engine.execution_options(isolation_level="AUTOCOMMIT")
         self.is_postgres = engine.dialect.name == "postgresql"
 
     @classmethod
@@ -58,17 +63,15 @@ class Database:
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """Begin a transaction that changes nothing."""
-        async with self._engine.connect() as connection, connection.begin():
+        """Lend a connection for statements that change nothing. Each sees what is committed when it begins."""
+        async with self._reading.connect() as connection:
             yield connection
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
         """Begin a transaction, committed at the end of the block. On SQLite it is the only one that writes."""
-        async with self._engine.connect() as connection:
-            await connection.execution_options(writing=True)
-            async with connection.begin():
-                yield connection
+        async with self._engine.begin() as connection:
+            yield connection
 
     async def answers(self) -> bool:
         """Whether the database can be asked."""
@@ -138,13 +141,32 @@ def _engine(url: URL) -> AsyncEngine:
         pool_size=POOL_SIZE,
         max_overflow=0,
         pool_timeout=POOL_SECONDS,
-        pool_pre_ping=url.get_backend_name() == "postgresql",
         **({"connect_args": {"timeout": BUSY_SECONDS}} if url.get_backend_name() == "sqlite" else {}),
     )
     if url.get_backend_name() == "sqlite":
         sa.event.listen(engine.sync_engine, "connect", _prepare)
         sa.event.listen(engine.sync_engine, "begin", _begin)
+    else:
+        sa.event.listen(engine.sync_engine, "checkin", _note_use)
+        sa.event.listen(engine.sync_engine, "checkout", partial(_ping_if_idle, engine.dialect))
     return engine
+
+
+def _note_use(_: object, record: Any) -> None:  # noqa: ANN401 - the pool's
+    record.info["used"] = time.monotonic()
+
+
+def _ping_if_idle(dialect: sa.Dialect, connection: Any, record: Any, _: object) -> None:  # noqa: ANN401 - the driver's
+    """Have the pool replace a connection that was lost while it was idle; before every use, it would double a read."""
+    if time.monotonic() - record.info.get("used", 0.0) > IDLE_SECONDS and not _answers(dialect, connection):
+        raise DisconnectionError
+
+
+def _answers(dialect: sa.Dialect, connection: Any) -> bool:  # noqa: ANN401 - the driver's
+    try:
+        return dialect.do_ping(connection)
+    except dialect.dbapi.Error:  # type: ignore[union-attr] # a dialect of an engine has its driver
+        return False
 
 
 def _prepare(connection: Any, _: object) -> None:  # noqa: ANN401 - the driver's
@@ -156,6 +178,6 @@ def _prepare(connection: Any, _: object) -> None:  # noqa: ANN401 - the driver's
 
 
 def _begin(connection: sa.Connection) -> None:
-    is_writing = connection.get_execution_options().get("writing")
     # At once: a transaction that begins by reading could not become a writing one while another writes.
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if is_writing else "BEGIN")
+    if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+        connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -6,9 +6,13 @@ from typing import TYPE_CHECKING
 
 import anyio
 import pytest
+import sqlalchemy as sa
 
-from appserver.errors import ConfigError
+from appserver.errors import ConfigError, RequestError
+from appserver.gateway.database import engine
+from appserver.gateway.database.accounts import Accounts
 from appserver.gateway.database.engine import Database
+from appserver.gateway.database.schema import users
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,3 +53,34 @@ async def test_processes_that_start_at_once_on_one_home_make_one_schema(tmp_path
 async def test_a_database_that_cannot_be_used_is_named(url: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"database|GATEWAY_DATABASE_URL"):
         await Database.open(url, str(tmp_path))
+
+
+async def test_a_connection_that_was_lost_meanwhile_is_replaced(
+    database_url: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "IDLE_SECONDS", 0.0)
+    database = await Database.open(database_url, str(tmp_path))
+    assert await database.answers()
+    if database_url is not None:
+        other = await Database.open(database_url, str(tmp_path))
+        async with other.writing() as connection:
+            await connection.exec_driver_sql(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        await other.close()
+    assert await database.answers()
+    async with database.writing() as connection:
+        await connection.exec_driver_sql("SELECT 1")
+    await database.close()
+
+
+async def test_what_is_written_is_seen_by_the_next_read_and_nothing_of_what_failed(database: Database) -> None:
+    accounts = Accounts(database)
+    await accounts.add_user("ada", None)
+    with pytest.raises(RequestError):
+        await accounts.add_user("ada", None)
+    async with database.reading() as connection:
+        assert (await connection.execute(sa.select(sa.func.count()).select_from(users))).scalar_one() == 1
+        await accounts.add_user("ben", None)
+        assert (await connection.execute(sa.select(sa.func.count()).select_from(users))).scalar_one() == 2
