@@ -46,13 +46,14 @@ class Accounts:
         """`actor`: who makes the changes, for the audit log."""
         self._database = database
         self._actor = actor
+        self._key_query = _key_query(database)  # once: to build it takes longer than to run it
 
     # What requests ask
 
     async def key(self, key: Secret) -> FoundKey | None:
         """Return the key with this secret, unless it was revoked."""
         async with self._database.reading() as connection:
-            row = (await connection.execute(_key_query(self._database), {"hash": hashed(key)})).one_or_none()
+            row = (await connection.execute(self._key_query, {"hash": hashed(key)})).one_or_none()
         if row is None:
             return None
         return FoundKey(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -37,6 +36,9 @@ POOL_SECONDS = 15
 
 IDLE_SECONDS = 1.0
 """After which a connection is asked whether it still lives, before it is used."""
+
+UNIX_EPOCH, DAY_SECONDS = 2440587.5, 86_400.0
+"""As a Julian day, which SQLite's clock tells in all versions; and what turns days into seconds."""
 
 MIGRATION_LOCK = 0x6170_7073_7276
 """PostgreSQL's advisory lock under which one node migrates."""
@@ -84,10 +86,10 @@ class Database:
 
     @property
     def now(self) -> sa.ColumnElement[float]:
-        """The time that all nodes go by: the clock of PostgreSQL; SQLite has one machine, whose clock is ours."""
+        """The time that all nodes go by, in Unix seconds: that of the database's clock."""
         if self.is_postgres:
             return sa.extract("epoch", sa.func.clock_timestamp()).cast(sa.Double)
-        return sa.literal(time.time(), sa.Double)
+        return (sa.func.julianday("now") - UNIX_EPOCH) * DAY_SECONDS
 
     def insert(self, table: sa.Table) -> Any:  # noqa: ANN401 - of either dialect; both have on_conflict_do_update
         """Return an INSERT that can become an update where the row is there."""
