@@ -46,19 +46,17 @@ class Accounts:
         """`actor`: who makes the changes, for the audit log."""
         self._database = database
         self._actor = actor
-        self._key_query = _key_query(database)  # once: to build it takes longer than to run it
+        self._key_query = database.prepared(_key_query(database), "hash")
 
     # What requests ask
 
     async def key(self, key: Secret) -> FoundKey | None:
         """Return the key with this secret, unless it was revoked."""
-        async with self._database.reading() as connection:
-            row = (await connection.execute(self._key_query, {"hash": hashed(key)})).one_or_none()
+        row = await self._key_query.one(hashed(key))
         if row is None:
             return None
-        return FoundKey(
-            row.id, row.user_id, frozenset(row.scopes.split()), row.rpm, row.tpm, row.used_at, row.now, row.version
-        )
+        key_id, user_id, scopes, rpm, tpm, used_at, now, version = row
+        return FoundKey(key_id, user_id, frozenset(scopes.split()), rpm, tpm, used_at, now, version)
 
     async def note_use(self, key_id: str) -> None:
         """Note that a key is used now."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, SQLAlc
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from appserver.errors import ConfigError
+from appserver.gateway.database.prepared import Prepared
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -50,6 +52,7 @@ class Database:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
         self._reading = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._prepared: list[Prepared] = []
         self.is_postgres = engine.dialect.name == "postgresql"
 
     @classmethod
@@ -96,8 +99,15 @@ class Database:
         dialect = postgresql if self.is_postgres else sqlite
         return dialect.insert(table)
 
+    def prepared(self, query: sa.Select[Any], parameter: str) -> Prepared:
+        """Return a SELECT of at most one row that is going to be run with every request."""
+        self._prepared.append(Prepared(self._engine.url, self._engine.dialect, query, parameter))
+        return self._prepared[-1]
+
     async def close(self) -> None:
         """Close all connections."""
+        for one in self._prepared:
+            await one.close()
         await self._engine.dispose()
 
     async def _migrate(self) -> None:

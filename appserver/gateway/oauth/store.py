@@ -71,6 +71,7 @@ class OAuthStore:
         """`grace_seconds`: in which a refresh token may be used once more: the answer may have been lost."""
         self._database = database
         self._grace_seconds = grace_seconds
+        self._owner_query = database.prepared(_owner_query(database), "hash")
 
     async def client(self, client_id: str) -> Client | None:
         """Return a registered client."""
@@ -231,21 +232,11 @@ class OAuthStore:
 
     async def owner(self, token: Secret) -> TokenOwner | None:
         """Return whom an access token stands for, None if it is not good, or not any more."""
-        version = sa.func.coalesce(credentials.c.version, 0).label("version")
-        joined = tokens.join(grants).outerjoin(credentials, credentials.c.user_id == grants.c.user_id)
-        query = (
-            sa.select(grants.c.user_id, tokens.c.scopes, version)
-            .select_from(joined)
-            .where(
-                tokens.c.hash == hashed(token),
-                tokens.c.kind == "access",
-                tokens.c.expires_at > self._database.now,
-                grants.c.revoked_at.is_(None),
-            )
-        )
-        async with self._database.reading() as connection:
-            row = (await connection.execute(query)).one_or_none()
-        return None if row is None else TokenOwner(row.user_id, frozenset(row.scopes.split()), row.version)
+        row = await self._owner_query.one(hashed(token))
+        if row is None:
+            return None
+        user_id, scopes, version = row
+        return TokenOwner(user_id, frozenset(scopes.split()), version)
 
     async def _issue(self, connection: AsyncConnection, grant_id: str, scopes: str) -> Issued:
         now, access, refresh = self._database.now, new_secret(ACCESS_PREFIX), new_secret(REFRESH_PREFIX)
@@ -262,3 +253,18 @@ class OAuthStore:
 
 def _subject(kind: str, value: str) -> bytes:
     return hashlib.sha256(f"{kind}\0{value}".encode("utf-8", "surrogatepass")).digest()
+
+
+def _owner_query(database: Database) -> sa.Select[tuple[str, str, int]]:
+    version = sa.func.coalesce(credentials.c.version, 0).label("version")
+    joined = tokens.join(grants).outerjoin(credentials, credentials.c.user_id == grants.c.user_id)
+    return (
+        sa.select(grants.c.user_id, tokens.c.scopes, version)
+        .select_from(joined)
+        .where(
+            tokens.c.hash == sa.bindparam("hash", type_=sa.LargeBinary),
+            tokens.c.kind == "access",
+            tokens.c.expires_at > database.now,
+            grants.c.revoked_at.is_(None),
+        )
+    )
