@@ -6,6 +6,7 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
@@ -14,6 +15,7 @@ from appserver import json_text
 from appserver.gateway import jsonrpc, openapi
 from appserver.gateway.chat.completion import Head
 from appserver.gateway.chat.request import translate
+from appserver.gateway.database.prepared import DatabaseDown
 from appserver.gateway.dialects import Chat, Responses
 from appserver.gateway.exchange import Asked, Exchange
 from appserver.gateway.failures import Failure, failure, failure_of
@@ -24,7 +26,7 @@ from appserver.gateway.requests import ClientDisconnect, Refused, admitted, auth
 from appserver.gateway.responses import checked
 from appserver.gateway.scopes import MODELS, RESPONSES, RPC
 from appserver.llm.catalog import list_models
-from appserver.log import log_exception
+from appserver.log import log_error, log_exception
 from protocol.error_codes import PARSE_ERROR
 
 if TYPE_CHECKING:
@@ -70,6 +72,8 @@ def application(gateway: Gateway) -> ASGIApp:
         405: _no_such_path,
         Refused: _refused,
         InvalidRequest: _invalid,
+        DatabaseDown: _no_database,
+        SQLAlchemyError: _no_database,
         Exception: _fault,
     }
     app = Starlette(routes=routes, exception_handlers=handlers)
@@ -207,6 +211,12 @@ async def _refused(request: Request, exc: Refused) -> Response:
 
 async def _invalid(request: Request, exc: InvalidRequest) -> Response:
     return _told(failure_of(exc, 0.0))
+
+
+async def _no_database(request: Request, exc: Exception) -> Response:
+    log_error(f"the database cannot be used ({exc if isinstance(exc, DatabaseDown) else type(exc).__name__})")
+    told = failure(503, "The database cannot be used", code="database_unavailable", retry_after=1)
+    return _told(told, as_rpc=request.scope["path"] == RPC_PATH)
 
 
 async def _fault(request: Request, exc: Exception) -> Response:

@@ -92,6 +92,23 @@ async def test_a_revoked_key_is_refused_by_the_other_node_at_once(
         assert (await other.http.get("/v1/models", headers=headers)).status_code == 401
 
 
+async def test_a_database_that_cannot_be_used_is_told_by_status_and_passes(
+    backend: FakeBackend, home: Path, database_url: str | None
+) -> None:
+    async with two_nodes(backend, home, database_url) as (one, _):
+        user_id = await one.gateway.user_id("default")
+        _, key = await one.gateway.accounts.add_key(user_id, ["models"])
+        headers = {"Authorization": f"Bearer {key.reveal()}"}
+        async with one.gateway.database.writing() as connection:
+            await connection.exec_driver_sql("ALTER TABLE api_keys RENAME TO gone")
+        answer = await one.http.get("/v1/models", headers=headers)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "database_unavailable")
+        assert answer.headers["retry-after"] == "1"
+        async with one.gateway.database.writing() as connection:
+            await connection.exec_driver_sql("ALTER TABLE gone RENAME TO api_keys")
+        assert (await one.http.get("/v1/models", headers=headers)).status_code == 200
+
+
 async def test_requests_per_minute_are_counted_across_nodes(
     backend: FakeBackend, home: Path, database_url: str | None
 ) -> None:

@@ -21,6 +21,10 @@ SECONDS = 15.0
 """What the database gets to answer."""
 
 
+class DatabaseDown(Exception):
+    """The database does not answer, or not in time."""
+
+
 class Prepared:
     """A SELECT of at most one row, with one parameter."""
 
@@ -37,16 +41,21 @@ class Prepared:
         self._driver: Any = None  # asyncpg's pool, or aiosqlite's connection
 
     async def one(self, value: object) -> tuple[Any, ...] | None:
-        """Return the row for a value of the parameter. Raises what the driver raises, TimeoutError."""
-        driver = self._driver or await self._open()
+        """Return the row for a value of the parameter. Raises DatabaseDown."""
         arguments = [*self._arguments]
         arguments[self._place] = value
-        with anyio.fail_after(SECONDS):
-            if self._is_postgres:
-                row = await driver.fetchrow(self._sql, *arguments)
-                return None if row is None else tuple(row)
-            for found in await driver.execute_fetchall(self._sql, arguments):
-                return tuple(found)
+        try:
+            with anyio.fail_after(SECONDS):
+                return await self._row(self._driver or await self._open(), arguments)
+        except Exception as exc:  # each driver has its own errors
+            raise DatabaseDown(type(exc).__name__) from exc
+
+    async def _row(self, driver: Any, arguments: list[Any]) -> tuple[Any, ...] | None:  # noqa: ANN401 - either driver's
+        if self._is_postgres:
+            row = await driver.fetchrow(self._sql, *arguments)
+            return None if row is None else tuple(row)
+        for found in await driver.execute_fetchall(self._sql, arguments):
+            return tuple(found)
         return None
 
     async def close(self) -> None:
