@@ -14,7 +14,7 @@ from appserver import __version__
 from appserver.arguments import COMMANDS, EXIT_USAGE, STDIO, Serving, serving_at_once, settings_of, split_words
 from appserver.errors import AppServerError, ConfigError
 from appserver.log import prepare_form
-from appserver.log_formats import wanted_format
+from appserver.log_formats import TEXT, wanted_format
 from appserver.session import PROTOCOL_VERSION
 
 if TYPE_CHECKING:
@@ -98,6 +98,7 @@ def _complain(command: str, problem: str) -> None:
 
 
 def _serve(words: list[str]) -> int:
+    prepare_form(TEXT)  # until it is known which: a mistake on the command line is logged as well
     options = serving_at_once(words) or _parsed(words)
     if options.version:
         return _tell_version()

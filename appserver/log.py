@@ -44,6 +44,8 @@ MIN_HIDDEN = 8
 class _Prepared:
     """What logging is set up with when there is something to log."""
 
+    owns_process = False
+    """Whether this process is a command of ours. In one of another program, its logging is left as it is."""
     directives = DEFAULT_LEVELS
     stream: TextIO | None = None
     """None: whatever sys.stderr is then."""
@@ -96,13 +98,13 @@ def _credentials() -> re.Pattern[str]:
 
 
 def prepare_form(form: str) -> None:
-    """Say in which form lines are written (`log_formats`), before anything is logged."""
-    _prepared.form = form
+    """Say in which form lines are written (`log_formats`), before anything is logged: in a process of ours."""
+    _prepared.form, _prepared.owns_process = form, True
 
 
 def prepare_logging(directives: str, stream: TextIO) -> None:
     """Say which lines are wanted (`log_levels`), and where: logging itself is set up when there is the first one."""
-    _prepared.directives, _prepared.stream = directives, stream
+    _prepared.directives, _prepared.stream, _prepared.owns_process = directives, stream, True
 
 
 def set_up_logging(directives: str | None = None) -> None:
@@ -121,22 +123,27 @@ def warning_line(text: str) -> str:
 
 def warn(message: str) -> None:
     """Log a warning. The logging module is imported only now."""
-    _logger().warning(message)
+    _logger().warning(redacted(message))
 
 
 def log_info(message: str) -> None:
     """Log at INFO. Does not import logging if that level is not wanted."""
     if level_numbers(_prepared.directives)[""] <= NUMBERS["INFO"]:
-        _logger().info(message)
+        _logger().info(redacted(message))
 
 
 def log_error(message: str) -> None:
-    _logger().error(message)
+    _logger().error(redacted(message))
 
 
 def log_exception(message: str, exc: BaseException) -> None:
     """Log an exception with its traceback, redacted like everything."""
-    _logger().error(message, exc_info=exc)
+    if _prepared.owns_process:
+        _logger().error(message, exc_info=exc)
+        return
+    from traceback import format_exception  # late: not where our own formatter redacts
+
+    _logger().error(redacted("".join([message, "\n", *format_exception(exc)]).rstrip()))
 
 
 def log_printed(line: str, stream: str) -> None:
@@ -157,7 +164,7 @@ def _formatter(redact: Callable[[str], str]) -> Formatter:
 def _logger(name: str = "appserver") -> Logger:
     import logging
 
-    if not logging.getLogger().handlers:
+    if _prepared.owns_process and not logging.getLogger().handlers:
         # While starting, when there is no time to import logging: what there is to say must not go out unredacted.
         set_up_logging()
     return logging.getLogger(name)

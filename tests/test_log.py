@@ -187,6 +187,16 @@ def test_what_is_logged_before_logging_is_set_up_is_redacted_too(statement: str)
     assert done.stdout == b""
 
 
+@pytest.mark.parametrize("form", ["", "log.prepare_form('text'); "])
+def test_only_in_a_process_of_ours_is_logging_set_up(form: str) -> None:
+    code = (
+        f"import logging; from appserver import log; {form}log.warn('told'); print(len(logging.getLogger().handlers))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=True)
+    assert "told" in done.stderr
+    assert done.stdout == f"{int(bool(form))}\n"
+
+
 def test_logging_is_not_imported_before_there_is_something_to_log() -> None:
     code = "import sys, appserver.log; sys.exit('logging' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], timeout=20, check=True)
