@@ -10,10 +10,10 @@ import html
 import re
 from typing import Final, NamedTuple
 
-COLUMN: Final = 200
+COLUMN: Final = 176
 ROW: Final = 46
 HEAD: Final = 56
-MARGIN: Final = 90
+MARGIN: Final = 76
 
 BLOCK: Final = re.compile(r"^```mermaid\nsequenceDiagram\n(.*?)^```\n", re.DOTALL | re.MULTILINE)
 
@@ -69,14 +69,14 @@ def read(source: str) -> tuple[dict[str, str], list[Step]]:
 def _lifeline(x: int, label: str, height: int) -> str:
     return (
         f'<line class="life" x1="{x}" y1="36" x2="{x}" y2="{height}"/>'
-        f'<rect x="{x - 80}" y="2" width="160" height="34" rx="4"/>{_text(x, 24, label)}'
+        f'<rect x="{x - 66}" y="2" width="132" height="34" rx="4"/>{_text(x, 24, label)}'
     )
 
 
 def _step(step: Step, at: list[int], y: int) -> str:
     left, right = min(at), max(at)
     if step.kind == "Note":
-        left, right = left - 84, right + 84
+        left, right = left - 70, right + 70
         box = f'<rect class="note" x="{left}" y="{y - 20}" width="{right - left}" height="30" rx="4"/>'
         return box + _text((left + right) // 2, y, step.text)
     if left == right:
