@@ -49,6 +49,7 @@ MISSING = [name for name in ("dbus-daemon", "gnome-keyring-daemon") if shutil.wh
 pytestmark = [
     pytest.mark.skipif(bool(MISSING), reason=f"not installed: {' '.join(MISSING)} (see .ci/system-packages)"),
     pytest.mark.usefixtures("patient"),
+    pytest.mark.xdist_group("keyring"),  # side by side, keyring services take longer to start than anybody waits
 ]
 
 PASSWORD = b"throwaway"
