@@ -19,7 +19,7 @@ CONFIG: Final = "zensical.toml"
 BUILD_SECONDS: Final = 120
 """A build takes a second; this is for a loaded machine."""
 
-OF_THE_PROJECT: Final = ("ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
+OF_THE_PROJECT: Final = ("ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "RELEASING.md", "SECURITY.md")
 """Documents at the top of the repository that are pages, too: project/architecture.md and so on."""
 
 

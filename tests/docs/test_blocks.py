@@ -24,7 +24,7 @@ from tests.docs.session import ROOT, Session, same
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "RELEASING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 ELSEWHERE = {"client.md", "typescript.md"}
 """Run by tests of their own: tests/docs/test_client_page.py, tests/examples/test_typescript_guide.py."""
