@@ -162,9 +162,13 @@ class Dispatcher:
             current_context.reset(outer)
 
     def _answer(self, request: Message, outcome: object) -> None:
-        result, sequel = (outcome.result, [outcome.then]) if isinstance(outcome, Reply) else (outcome, [])
-        self._outbox.send(envelope.result(request["id"], result))
-        follow(sequel)
+        if not isinstance(outcome, Reply):
+            self._outbox.send(envelope.result(request["id"], outcome))
+            return
+        self._outbox.hold()  # the answer goes out together with what a task that follows it tells at once
+        self._outbox.send(envelope.result(request["id"], outcome.result))
+        follow([outcome.then])
+        self._outbox.release()
 
     def _batch(self, entries: list[object]) -> None:
         if self._batches is None:

@@ -79,6 +79,7 @@ class Outbox:
         self._in_writing = 0
         self._closed = False
         self._filled: Event | None = None
+        self._held = False
         self._waiting: dict[object, Event] = {}
 
     @property
@@ -113,6 +114,16 @@ class Outbox:
         if not self._closed:
             self._append(b"[" + b",".join(responses) + b"]\n")
 
+    def hold(self) -> None:
+        """Do not wake the writer before `release`: what is about to be sent goes out in one write."""
+        self._held = True
+
+    def release(self) -> None:
+        """Wake the writer if there is something to take, after the tasks that have been started since `hold`."""
+        self._held = False
+        if self._filled is not None and (self._size or self._closed):
+            self._filled.set()
+
     def take(self) -> bytes:
         """Return the next bytes to write; empty: there are none. Confirms that the previous ones are written."""
         self._note_written()
@@ -132,8 +143,7 @@ class Outbox:
         self._closed = True
         if discard:
             self._discard()
-        if self._filled is not None:
-            self._filled.set()
+        self.release()
 
     def close_with(self, last: Message) -> None:
         """End the queue, and discard all that is in it but for this message."""
@@ -201,7 +211,7 @@ class Outbox:
             self._since = self._clock()
         self._lines.append(line)
         self._size += len(line)
-        if self._filled is not None:
+        if self._filled is not None and not self._held:
             self._filled.set()
         if self._size > LAG_BYTES:
             self._check_overflow()

@@ -211,3 +211,25 @@ def test_a_notification_for_several_clients_is_encoded_once_for_each_form() -> N
         {"method": "news", "params": {"of": "today"}},
         {"jsonrpc": "2.0", "method": "news", "params": {"of": "today"}},
     ]
+
+
+async def test_what_is_told_right_after_an_answer_is_written_together_with_it() -> None:
+    outbox, taken = Outbox(), []
+
+    async def write() -> None:
+        while await outbox.filled():
+            taken.append(outbox.take())
+
+    async def tell() -> None:
+        outbox.send({"method": "turn/started"})
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(write)
+        await anyio.wait_all_tasks_blocked()
+        outbox.hold()
+        outbox.send({"id": 1, "result": {}})
+        group.start_soon(tell)
+        outbox.release()
+        await anyio.wait_all_tasks_blocked()
+        outbox.close()
+    assert [data.count(b"\n") for data in taken] == [2]
