@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -195,6 +196,12 @@ def test_only_in_a_process_of_ours_is_logging_set_up(form: str) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=True)
     assert "told" in done.stderr
     assert done.stdout == f"{int(bool(form))}\n"
+
+
+def test_a_mistake_on_the_command_line_is_logged_in_the_form_that_clients_read() -> None:
+    command = [sys.executable, "-m", "appserver", "app-server", "--nonsense"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    assert re.fullmatch(r"\S+Z ERROR appserver: unknown option --nonsense.*\n", done.stderr)
 
 
 def test_logging_is_not_imported_before_there_is_something_to_log() -> None:
