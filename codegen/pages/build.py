@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import shutil
 import subprocess
@@ -15,6 +16,8 @@ from codegen.pages.wire import methods_page, types_page
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 CONFIG: Final = "zensical.toml"
+
+BAR: Final = "\\|"
 
 BUILD_SECONDS: Final = 120
 """A build takes a second; this is for a loaded machine."""
@@ -48,7 +51,7 @@ def pages() -> dict[str, str]:
         found[_project(name)] = _of_the_project((ROOT / name).read_text("utf-8"))
     readme = (ROOT / "README.md").read_text("utf-8")
     found |= {"reference/methods.md": methods_page(readme), "reference/types.md": types_page()}
-    return found | library_pages()
+    return {path: _bars_in_cells(text) for path, text in (found | library_pages()).items()}
 
 
 def _rendered(path: str, text: str) -> str:
@@ -60,6 +63,16 @@ def _rendered(path: str, text: str) -> str:
         return f"[{name}]({up}{_project(target)})" if target in OF_THE_PROJECT else name  # no page: its name remains
 
     return draw_diagrams(re.sub(rf"\[([^\]]+)\]\({re.escape(up)}\.\./([\w./-]+)\)", link, text))
+
+
+def _bars_in_cells(text: str) -> str:
+    """Write `|` in code in a table as HTML: forges take the backslash before it out, Python's Markdown does not."""
+
+    def code(found: re.Match[str]) -> str:
+        return f"<code>{html.escape(found[1]).replace(BAR, '&#124;')}</code>"
+
+    rows = re.compile(r"^\|.*$", re.MULTILINE)
+    return rows.sub(lambda row: re.sub(r"`([^`]*\\\|[^`]*)`", code, row[0]), text)
 
 
 def _of_the_project(text: str) -> str:

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from html import unescape
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
@@ -76,6 +77,11 @@ def test_no_style_sheet_loads_anything_from_elsewhere(site: Path) -> None:
 
 def test_no_page_has_a_diagram_that_a_script_would_load_its_drawing_program_for(site: Path) -> None:
     assert [file.name for file in site.rglob("*.html") if "mermaid" in file.read_text("utf-8")] == []
+
+
+def test_no_cell_of_a_table_shows_the_backslash_before_a_bar(site: Path) -> None:
+    assert "login [--device-auth | --with-api-key" in unescape((site / "cli.html").read_text("utf-8"))
+    assert [file.name for file in site.rglob("*.html") if re.search(r"<td>[^\n]*\\\|", file.read_text("utf-8"))] == []
 
 
 def test_every_page_is_in_the_navigation_once() -> None:
