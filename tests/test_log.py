@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import re
 import subprocess
 import sys
@@ -198,10 +199,11 @@ def test_only_in_a_process_of_ours_is_logging_set_up(form: str) -> None:
     assert done.stdout == f"{int(bool(form))}\n"
 
 
-def test_a_mistake_on_the_command_line_is_logged_in_the_form_that_clients_read() -> None:
-    command = [sys.executable, "-m", "appserver", "app-server", "--nonsense"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
-    assert re.fullmatch(r"\S+Z ERROR appserver: unknown option --nonsense.*\n", done.stderr)
+def test_a_form_that_there_is_not_is_told_in_the_one_that_clients_read() -> None:
+    command = [sys.executable, "-m", "appserver", "app-server"]
+    environ = {**os.environ, "APPSERVER_LOG_FORMAT": "xml"}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=20, check=False)
+    assert re.fullmatch(r"\S+Z ERROR appserver: APPSERVER_LOG_FORMAT: expected text or json\n", done.stderr)
 
 
 def test_logging_is_not_imported_before_there_is_something_to_log() -> None:
