@@ -54,7 +54,7 @@ USAGE_ERRORS = (
     ("login", "--device-auth", "--with-api-key"),
     ("-c",),
     ("-c", "model", "status"),
-    ("--listen", "ws://127.0.0.1:1"),
+    ("--listen", "ftp://127.0.0.1:1"),
     ("fake-backend", "--port", "x"),
 )
 

@@ -67,7 +67,7 @@ def auth_json(backend: FakeBackend) -> str:
 async def test_a_user_who_was_added_beside_a_running_gateway_can_use_it(
     backend: FakeBackend, environ: dict[str, str], admin: Admin
 ) -> None:
-    async with gateway_process(environ) as (_, url):
+    async with gateway_process(environ) as (process, url):
         await admin("user", "add", "ada", stdin="correct horse\n")
         told = await admin("credential", "import", "--user", "ada", stdin=auth_json(backend))
         assert told == {"user": "ada", "kind": "chatgpt", "account_id": "org-1"}
@@ -79,6 +79,8 @@ async def test_a_user_who_was_added_beside_a_running_gateway_can_use_it(
             await admin("key", "revoke", key["id"])
             with pytest.raises(openai.AuthenticationError):
                 await client.models.list()
+        process.terminate()  # what a key has used is written by the end at the latest
+        await process.wait()
     [listed] = (await admin("key", "list"))["keys"]
     assert (listed["user"], listed["requests"], listed["input_tokens"], listed["output_tokens"]) == ("ada", 1, 10, 5)
     assert listed["used_at"] is not None
