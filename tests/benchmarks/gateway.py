@@ -33,8 +33,8 @@ CONNECTIONS = 32
 LOAD_SECONDS = 6.0
 
 STREAMS = 200
-PACED = Script(deltas=20_000, characters=20, gap=0.5)
-"""Two deltas a second in each stream: what one core does for a fast server and for a slow one."""
+PACED = Script(deltas=20_000, characters=20, gap=0.1)
+"""Ten deltas a second in each stream, each by itself: slower than models mostly are."""
 
 FLOOD = Script(deltas=2_000, characters=20)
 """An answer that comes as fast as it can be read."""
