@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import select
@@ -61,6 +60,8 @@ class Session:
         backend.write_config(self.home)
         self._ports = ports
         self._processes: list[subprocess.Popen[bytes]] = []
+        # All that is started joins the group of a process that lives until the end: its number names nobody else then.
+        self._group = subprocess.Popen(["sleep", "infinity"], process_group=0)
         bin_ = directory / "bin"
         bin_.mkdir()
         for name, arguments in (("appserver", "-m appserver "), ("python", ""), ("python3", "")):
@@ -115,7 +116,7 @@ class Session:
             stderr=subprocess.STDOUT,
             env=self.environ,
             cwd=self.directory,
-            start_new_session=True,
+            process_group=self._group.pid,
         )
         self._processes.append(process)
         shown, signed_in = "", False
@@ -144,9 +145,12 @@ class Session:
             assert same(shown, expected, self.home), f"$ {command}\n{shown}\n--- and not:\n{expected}"
 
     def close(self) -> None:
-        """End what still runs."""
-        for process in self._processes:
-            _kill(process)
+        """End what still runs, also what was started by something that has ended."""
+        os.killpg(self._group.pid, signal.SIGKILL)
+        for process in (self._group, *self._processes):
+            process.wait()
+            if process.stdout:
+                process.stdout.close()
 
 
 def same(shown: str, expected: str, home: Path) -> bool:
@@ -175,11 +179,3 @@ def _output(process: subprocess.Popen[bytes], deadline: float) -> Iterator[str]:
             yield piece.decode()
         elif ended:
             return
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    if process.stdout:
-        process.stdout.close()
