@@ -61,7 +61,8 @@ class Session:
         self._ports = ports
         self._processes: list[subprocess.Popen[bytes]] = []
         # All that is started joins the group of a process that lives until the end: its number names nobody else then.
-        self._group = subprocess.Popen(["sleep", "infinity"], process_group=0)
+        # It reads from us, so it ends also where we are killed.
+        self._group = subprocess.Popen(["cat"], stdin=subprocess.PIPE, process_group=0)
         bin_ = directory / "bin"
         bin_.mkdir()
         for name, arguments in (("appserver", "-m appserver "), ("python", ""), ("python3", "")):
@@ -149,8 +150,8 @@ class Session:
         os.killpg(self._group.pid, signal.SIGKILL)
         for process in (self._group, *self._processes):
             process.wait()
-            if process.stdout:
-                process.stdout.close()
+            for pipe in filter(None, (process.stdin, process.stdout)):
+                pipe.close()
 
 
 def same(shown: str, expected: str, home: Path) -> bool:
