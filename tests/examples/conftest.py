@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 TYPESCRIPT = ROOT / "examples" / "typescript"
+TYPES = ROOT / "schema" / "typescript"
+"""What `npm run generate` writes: tests/protocol compares it with the protocol."""
 NODE_TYPES = launch.TYPESCRIPT.parents[2] / "@types"
 
 RUN_SECONDS = 120.0
@@ -71,7 +73,9 @@ def environ(tmp_path: Path, backend: FakeBackend) -> dict[str, str]:
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of JavaScript: the compiler has accepted all of it."""
     project = tmp_path_factory.mktemp("typescript")
-    shutil.copytree(TYPESCRIPT, project, dirs_exist_ok=True, ignore=shutil.ignore_patterns("node_modules", "dist"))
+    left_over = shutil.ignore_patterns("node_modules", "dist", "protocol")
+    shutil.copytree(TYPESCRIPT, project, dirs_exist_ok=True, ignore=left_over)
+    shutil.copytree(TYPES, project / "src" / "protocol")
     for page in ("README.md", "docs/typescript.md"):
         for block in blocks(page, "ts"):
             (project / "src" / f"{block.name}.ts").write_text(block.code, "utf-8")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.examples.conftest import ROOT, Block, blocks, no_cmd_files, run
+from tests.examples.conftest import ROOT, TYPES, Block, blocks, no_cmd_files, run
 from tests.real_clients.launch import node
 
 if TYPE_CHECKING:
@@ -37,12 +37,11 @@ def test_the_client_without_types_runs(environ: dict[str, str], tmp_path: Path) 
 
 
 @no_cmd_files
-def test_the_command_writes_the_types_of_the_example(environ: dict[str, str], tmp_path: Path) -> None:
+def test_the_command_writes_the_types_that_the_examples_use(environ: dict[str, str], tmp_path: Path) -> None:
     (block,) = blocks(GUIDE, "sh")
     run(["sh", "-c", block.code], environ, tmp_path)
-    theirs = ROOT / "examples" / "typescript" / "src" / "protocol"
     written = {file.name: file.read_text("utf-8") for file in (tmp_path / "src" / "protocol").iterdir()}
-    assert written == {file.name: file.read_text("utf-8") for file in theirs.iterdir()}
+    assert written == {file.name: file.read_text("utf-8") for file in TYPES.iterdir()}
 
 
 def test_the_page_has_no_block_that_is_not_run() -> None:
