@@ -102,11 +102,6 @@ class WebSocketTransport:
         pass  # the HTTP server does it when the application has returned
 
 
-def _is_ours(line: bytes) -> bool:
-    """Whether a line is a notification or a request of ours, which a POST has no place for."""
-    return line.startswith(b"{") and "method" in json_text.decode_stored(line.decode())
-
-
 async def serve_websocket(gateway: Gateway, caller: Caller, websocket: WebSocket) -> None:
     """Serve a client until it leaves. It introduces itself as over any other transport."""
     await websocket.accept()

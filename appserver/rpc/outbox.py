@@ -152,11 +152,6 @@ class Outbox:
         self.close()
 
     @property
-    def unsent(self) -> int:
-        """About how many bytes wait to be sent, or are being written."""
-        return self._size
-
-    @property
     def has_room(self) -> bool:
         """Whether a streaming turn need not wait for this client."""
         return self._size <= HIGH_WATER_BYTES

@@ -152,7 +152,7 @@ class Connection:
 
     def _leave_behind(self) -> None:
         """End the connection of a client that is too slow. It is told so, if it reads at least that."""
-        words = f"the connection was closed: the client has not read {self.outbox.unsent >> 20} MiB of output"
+        words = f"the connection was closed: the client has not read {self.outbox.size >> 20} MiB of output"
         warn(f"{self.session.originator}: {words}")
         self.outbox.close_with(envelope.notification("warning", {"threadId": None, "message": words}))
         self.stop_reading(Ending.TOO_SLOW)

@@ -150,7 +150,7 @@ class Server:
     def is_busy(self) -> bool:
         """Whether there is a client, or a turn that runs."""
         return bool(
-            self._connections or self._arrivals or any(workspace.has_running_turns for workspace in self._workspaces)
+            self._connections or self._arrivals or any(workspace.running_turns for workspace in self._workspaces)
         )
 
     def stop(self) -> None:

@@ -5,11 +5,11 @@ Types alone: import it under TYPE_CHECKING.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
+
+from appserver.auth.refresh.client import ClientRequests
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from anyio import Event
 
     from appserver.rpc.shared_notification import SharedNotification
@@ -29,8 +29,8 @@ class Receiver(Protocol):
         """Send a notification that goes to others, too."""
 
 
-class Subscriber(Receiver, Protocol):
-    """A connection, as its workspace sees it."""
+class Subscriber(Receiver, ClientRequests, Protocol):
+    """A connection, as its workspace sees it. Its `request` raises ClientGone once it has ended."""
 
     @property
     def session(self) -> Session:
@@ -38,19 +38,6 @@ class Subscriber(Receiver, Protocol):
 
     def diagnostics(self) -> DiagnosticsConnection:
         """Return figures about the connection."""
-
-    async def request(
-        self,
-        method: str,
-        params: object,
-        *,
-        timeout: float,
-        late: Callable[[dict[str, Any]], None] | None = None,
-    ) -> dict[str, Any]:
-        """Send a request and return its validated result.
-
-        Raises ClientError, ClientTimeout, InvalidParams, and ClientGone once the connection has ended.
-        """
 
     @property
     def has_room(self) -> bool:

@@ -193,10 +193,6 @@ class Workspace:
         """How many turns run."""
         return self.turns.running if self._has_turns else 0
 
-    @property
-    def has_running_turns(self) -> bool:
-        return self._has_turns and not self.turns.is_idle
-
     def stop_waiting(self) -> None:
         """Let nothing wait any longer for another process that keeps the threads or the account locked."""
         self.account.auth.stop_waiting()

@@ -167,10 +167,6 @@ class TurnManager:
         """How many turns run."""
         return len(self._running)
 
-    @property
-    def is_idle(self) -> bool:
-        return not self._running
-
     async def idle(self) -> None:
         """Wait until no turn runs."""
         from anyio import Event
