@@ -1,4 +1,4 @@
-"""One account: who is signed in, the ways to sign in and out, and what renews it. The server and the library use it.
+"""One account: who is signed in, the ways to sign in and out, and what refreshes it. The server and the library use it.
 
 Joins the manager of the credential to the store, the issuer and the configured refresher. Knows no client: who is told
 of a change, and who is asked for new external tokens, is its owner's to say. The heavy parts (HTTP, the login flows)

@@ -246,7 +246,7 @@ class AuthManager:
         if not old.is_identified:
             await self._find_owner(held, old.bearer)
             return
-        assert isinstance(old, ManagedTokens | ExternalTokens)  # noqa: S101 - renew() has refused the other kinds
+        assert isinstance(old, ManagedTokens | ExternalTokens)  # noqa: S101 - refresh() has refused the other kinds
         refresher = self._refresher_for(old)
         request = RefreshRequest(old, late=lambda tokens: self._take_late(held, tokens))
         if old.is_external:

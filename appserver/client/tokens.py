@@ -56,37 +56,37 @@ class SingleFlight:
 
     def __init__(self, provider: TokenProvider) -> None:
         self._provider = provider
-        self._flight: _Flight | None = None
+        self._call: _Call | None = None
 
     async def tokens(self, request: TokenRequest) -> Tokens:
         """Return what the provider returns. Raises what it raises."""
         while True:
-            flight = self._flight
-            if flight is None:
-                return await self._fly(request)
-            await flight.landed.wait()
-            if flight.tokens is not None:
-                return flight.tokens
-            if flight.error is not None:
-                raise flight.error
+            call = self._call
+            if call is None:
+                return await self._make(request)
+            await call.ended.wait()
+            if call.tokens is not None:
+                return call.tokens
+            if call.error is not None:
+                raise call.error
             # The caller that had asked was cancelled: it is another one's turn.
 
-    async def _fly(self, request: TokenRequest) -> Tokens:
-        flight = self._flight = _Flight(anyio.Event())
+    async def _make(self, request: TokenRequest) -> Tokens:
+        call = self._call = _Call(anyio.Event())
         try:
-            flight.tokens = await _asked(self._provider, request)
+            call.tokens = await _asked(self._provider, request)
         except Exception as exc:
-            flight.error = exc
+            call.error = exc
             raise
         finally:
-            self._flight = None
-            flight.landed.set()
-        return flight.tokens
+            self._call = None
+            call.ended.set()
+        return call.tokens
 
 
 @dataclass
-class _Flight:
-    landed: anyio.Event
+class _Call:
+    ended: anyio.Event
     tokens: Tokens | None = None
     error: Exception | None = None
 

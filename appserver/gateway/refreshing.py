@@ -1,4 +1,4 @@
-"""The scheduled refresh: logins are renewed ahead of their end, by whichever node holds a lease for it."""
+"""The scheduled refresh: logins are refreshed ahead of their end, by whichever node holds a lease for it."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ LOOK_SECONDS = 20.0
 """Between two looks at what is due."""
 
 AT_ONCE = 8
-"""Logins that are renewed side by side: the issuer need not notice how many users there are."""
+"""Logins that are refreshed side by side: the issuer need not notice how many users there are."""
 
 AGAIN_SECONDS = 300.0
-"""After which a renewal that has failed is tried again."""
+"""After which a refresh that has failed is tried again."""
 
 
 class Refreshing:
@@ -41,11 +41,11 @@ class Refreshing:
         self._holder = uuid.uuid4().hex
 
     async def run(self) -> None:
-        """Renew what is due, again and again."""
+        """Refresh what is due, again and again."""
         while True:
             try:
                 if await self.lead():
-                    await self.renew_due()
+                    await self.refresh_due()
             except (DBAPIError, OSError) as exc:
                 warn(f"the scheduled refresh could not look at the database ({type(exc).__name__})")
             await anyio.sleep(LOOK_SECONDS)
@@ -59,8 +59,8 @@ class Refreshing:
         async with self._database.writing() as connection:
             return (await connection.execute(taken.returning(leases.c.name))).scalar_one_or_none() is not None
 
-    async def renew_due(self) -> int:
-        """Renew the logins that are due, and return how many there were."""
+    async def refresh_due(self) -> int:
+        """Refresh the logins that are due, and return how many there were."""
         due = sa.select(credentials.c.user_id, credentials.c.version).where(
             credentials.c.refresh_at <= self._database.now, credentials.c.status == "active"
         )
@@ -70,28 +70,28 @@ class Refreshing:
 
         async def one(user_id: str, version: int) -> None:
             async with limit:
-                await self._renew(user_id, version)
+                await self._refresh(user_id, version)
 
         async with anyio.create_task_group() as group:
             for row in found:
                 group.start_soon(one, *row)
         return len(found)
 
-    async def _renew(self, user_id: str, version: int) -> None:
+    async def _refresh(self, user_id: str, version: int) -> None:
         auth = self._users.workspace(user_id, version).account.auth
         try:
             held = await auth.look()
             if held is not None and held.credential.is_renewable:
                 await auth.refresh(held.generation)
         except AuthError as exc:
-            warn(f"the login of user {user_id} was not renewed ahead of time: {exc.message}")
+            warn(f"the login of user {user_id} was not refreshed ahead of time: {exc.message}")
             await self._later(user_id)
-        except Exception as exc:  # noqa: BLE001 - the others must be renewed
+        except Exception as exc:  # noqa: BLE001 - the others must be refreshed
             log_exception("the scheduled refresh failed for one user", exc)
             await self._later(user_id)
 
     async def _later(self, user_id: str) -> None:
-        """Try again after a while, unless the login has ended or was renewed meanwhile."""
+        """Try again after a while, unless the login has ended or was refreshed meanwhile."""
         again = sa.update(credentials).where(
             credentials.c.user_id == user_id, credentials.c.refresh_at <= self._database.now
         )

@@ -80,7 +80,7 @@ class Users:
         self._place.versions.heard(user_id, version)
         if user_id not in self._workspaces:
             general = self._server.runtime.settings
-            # Ahead of their end, logins are renewed by whichever node has the lease (`refreshing.py`).
+            # Ahead of their end, logins are refreshed by whichever node has the lease (`refreshing.py`).
             settings = general._replace(home=os.path.join(general.home, "users", user_id), background_interval=0.0)
             store = SqlCredentials(self._place, user_id)
             self._workspaces[user_id] = self._server.add(Workspace(self._server.runtime, settings, credentials=store))

@@ -1,6 +1,6 @@
 """Sends a request with the credential in use, and once more with a refreshed one if the backend answers 401.
 
-Gets credentials from an `Authority`, which renews them. Does not know how.
+Gets credentials from an `Authority`, which refreshes them. Does not know how.
 """
 
 from __future__ import annotations

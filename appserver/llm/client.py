@@ -1,6 +1,6 @@
 """One HTTP call to the model backend: a request out, events in.
 
-Owns URLs, headers and bodies of the Responses API. Does not retry, does not know how a token is renewed.
+Owns URLs, headers and bodies of the Responses API. Does not retry, does not know how a token is refreshed.
 """
 
 from __future__ import annotations

@@ -100,13 +100,7 @@ class FunctionCall:
 
     def events(self, item_id: str, index: int) -> Iterator[Event]:
         """Generate the events of this item at its place in the output."""
-        shape = {"type": "function_call", "id": item_id, "call_id": self.call_id, "name": self.name}
-        where = {"item_id": item_id, "output_index": index}
-        yield _added(index, {**shape, "status": "in_progress", "arguments": ""})
-        for delta in _pieces(self.arguments, self.piece):
-            yield {"type": "response.function_call_arguments.delta", **where, "delta": delta}
-        yield {"type": "response.function_call_arguments.done", **where, "arguments": self.arguments}
-        yield _done(index, {**shape, "status": "completed", "arguments": self.arguments})
+        return _call("function_call", "arguments", self, self.arguments, item_id, index)
 
 
 @dataclass(frozen=True)
@@ -120,13 +114,7 @@ class CustomToolCall:
 
     def events(self, item_id: str, index: int) -> Iterator[Event]:
         """Generate the events of this item at its place in the output."""
-        shape = {"type": "custom_tool_call", "id": item_id, "call_id": self.call_id, "name": self.name}
-        where = {"item_id": item_id, "output_index": index}
-        yield _added(index, {**shape, "status": "in_progress", "input": ""})
-        for delta in _pieces(self.input, self.piece):
-            yield {"type": "response.custom_tool_call_input.delta", **where, "delta": delta}
-        yield {"type": "response.custom_tool_call_input.done", **where, "input": self.input}
-        yield _done(index, {**shape, "status": "completed", "input": self.input})
+        return _call("custom_tool_call", "input", self, self.input, item_id, index)
 
 
 @dataclass(frozen=True)
@@ -244,6 +232,19 @@ def usage_limit(plan: str = "pro", resets_at: int = 1_893_456_000) -> HttpError:
 
 def _pieces(text: str, size: int) -> list[str]:
     return [text[start : start + size] for start in range(0, len(text), size)] if size else [text]
+
+
+def _call(
+    kind: str, member: str, call: FunctionCall | CustomToolCall, text: str, item_id: str, index: int
+) -> Iterator[Event]:
+    """Generate the events of a tool call, whose text is this member of its item."""
+    shape = {"type": kind, "id": item_id, "call_id": call.call_id, "name": call.name}
+    where = {"item_id": item_id, "output_index": index}
+    yield _added(index, {**shape, "status": "in_progress", member: ""})
+    for delta in _pieces(text, call.piece):
+        yield {"type": f"response.{kind}_{member}.delta", **where, "delta": delta}
+    yield {"type": f"response.{kind}_{member}.done", **where, member: text}
+    yield _done(index, {**shape, "status": "completed", member: text})
 
 
 def _added(index: int, item: Event) -> Event:

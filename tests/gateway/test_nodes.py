@@ -158,10 +158,10 @@ async def test_one_node_renews_what_is_due_and_the_other_does_not(
             await connection.exec_driver_sql("DELETE FROM leases")
         assert [await leader.lead() for leader in leaders] == [True, False]
         before = len(backend.requests.to(TOKENS))
-        assert await leaders[0].renew_due() in (0, 1)  # 0: by the node's own look in between
+        assert await leaders[0].refresh_due() in (0, 1)  # 0: by the node's own look in between
         assert len(backend.requests.to(TOKENS)) <= 1
         assert before <= 1
-        assert await leaders[0].renew_due() == 0
+        assert await leaders[0].refresh_due() == 0
 
 
 class Killed(NamedTuple):

@@ -119,7 +119,7 @@ class Accounts:
         return [{**row, "status": row["status"] or "none"} for row in await self._rows(query)]
 
     async def list_credentials(self) -> list[dict[str, Any]]:
-        """Return whose credentials there are, and in what state. A login that can be renewed does not expire."""
+        """Return whose credentials there are, and in what state. A login that can be refreshed does not expire."""
         over = sa.and_(credentials.c.expires_at <= self._database.now, credentials.c.refresh_at.is_(None))
         expired = sa.and_(credentials.c.status == "active", over)
         listed = (credentials.c[name] for name in ("kind", "chatgpt_user_id", "account_id", "expires_at"))
