@@ -13,6 +13,7 @@ import anyio
 
 from appserver.transport.framing import LineSplitter, Oversized
 from tests.peer import WAIT_SECONDS, Peer
+from tests.processes import kill
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -77,10 +78,7 @@ async def started(
             await server.ended()
             group.cancel_scope.cancel()
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        with anyio.CancelScope(shield=True):
-            await process.aclose()
+        await kill(process)
 
 
 @asynccontextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import subprocess
@@ -16,6 +15,7 @@ from appserver.rpc.pending import PendingRequests
 from appserver.server.serve import Server
 from appserver.transport.framing import LineSplitter, Oversized
 from appserver.transport.memory import MemoryListener, memory_pair
+from tests.processes import kill
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -345,10 +345,7 @@ async def process_peer(command: Sequence[str], environ: Mapping[str, str], kind:
                 await process.wait()
             group.cancel_scope.cancel()
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        with anyio.CancelScope(shield=True):
-            await process.aclose()
+        await kill(process)
 
 
 @asynccontextmanager

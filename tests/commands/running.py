@@ -6,10 +6,12 @@ import json
 import re
 import subprocess
 import sys
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import anyio
+
+from tests.processes import kill
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -109,10 +111,7 @@ class CommandLine:
         try:
             yield Running(process)
         finally:
-            with suppress(ProcessLookupError):
-                process.kill()
-            with anyio.CancelScope(shield=True):
-                await process.aclose()
+            await kill(process)
 
     @property
     def stored(self) -> Any:  # noqa: ANN401 - what auth.json holds

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import anyio
@@ -17,6 +17,7 @@ import pty
 import termios
 
 from tests.commands.running import WAIT_SECONDS
+from tests.processes import kill
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,10 +86,7 @@ async def run_on(terminal: Terminal, appserver: CommandLine, *words: str, typed:
         with anyio.fail_after(WAIT_SECONDS):
             return await process.wait()
     finally:
-        with suppress(ProcessLookupError):
-            process.kill()
-        with anyio.CancelScope(shield=True):
-            await process.aclose()
+        await kill(process)
 
 
 def modules_of(lines: list[str]) -> list[list[bool]]:

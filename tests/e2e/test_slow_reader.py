@@ -16,6 +16,7 @@ import pytest
 from appserver.testing import Message, output
 from appserver.transport.framing import LineSplitter
 from tests.peer import Peer
+from tests.processes import kill
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
@@ -85,9 +86,7 @@ async def started(environ: Mapping[str, str]) -> AsyncIterator[tuple[Peer, Reade
             yield peer, reader, process.pid
             group.cancel_scope.cancel()
     finally:
-        process.kill()
-        with anyio.CancelScope(shield=True):
-            await process.aclose()
+        await kill(process)
 
 
 def peak_mib(pid: int) -> float:

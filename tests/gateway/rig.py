@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import anyio
@@ -19,6 +19,7 @@ from appserver.gateway.gateway import Gateway
 from appserver.gateway.serve import listen, serving
 from appserver.settings import load_settings
 from protocol.base import Secret
+from tests.processes import kill
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -124,10 +125,7 @@ async def gateway_process(environ: Mapping[str, str], *options: str) -> AsyncIte
                 await anyio.sleep(0.02)  # nothing but the port says when it serves
         yield process, url
     finally:
-        with suppress(ProcessLookupError):
-            process.kill()
-        with anyio.CancelScope(shield=True):
-            await process.aclose()
+        await kill(process)
 
 
 async def is_ready(url: str) -> bool:
