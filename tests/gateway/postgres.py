@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import uuid
@@ -16,6 +15,7 @@ from anyio.from_thread import start_blocking_portal
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from appserver.gateway.database.engine import Database
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -58,7 +58,7 @@ def running_postgres(bin_dir: Path) -> Iterator[Server]:
     with tempfile.TemporaryDirectory(prefix="pg") as directory:
         if as_user:
             shutil.chown(directory, USER)
-        data, port = f"{directory}/data", _free_port()
+        data, port = f"{directory}/data", free_port()
         options = f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={directory}"
         fast = "-c fsync=off -c full_page_writes=off -c max_connections=200"  # what the tests store need not last
         control = [*as_user, str(bin_dir / "pg_ctl"), "-D", data, "-s", "-w", "-t", str(START_SECONDS)]
@@ -110,9 +110,3 @@ def _in_a_loop_of_its_own(call: Callable[[], Awaitable[None]]) -> None:
 
 def _run(command: list[str]) -> None:
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=START_SECONDS, cwd="/")
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port: int = found.getsockname()[1]
-        return port

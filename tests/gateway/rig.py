@@ -19,6 +19,7 @@ from appserver.gateway.gateway import Gateway
 from appserver.gateway.serve import listen, serving
 from appserver.settings import load_settings
 from protocol.base import Secret
+from tests.ports import free_port
 from tests.processes import kill
 
 if TYPE_CHECKING:
@@ -113,8 +114,7 @@ def raw_connection(url: str) -> socket.socket:
 @asynccontextmanager
 async def gateway_process(environ: Mapping[str, str], *options: str) -> AsyncIterator[tuple[Process, str]]:
     """Start the program as an operator would, and yield the process with its URL once it is ready."""
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port = found.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "appserver", "gateway", "--port", str(port), *options]
     process = await anyio.open_process(command, env={**os.environ, **environ}, stdout=None, stderr=None)
     url = f"http://127.0.0.1:{port}"

@@ -6,7 +6,6 @@ import json
 import os
 import shlex
 import shutil
-import socket
 import sys
 import tempfile
 from pathlib import Path
@@ -19,6 +18,7 @@ import yaml
 
 from appserver.gateway.environment import Environment
 from tests.gateway.rig import KEY, START_SECONDS, is_ready
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -131,8 +131,7 @@ def home_alone(backend: FakeBackend) -> Iterator[Path]:
 @pytest.mark.skipif(sys.platform != "linux" or os.getuid() != 0, reason="mounting takes root, and Linux")
 @pytest.mark.skipif(shutil.which("unshare") is None, reason="util-linux is not installed")
 async def test_the_images_command_serves_with_a_read_only_file_system(backend: FakeBackend, home_alone: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port = found.getsockname()[1]
+    port = free_port()
     variables = {**dict(_variables()), **backend.environ(home_alone), "PORT": str(port)}
     variables |= {"PATH": os.environ["PATH"], "GATEWAY_API_KEY": KEY, "OPENAI_API_KEY": "sk-of-the-platform"}
     program, *words = json.loads(said("ENTRYPOINT"))

@@ -6,7 +6,6 @@ It gives a chat's earlier messages to a new thread as history.
 from __future__ import annotations
 
 import os
-import socket
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ import pytest
 
 from appserver.testing import text
 from tests.peer import WAIT_SECONDS
+from tests.ports import free_port
 from tests.real_clients.launch import CODEX_GATEWAY, executable, installed
 
 if TYPE_CHECKING:
@@ -51,9 +51,7 @@ def environ(tmp_path: Path, home: Path, backend: FakeBackend) -> dict[str, str]:
 @asynccontextmanager
 async def gateway(environ: dict[str, str], cwd: Path) -> AsyncIterator[httpx.AsyncClient]:
     """Start it on a free port, and connect to it once it serves."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [installed(CODEX_GATEWAY), "--port", str(port), "--token", TOKEN, "--cwd", str(cwd)]
     async with await anyio.open_process(command, env=environ, stdout=None, stderr=None) as process:
         try:
