@@ -9,11 +9,9 @@ from pathlib import Path
 from codegen.blocking import blocking_file
 from codegen.methods import methods_file, options_file
 from codegen.types import TypeWriter
-from protocol.typescript_export import typescript
 
 ROOT = Path(__file__).resolve().parents[1]
 CLIENT = ROOT / "appserver" / "client"
-EXAMPLE = ROOT / "examples" / "typescript" / "src" / "protocol"
 
 FORMAT_SECONDS = 60
 """A formatter that hangs must not hold up the tests."""
@@ -24,9 +22,7 @@ def generated() -> dict[Path, str]:
     texts = {CLIENT / "types" / name: text for name, text in TypeWriter().files().items()}
     texts |= {CLIENT / "options.py": options_file(), CLIENT / "methods.py": methods_file()}
     texts[CLIENT / "blocking.py"] = blocking_file()
-    return {path: formatted(path, text) for path, text in texts.items()} | {
-        EXAMPLE / name: text for name, text in typescript().items()
-    }
+    return {path: formatted(path, text) for path, text in texts.items()}
 
 
 def write() -> None:

@@ -1,4 +1,4 @@
-"""What is generated, in appserver/client/ and in the example for TypeScript, is what the method table says."""
+"""What is generated in appserver/client/ is what the method table says."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from appserver.client import types
 from codegen.methods import WRITTEN_BY_HAND
-from codegen.output import CLIENT, EXAMPLE, ROOT, generated
+from codegen.output import CLIENT, ROOT, generated
 from codegen.types import ABSENT
 from protocol.methods import CLIENT_REQUESTS, SERVER_NOTIFICATIONS
 
@@ -24,8 +24,8 @@ def test_the_committed_file_is_what_the_method_table_says(path: Path) -> None:
 
 
 def test_no_generated_file_is_left_over() -> None:
-    for folder in (CLIENT / "types", EXAMPLE):
-        assert {path for path in GENERATED if path.parent == folder} == set(folder.glob("*.*"))
+    folder = CLIENT / "types"
+    assert {path for path in GENERATED if path.parent == folder} == set(folder.glob("*.*"))
 
 
 def test_every_notification_has_a_class_of_its_own() -> None:
