@@ -92,12 +92,15 @@ class ServerConnection:
         self._outgoing.close()
 
     async def run(self) -> None:
-        """Read and write until the server sends no more; then fail everything that waits."""
-        async with anyio.create_task_group() as self._tasks:
-            self._tasks.start_soon(self._write)
-            reason = await self._read()
-            self._lose(await self._link.why_ended(reason))
-            self._tasks.cancel_scope.cancel()
+        """Read and write until the server sends no more, or we are cancelled; then fail everything that waits."""
+        why = "The connection was closed"
+        try:
+            async with anyio.create_task_group() as self._tasks:
+                self._tasks.start_soon(self._write)
+                why = await self._link.why_ended(await self._read())
+                self._tasks.cancel_scope.cancel()
+        finally:
+            self._lose(why)
 
     async def _read(self) -> str:
         """Read until the server sends no more, and say why that is."""

@@ -132,6 +132,8 @@ class Supervisor:
 
     async def connection(self) -> ServerConnection:
         """Return the connection; wait while there is none yet. Raises ServerGone if none will come."""
+        if self._stopping.is_set():
+            raise ServerGone(CLOSED)
         while (connection := self._connection) is None or connection.why_lost is not None:
             if self.why_gone is not None or (connection is not None and self._policy is None):
                 raise ServerGone(self.why_gone or (connection and connection.why_lost) or CLOSED)

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
-from appserver.client import AsyncAppServer, ServerError, ServerGone, Subprocess, connection, process, retries
+from appserver.client import (
+    AsyncAppServer,
+    RequestLost,
+    ServerError,
+    ServerGone,
+    Subprocess,
+    connection,
+    process,
+    retries,
+)
+from appserver.client.connection import ServerConnection
 from appserver.client.types import UnknownNotification
 
 if TYPE_CHECKING:
@@ -121,6 +131,46 @@ async def test_a_vanished_server_fails_every_waiter() -> None:
             with pytest.raises(ServerGone):
                 await too_late.next()
     assert failures == ["The app-server has ended (exit code 3)"] * 2
+
+
+class SilentLink:
+    """A link to a server that says nothing and stays (`attachment.Link`)."""
+
+    process_id: int | None = None
+
+    async def run(self) -> None:
+        await anyio.sleep_forever()
+
+    async def receive(self) -> None:
+        await anyio.sleep_forever()
+
+    async def send(self, data: bytes) -> None:
+        pass
+
+    async def end_input(self) -> None:
+        pass
+
+    async def end(self) -> None:
+        pass
+
+    async def why_ended(self, reason: str) -> str:
+        return reason
+
+
+async def test_a_connection_that_is_cancelled_fails_every_waiter() -> None:
+    connected = ServerConnection(SilentLink(), {}, lambda *_: None)
+
+    async def ask() -> None:
+        with pytest.raises(RequestLost, match="connection was closed"):
+            await connected.request("any", timeout=5)
+
+    async with anyio.create_task_group() as asking, anyio.create_task_group() as serving:
+        serving.start_soon(connected.run)
+        asking.start_soon(ask)
+        await anyio.wait_all_tasks_blocked()
+        serving.cancel_scope.cancel()
+    with pytest.raises(ServerGone, match="connection was closed"):
+        await connected.notify("any")
 
 
 async def test_a_server_that_dies_is_noticed_though_a_child_of_it_holds_its_output_open() -> None:
