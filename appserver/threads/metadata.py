@@ -1,7 +1,7 @@
 """The metadata of a thread: what lists of threads show of it, and how it looks on the wire. Pure.
 
 Knows neither turns nor stores. A member that is added here without a default is one that the type checker then asks
-for wherever metadata is made or read: protocol/thread.py, stores/sqlite/rows.py and handlers/thread.py.
+for wherever metadata is made or read: protocol/thread.py, stores/rows.py and handlers/thread.py.
 """
 
 from __future__ import annotations

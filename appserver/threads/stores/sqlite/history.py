@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from appserver.errors import RequestError, ThreadNotFound, ThreadStoreError
 from appserver.threads.stores.base import UNAVAILABLE
-from appserver.threads.stores.sqlite.rows import (
+from appserver.threads.stores.rows import (
     THREAD_COLUMNS,
     Row,
     changing_columns,

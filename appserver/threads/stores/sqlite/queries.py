@@ -12,24 +12,24 @@ from typing import TYPE_CHECKING, Any
 
 from appserver.threads.paging import NOW, Cursor, StoredItem, check_beginning, decode, no_anchor, page_of
 from appserver.threads.stores.base import folded, plain
-from appserver.threads.stores.sqlite.rows import (
+from appserver.threads.stores.rows import (
     ENTRY_COLUMNS,
     THREAD_COLUMNS,
     TURN_COLUMNS,
     dumps,
     entry_in,
+    items_in,
     loads,
     metadata_in,
 )
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from appserver.threads.metadata import ThreadMetadata
     from appserver.threads.paging import Page, PageQuery, Position, ThreadQuery
     from appserver.threads.turn_record import TurnRecord
-    from protocol.item import Item
     from protocol.turn import ItemsView
 
 
@@ -73,21 +73,8 @@ def read_turns(
             (thread, min(found), max(found)),
         )
         for turn, group in groupby(items, key=lambda row: row[0]):
-            found[turn].items = _items_in([text for _, text in group], view)
+            found[turn].items = items_in([text for _, text in group], view)
     return page_of("turns", [((key,), turn) for key, turn in found.items()], query.limit)
-
-
-def _items_in(texts: list[str], view: ItemsView) -> list[Item]:
-    """Decode the items of a turn. For a summary, from both ends as far as needed: most turns have many items."""
-    if view == "full":
-        return [loads(text) for text in texts]
-    first = _first_of("userMessage", texts)
-    last = _first_of("agentMessage", reversed(texts))
-    return [item for item in (first, last) if item is not None]
-
-
-def _first_of(kind: str, texts: Iterable[str]) -> Item | None:
-    return next((item for item in map(loads, texts) if item.get("type") == kind), None)
 
 
 def read_items(connection: sqlite3.Connection, thread: int, query: PageQuery, turn_id: str | None) -> Page[StoredItem]:

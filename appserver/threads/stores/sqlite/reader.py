@@ -13,9 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from appserver.errors import ThreadNotFound
 from appserver.threads.stores.base import Continuation, StoredThread, plain
-from appserver.threads.stores.sqlite.history import load_history
-from appserver.threads.stores.sqlite.queries import read_items, read_turns
-from appserver.threads.stores.sqlite.rows import (
+from appserver.threads.stores.rows import (
     ENTRY_COLUMNS,
     THREAD_COLUMNS,
     TURN_COLUMNS,
@@ -25,6 +23,8 @@ from appserver.threads.stores.sqlite.rows import (
     turn_in,
     usage_in,
 )
+from appserver.threads.stores.sqlite.history import load_history
+from appserver.threads.stores.sqlite.queries import read_items, read_turns
 from appserver.threads.transcript import StoredTurn
 
 if TYPE_CHECKING:

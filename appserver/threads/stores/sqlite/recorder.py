@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from appserver.errors import ThreadStoreBusy, ThreadStoreError
 from appserver.log import warn
 from appserver.threads.stores.base import StoredThread
+from appserver.threads.stores.rows import changing_columns, turn_row
 from appserver.threads.stores.sqlite import history
 from appserver.threads.stores.sqlite.history import RecordedThread
 from appserver.threads.stores.sqlite.replacement import LoadedThread
-from appserver.threads.stores.sqlite.rows import changing_columns, turn_row
 from appserver.threads.transcript import Entry
 
 if TYPE_CHECKING:

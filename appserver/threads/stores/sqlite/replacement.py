@@ -12,9 +12,9 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from appserver.threads.stores.base import plain
+from appserver.threads.stores.rows import turn_row
 from appserver.threads.stores.sqlite.connection import UNREADABLE, transaction
 from appserver.threads.stores.sqlite.copies import HERE, Place, copy_thread, copy_turns
-from appserver.threads.stores.sqlite.rows import turn_row
 from appserver.threads.stores.sqlite.writes import insert_entries, insert_thread, insert_turn
 from appserver.threads.transcript import Entry
 from appserver.threads.turn_record import TurnRecord

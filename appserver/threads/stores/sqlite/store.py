@@ -1,7 +1,7 @@
 """Threads in threads.db: written as they happen, for several processes on one home.
 
-Owns which rows make a thread. How they look is in rows.py, how they are read in reader.py and queries.py; running turns
-are written by recorder.py.
+Owns which rows make a thread. How they look is in stores/rows.py, how they are read in reader.py and queries.py;
+running turns are written by recorder.py.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from appserver.errors import ThreadNotFound
-from appserver.threads.stores.base import StoredThread, folded, plain
+from appserver.threads.stores.base import StoredThread, plain
+from appserver.threads.stores.rows import THREAD_COLUMNS, changed_columns, metadata_in, turn_row
 from appserver.threads.stores.sqlite.copies import HERE, Place, copy_turns
 from appserver.threads.stores.sqlite.file import BUSY_SECONDS, ThreadsFile
 from appserver.threads.stores.sqlite.history import load_history
 from appserver.threads.stores.sqlite.queries import read_threads
 from appserver.threads.stores.sqlite.reader import Found, read_thread
 from appserver.threads.stores.sqlite.recorder import SqliteRecorder
-from appserver.threads.stores.sqlite.rows import THREAD_COLUMNS, dumps, metadata_in, turn_row
 from appserver.threads.stores.sqlite.writes import (
     delete_thread,
     insert_entries,
@@ -84,14 +84,7 @@ class SqliteThreads:
 
     async def change(self, thread_id: str, changes: Changes) -> ThreadMetadata:
         """Change the metadata of a thread, and return all of it."""
-        columns: dict[str, Any] = {}
-        if changes.name is not None:
-            columns |= {"name": dumps(changes.name or None), "name_folded": folded(changes.name)}
-        if changes.archived is not None:
-            columns["archived"] = changes.archived
-        if changes.git_info is not None:
-            columns["git_info"] = dumps(changes.git_info or None)
-        return await self._file.write(partial(_change, thread_id=thread_id, columns=columns))
+        return await self._file.write(partial(_change, thread_id=thread_id, columns=changed_columns(changes)))
 
     async def delete(self, thread_id: str) -> None:
         """Forget a thread and its transcript."""

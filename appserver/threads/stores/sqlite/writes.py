@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from appserver.threads.paging import MAX_INTEGER, horizon
 from appserver.threads.stores.base import plain
-from appserver.threads.stores.sqlite.rows import ENTRY_COLUMNS, entry_row, settings_text, thread_row
+from appserver.threads.stores.rows import ENTRY_COLUMNS, entry_row, settings_text, thread_row
 
 PRUNING_STEP = 256
 """Touches after which some are forgotten: so seldom that it costs a touch nothing, and so few that it takes no time."""
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from appserver.threads.settings import ThreadSettings
     from appserver.threads.stores.base import StoredThread
+    from appserver.threads.stores.rows import Row
     from appserver.threads.stores.sqlite.leases import Owners
-    from appserver.threads.stores.sqlite.rows import Row
     from appserver.threads.transcript import Cut, Entry
 
 

@@ -1,4 +1,4 @@
-"""Rows of threads.db: how records become columns, and columns records. Knows the schema; runs no statement.
+"""How records become columns of a database, and columns records: threads.db's, and others'. Runs no statement.
 
 What is not compared by the database is JSON, in ASCII: that takes any text that a client may send.
 """
@@ -17,7 +17,12 @@ from appserver.threads.transcript import Entry
 from appserver.threads.turn_record import TurnRecord
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from appserver.threads.stores.base import Changes
+    from protocol.item import Item
     from protocol.thread import TokenUsage
+    from protocol.turn import ItemsView
 
 Row = tuple[Any, ...]
 
@@ -84,6 +89,18 @@ def thread_row(metadata: ThreadMetadata, usage: TokenUsage, touched: int, *, lis
         "git_info": dumps(metadata.git_info),
         **changing_columns(metadata, usage),
     }
+
+
+def changed_columns(changes: Changes) -> dict[str, object]:
+    """Return the columns of `threads` that changes of metadata set."""
+    columns: dict[str, object] = {}
+    if changes.name is not None:
+        columns |= {"name": dumps(changes.name or None), "name_folded": folded(changes.name)}
+    if changes.archived is not None:
+        columns["archived"] = changes.archived
+    if changes.git_info is not None:
+        columns["git_info"] = dumps(changes.git_info or None)
+    return columns
 
 
 def metadata_in(row: Row) -> ThreadMetadata:
@@ -161,6 +178,22 @@ def entry_in(row: Row) -> Entry:
     shown = _loaded(item)
     sent = None if remembered is None else _sent(shown, remembered)
     return Entry(shown, sent, bool(forgets), completed_at)
+
+
+def items_in(texts: Sequence[str], view: ItemsView) -> list[Item]:
+    """Read the columns `item` of a turn, as far as a view shows them.
+
+    For a summary, from both ends as far as needed: most turns have many items.
+    """
+    if view == "full":
+        return [loads(text) for text in texts]
+    first = _first_of("userMessage", texts)
+    last = _first_of("agentMessage", reversed(texts))
+    return [item for item in (first, last) if item is not None]
+
+
+def _first_of(kind: str, texts: Iterable[str]) -> Item | None:
+    return next((item for item in map(loads, texts) if item.get("type") == kind), None)
 
 
 def remembered_in(item: str | None, remembered: str) -> dict[str, Any] | None:
