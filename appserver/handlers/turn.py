@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from appserver.errors import RequestError
@@ -32,11 +31,11 @@ async def start(client: Client, params: TurnStartParams) -> Reply:
         message = await _message(client, params)
         thread = await client.workspace.loaded_thread(thread_id)
         asked = TurnRecord(message.content, message.client_id, service_tier=params.get("serviceTierForTurn"))
-        turn = await turns.start(thread, asked, message, client.workspace.subscriptions.of_turn(client, thread_id))
-        told = settings_told(client, thread)
-        thread.choose(chosen(params))  # written with the first item of the turn
+        told, values = settings_told(client, thread), chosen(params)
         if not thread.metadata.preview:
-            thread.metadata = replace(thread.metadata, preview=preview(params["input"]))
+            values["preview"] = preview(params["input"])
+        turn_client = client.workspace.subscriptions.of_turn(client, thread_id)
+        turn = await turns.start(thread, asked, message, turn_client, values)
         if params.get("outputSchema") is not None:
             turn.output_schema = params["outputSchema"]
         result: TurnStartResult = {"turn": turn.on_wire()}

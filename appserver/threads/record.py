@@ -12,12 +12,13 @@ from appserver.threads.recorder import NullRecorder, whole
 from appserver.threads.settings import ThreadSettings, TurnSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from appserver.settings import Provider
     from appserver.threads.metadata import ThreadMetadata
     from appserver.threads.recorder import Recorder
     from appserver.threads.settings import Values
+    from appserver.threads.transcript import Entry
     from appserver.threads.turn_record import TurnRecord
     from protocol import settings as wire
     from protocol.item import Item
@@ -74,10 +75,7 @@ class ThreadRecord:
     async def add_item(self, turn: TurnRecord, item: Item | None, remembered: dict[str, Any] | None) -> None:
         """Add a finished item to a turn, and the input item that the model is sent for it to the history."""
         await self.recorder.add_item(turn, item, remembered)  # first: a client is told only of what has been written
-        if item is not None:
-            turn.items.append(item)
-        if remembered is not None:
-            self.history.append(remembered)
+        self._add(turn, item, remembered)
 
     async def replace_history(self, turn: TurnRecord, item: Item, summary: dict[str, Any]) -> None:
         """Add an item to a turn, and replace the history with a summary."""
@@ -108,20 +106,24 @@ class ThreadRecord:
         self.context, self.phase = {}, Phase.IDLE
         self.touch()
 
-    async def start_turn(self, turn: TurnRecord) -> None:
-        """Make a turn the active one, and write it. A thread runs one turn at a time.
+    async def start_turn(self, turn: TurnRecord, entries: Sequence[Entry] = (), values: Values | None = None) -> None:
+        """Make a turn the active one, and write it with its first entries and with chosen values.
 
-        Raises RequestError or ThreadStoreError, and the thread is as it was.
+        A thread runs one turn at a time. Raises RequestError or ThreadStoreError, and the thread is as it was.
         """
+        values = values or {}
         if self.active is not None:
             raise RuntimeError("a thread runs one turn at a time")
         phase = self.phase
         self.active, self.phase = turn, Phase.ACTIVE  # first: another turn must not start meanwhile
         try:
-            await whole(self.recorder.start_turn(turn))
+            await whole(self.recorder.start_turn(turn, entries, *self._with(values)))
         except BaseException:
             self.active, self.phase = None, phase
             raise
+        self.choose(values)
+        for entry in entries:
+            self._add(turn, entry.item, entry.remembered)
         self.touch()
 
     async def end_turn(self, turn: TurnRecord) -> None:
@@ -143,9 +145,15 @@ class ThreadRecord:
         """Note the time of a change."""
         self.metadata = replace(self.metadata, updated_at=time.time())
 
+    def _add(self, turn: TurnRecord, item: Item | None, remembered: dict[str, Any] | None) -> None:
+        if item is not None:
+            turn.items.append(item)
+        if remembered is not None:
+            self.history.append(remembered)
+
     def _with(self, values: Values) -> tuple[ThreadMetadata, ThreadSettings]:
         """Return the metadata and the settings with chosen values in them."""
-        listed: Values = {name: values[name] for name in ("model", "effort", "cwd") if name in values}
+        listed: Values = {name: values[name] for name in ("model", "effort", "cwd", "preview") if name in values}
         if "provider" in values:
             listed["provider"] = values["provider"].id
         chosen = {name: value for name, value in values.items() if name in ThreadSettings._fields}

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from appserver.errors import ThreadStoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Sequence
 
     from appserver.threads.metadata import ThreadMetadata
     from appserver.threads.settings import ThreadSettings
+    from appserver.threads.transcript import Entry
     from appserver.threads.turn_record import TurnRecord
     from protocol.item import Item
 
@@ -28,9 +29,11 @@ class Recorder(Protocol):
     said is not lost with an interrupt. All methods but `end_turn` and `flush` raise ThreadStoreError.
     """
 
-    async def start_turn(self, turn: TurnRecord) -> None:
-        """Write a new turn, and take over what other processes have done to the thread. Raises RequestError if one of
-        them runs a turn in it.
+    async def start_turn(
+        self, turn: TurnRecord, entries: Sequence[Entry], metadata: ThreadMetadata, settings: ThreadSettings
+    ) -> None:
+        """Write a new turn with its first entries and the settings from then on, and take over what other processes
+        have done to the thread. Raises RequestError if one of them runs a turn in it.
         """
 
     async def add_item(self, turn: TurnRecord, item: Item | None, remembered: dict[str, Any] | None) -> None:
@@ -61,8 +64,10 @@ class Recorder(Protocol):
 class NullRecorder:
     """Writes nothing: the recorder of a thread that lives in memory only."""
 
-    async def start_turn(self, turn: TurnRecord) -> None:
-        """Write a new turn."""
+    async def start_turn(
+        self, turn: TurnRecord, entries: Sequence[Entry], metadata: ThreadMetadata, settings: ThreadSettings
+    ) -> None:
+        """Write a new turn with its first entries, and the settings from then on."""
 
     async def add_item(self, turn: TurnRecord, item: Item | None, remembered: dict[str, Any] | None) -> None:
         """Write a finished item of a turn."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from protocol.tool import DynamicTool
 
 Values = dict[str, Any]
-"""Chosen values, by name: members of ThreadSettings, or `model`, `effort`, `cwd` and `provider` (a Provider)."""
+"""Chosen values by name: members of ThreadSettings, `model`, `effort`, `cwd`, `preview`, and `provider`, a Provider."""
 
 DEFAULT_INSTRUCTIONS = "You are a helpful assistant."
 """The ChatGPT backend refuses a request without instructions."""

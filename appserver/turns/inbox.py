@@ -6,10 +6,13 @@ history wait for the end of the response. Knows nothing of how the turn goes on 
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from appserver.errors import Overloaded
+from appserver.threads.transcript import Entry
 from appserver.threads.turn_record import new_id
+from appserver.turns.context import news
 
 if TYPE_CHECKING:
     from anyio import CancelScope
@@ -33,8 +36,18 @@ class UserMessage(NamedTuple):
     context: AdditionalContext | None = None
     """What the application has the model know beside it."""
 
-    def item(self) -> UserMessageItem:
-        """Make the item that tells of it."""
+    def entries(self, known: AdditionalContext) -> list[Entry]:
+        """Return what it leaves in a thread whose model knows a context: what is new of that, then the message.
+
+        A turn may be started without input; there is no message then.
+        """
+        now = time.time()
+        found = [Entry(None, told, forgets=False, completed_at=now) for told in news(self.context or {}, known)]
+        if self.content:
+            found.append(Entry(self._item(), self.remembered, forgets=False, completed_at=now))
+        return found
+
+    def _item(self) -> UserMessageItem:
         for one in self.content:
             if one["type"] == "text":
                 one.setdefault("text_elements", [])

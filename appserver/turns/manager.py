@@ -28,13 +28,15 @@ from appserver.telemetry import NO_TELEMETRY, enter, info_name
 from appserver.turns.inbox import Inbox, Injected
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from anyio import Event
 
     from appserver.tasks import Tasks
     from appserver.telemetry import Telemetry
     from appserver.threads.record import ThreadRecord
+    from appserver.threads.settings import Values
+    from appserver.threads.transcript import Entry
     from appserver.threads.turn_record import TurnRecord
     from appserver.turns.inbox import UserMessage
     from appserver.turns.runner import TurnRunner
@@ -76,19 +78,23 @@ class TurnManager:
         self._idle: Event | None = None
 
     async def start(
-        self, thread: ThreadRecord, turn: TurnRecord, message: UserMessage, client: TurnClient
+        self, thread: ThreadRecord, turn: TurnRecord, message: UserMessage, client: TurnClient, values: Values
     ) -> TurnRecord:
         """Start a turn of a client's with a message; while another one runs in the thread, that one gets it.
+
+        `values`: what is chosen for the thread from now on.
 
         Returns the turn. It does nothing before `begin`: the client is to know of the turn before it is told of what
         happens in it. Raises Overloaded.
         """
         if thread.active is not None:
             _inbox(self._running[_going_on(thread.active).id]).put(message)
+            thread.choose(values)  # written with the next item of that turn
             return thread.active
         inbox = Inbox()
-        inbox.put(message)
-        await self._start(thread, turn, inbox, partial(self._runner.run, thread, turn, inbox, client))
+        run = partial(self._runner.run, thread, turn, inbox, client)
+        await self._start(thread, turn, inbox, run, message.entries(thread.context), values)
+        thread.context = message.context or {}
         return turn
 
     async def start_work(self, thread: ThreadRecord, turn: TurnRecord, work: Callable[[], Awaitable[None]]) -> None:
@@ -176,7 +182,13 @@ class TurnManager:
             await self._idle.wait()
 
     async def _start(
-        self, thread: ThreadRecord, turn: TurnRecord, inbox: Inbox | None, work: Callable[[], Awaitable[None]]
+        self,
+        thread: ThreadRecord,
+        turn: TurnRecord,
+        inbox: Inbox | None,
+        work: Callable[[], Awaitable[None]],
+        entries: Sequence[Entry] = (),
+        values: Values | None = None,
     ) -> None:
         if self._closing:
             raise RequestError("the server is shutting down")
@@ -184,7 +196,7 @@ class TurnManager:
             raise Overloaded(RETRY_AFTER_MS)
         running = self._running[turn.id] = _Running(Stop(), inbox)  # first: while it is written, it can be interrupted
         try:
-            await thread.start_turn(turn)
+            await thread.start_turn(turn, entries, values)
         except BaseException:
             del self._running[turn.id]
             self._note_if_idle()

@@ -18,7 +18,6 @@ from appserver.errors import BackendError
 from appserver.llm.events import stream_cut
 from appserver.llm.retry import Retrying
 from appserver.telemetry import NO_TELEMETRY
-from appserver.turns.context import news
 from appserver.turns.inbox import Injected
 from appserver.turns.notifications import TurnNotifications
 from appserver.turns.requests import model_request, preface
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from appserver.turns.inbox import Inbox, UserMessage
     from appserver.turns.notifications import ItemPlace
     from appserver.turns.tools import TurnClient
+    from protocol.item import Item
     from protocol.notify import Notify
 
 MAX_ROUNDS = 500
@@ -69,6 +69,8 @@ class TurnRunner:
         running = _Running(
             self, thread, turn, inbox, client, TurnNotifications(thread, turn, self.emit, self.telemetry), settings
         )
+        for said in turn.items:  # written with its start
+            running.tell_said(said)
         try:
             await running.to_the_end()
         finally:
@@ -108,14 +110,14 @@ class _Running:
             for one in message.items:
                 await self.thread.add_item(self.turn, None, one)
             return
-        context = message.context or {}
-        for told in news(context, self.thread.context):
-            await self.thread.add_item(self.turn, None, told)
-        self.thread.context = context
-        if not message.content:
-            return  # a turn may be started without input
-        item = message.item()
-        await self.thread.add_item(self.turn, item, message.remembered)
+        for entry in message.entries(self.thread.context):
+            await self.thread.add_item(self.turn, entry.item, entry.remembered)
+            if entry.item is not None:
+                self.tell_said(entry.item)
+        self.thread.context = message.context or {}
+
+    def tell_said(self, item: Item) -> None:
+        """Tell of what the user has said, which is an item that begins and ends at once."""
         place: ItemPlace = {"item": item, **self.notifications.place}
         now = int(time.time() * 1000)
         self.by.emit("item/started", {**place, "startedAtMs": now})

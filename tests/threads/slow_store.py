@@ -91,9 +91,11 @@ class SlowRecorder:
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
 
-    async def start_turn(self, turn: TurnRecord) -> None:
+    async def start_turn(
+        self, turn: TurnRecord, entries: Sequence[Entry], metadata: ThreadMetadata, settings: ThreadSettings
+    ) -> None:
         await half()
-        await self._recorder.start_turn(turn)
+        await self._recorder.start_turn(turn, entries, metadata, settings)
         await half()
 
     async def add_item(self, turn: TurnRecord, item: Item | None, remembered: dict[str, Any] | None) -> None:

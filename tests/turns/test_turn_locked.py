@@ -103,6 +103,7 @@ async def test_a_turn_that_has_waited_in_vain_fails_and_ends_once(
     opened: Callable[..., SqliteThreads], database: Path
 ) -> None:
     store, go = opened(busy_seconds=0.01), anyio.Event()
+    go.set()
     stream = Stream([go, message("m", "said"), anyio.Event()])
     desk = await desk_on(store, stream)
     await desk.start()

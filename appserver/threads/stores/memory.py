@@ -183,8 +183,10 @@ class _MemoryRecorder(NullRecorder):
         self._store = store
         self._stored = stored
 
-    async def start_turn(self, turn: TurnRecord) -> None:
-        self._stored.transcript.append(StoredTurn(turn))
+    async def start_turn(
+        self, turn: TurnRecord, entries: Sequence[Entry], metadata: ThreadMetadata, settings: ThreadSettings
+    ) -> None:
+        self._stored.transcript.append(StoredTurn(turn, list(entries)))
         self._store.touch(self._stored)
 
     async def add_item(self, turn: TurnRecord, item: Item | None, remembered: dict[str, Any] | None) -> None:

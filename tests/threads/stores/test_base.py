@@ -12,7 +12,8 @@ from appserver.threads.paging import PageQuery, ThreadQuery
 from appserver.threads.stores.base import Changes
 from appserver.threads.stores.memory import MemoryThreads
 from appserver.threads.stores.sqlite.store import SqliteThreads
-from appserver.threads.transcript import Cut, with_all_outputs
+from appserver.threads.transcript import Cut, Entry, with_all_outputs
+from appserver.threads.turn_record import TurnRecord
 from tests.threads.records import (
     added,
     begin,
@@ -65,6 +66,10 @@ async def test_settings_that_are_changed_between_turns_are_kept(store: ThreadSto
     assert found.settings.approval_policy == {"granular": {}}
 
 
+def entry(item: Item | None, sent: dict[str, Any]) -> Entry:
+    return Entry(item, sent, forgets=False, completed_at=1.5)
+
+
 async def test_settings_that_cannot_be_written_are_not_changed(tmp_path: Path) -> None:
     store = SqliteThreads(str(tmp_path))
     record = await added(store, "Hello")
@@ -97,6 +102,19 @@ async def test_overrides_and_usage_of_a_turn_are_kept(store: ThreadStore) -> Non
     assert (found.metadata.model, found.metadata.preview) == ("other-model", "Hello")
     assert found.settings.summary == "detailed"
     assert found.usage["totalTokens"] == 3
+
+
+async def test_a_turn_is_kept_with_what_it_begins_with(store: ThreadStore) -> None:
+    record = thread()
+    await store.add(record)
+    turn, hidden, shown = TurnRecord([]), entry(None, remembered("hidden")), entry(message("one"), remembered("one"))
+    await record.start_turn(turn, [hidden, shown], {"model": "other-model", "preview": "Hello", "mode": "plan"})
+    assert (turn.items, record.history) == ([message("one")], [remembered("hidden"), remembered("one")])
+    assert (record.metadata.model, record.metadata.preview, record.settings.mode) == ("other-model", "Hello", "plan")
+    (kept,) = await transcript_of(store, record.id)
+    assert (kept.turn.id, kept.entries) == (turn.id, [hidden, shown])
+    found = await loaded(store, record.id)
+    assert (found.metadata.model, found.metadata.preview, found.settings.mode) == ("other-model", "Hello", "plan")
 
 
 async def test_the_transcript_has_turns_and_items_in_order(store: ThreadStore) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import tempfile
-import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -166,7 +165,9 @@ def test_no_page_is_longer_than_the_bound() -> None:
 
 
 MANY = 10_000
-PAGE_SECONDS = 0.05
+STEPS_PER_THREAD = 30
+"""Instructions of SQLite's virtual machine for a thread that is shown, or that has to be looked at: by a search, and by
+touch those that were shown on earlier pages."""
 
 _COPIES = """
     WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?)
@@ -179,24 +180,37 @@ _COPIES = """
 
 @pytest.mark.parametrize("sort_key", ["created_at", "updated_at"])
 @pytest.mark.parametrize("search", [None, "find me999", "nowhere to be found"])
-async def test_a_page_of_ten_thousand_threads_comes_within_a_bound(
-    tmp_path: Path, sort_key: SortKey, search: str | None
+async def test_a_page_of_many_threads_looks_at_each_of_them_once_at_most(
+    tmp_path: Path, sort_key: SortKey, search: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    steps = 0
+
+    def step() -> None:
+        nonlocal steps
+        steps += 1
+
+    def connect(*args: Any, **options: Any) -> sqlite3.Connection:  # noqa: ANN401 - those of sqlite3.connect
+        connection = sqlite3.Connection(*args, **options)
+        connection.set_progress_handler(step, 1)
+        return connection
+
+    monkeypatch.setattr(sqlite3, "connect", connect)
     store = SqliteThreads(str(tmp_path))
     await added(store, "find me", "x" * 1000, instructions="y" * 10_000)
-    connection = sqlite3.connect(tmp_path / "threads.db", isolation_level=None)
+    connection = sqlite3.Connection(tmp_path / "threads.db", isolation_level=None)
     connection.execute(_COPIES, (MANY - 1,))
     connection.execute("INSERT INTO touches (thread) SELECT key FROM threads")
     connection.close()
-    query, times, count = ThreadQuery(limit=MAX_LIMIT, sort_key=sort_key, search=search), [], 0
+    query, costs, count = ThreadQuery(limit=MAX_LIMIT, sort_key=sort_key, search=search), list[int](), 0
     while True:
-        begun = time.perf_counter()
+        steps = 0
         page = await store.page(query)
-        times.append(time.perf_counter() - begun)
+        costs.append(steps)
         count += len(page.rows)
         if page.next is None:
             break
         query = query._replace(cursor=page.next)
     await store.close()
     assert count == {None: MANY, "find me999": 11}.get(search, 0)
-    assert sorted(times)[len(times) // 2] < PAGE_SECONDS
+    seen = MAX_LIMIT if search is None and sort_key == "created_at" else MANY
+    assert max(costs) < STEPS_PER_THREAD * seen

@@ -5,10 +5,11 @@ Runs in the worker: takes values and returns values, and may be run again if the
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from appserver.errors import RequestError, ThreadNotFound, ThreadStoreError
-from appserver.threads.stores.base import UNAVAILABLE
+from appserver.threads.stores.base import UNAVAILABLE, StoredThread
 from appserver.threads.stores.rows import (
     THREAD_COLUMNS,
     Row,
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from appserver.threads.settings import ThreadSettings
-    from appserver.threads.stores.base import StoredThread
     from appserver.threads.stores.sqlite.leases import Owners
     from protocol.thread import TokenUsage
 
@@ -88,12 +88,26 @@ class Started(NamedTuple):
     news: News | None
 
 
-def start_turn(connection: sqlite3.Connection, thread: RecordedThread, turn: Row, owners: Owners) -> Started:
-    """Write a new turn, given as TURN_COLUMNS. Raises RequestError, ThreadStoreError."""
+def start_turn(
+    connection: sqlite3.Connection,
+    thread: RecordedThread,
+    turn: Row,
+    entries: Sequence[Entry],
+    changed: StoredThread | None,
+    owners: Owners,
+) -> Started:
+    """Write a new turn, given as TURN_COLUMNS, with its first entries, and the thread if it has changed.
+
+    Raises RequestError, ThreadStoreError.
+    """
     owner = _own_name(owners)
     news = _news(connection, thread, owners)
     touched = touch(connection, thread.key, {"listed": 1})
-    return Started(insert_turn(connection, thread.key, turn, owner), touched, news)
+    if changed is not None:
+        _write_changed(connection, thread.key, changed if news is None else _with_news(changed, news))
+    key = insert_turn(connection, thread.key, turn, owner)
+    insert_entries(connection, thread.key, key, entries)
+    return Started(key, touched, news)
 
 
 def add_item(
@@ -104,8 +118,7 @@ def add_item(
     if not inserted.rowcount:
         raise ThreadNotFound(thread.id)  # it has been deleted meanwhile
     if changed is not None:
-        update_thread(connection, thread.key, changing_columns(changed.metadata, changed.usage))
-        write_settings(connection, thread.key, changed.settings)
+        _write_changed(connection, thread.key, changed)
 
 
 def end_turn(
@@ -129,8 +142,7 @@ def change_settings(connection: sqlite3.Connection, thread: RecordedThread, chan
     """Write the settings of a thread. Raises RequestError."""
     if not _exists(connection, thread.key):
         raise ThreadNotFound(thread.id)
-    update_thread(connection, thread.key, changing_columns(changed.metadata, changed.usage))
-    write_settings(connection, thread.key, changed.settings)
+    _write_changed(connection, thread.key, changed)
 
 
 def inject(
@@ -154,6 +166,20 @@ def load_history(connection: sqlite3.Connection, thread: int) -> list[dict[str, 
     """Return the input items that the next request begins with."""
     found = (remembered_in(*row) for row in connection.execute(_HISTORY, {"thread": thread}))
     return [one for one in found if one is not None]
+
+
+def _write_changed(connection: sqlite3.Connection, key: int, changed: StoredThread) -> None:
+    update_thread(connection, key, changing_columns(changed.metadata, changed.usage))
+    write_settings(connection, key, changed.settings)
+
+
+def _with_news(changed: StoredThread, news: News) -> StoredThread:
+    """Return what is to be written of a thread that another process has changed, too."""
+    return StoredThread(
+        replace(changed.metadata, unknown=news.unknown_metadata),
+        changed.settings._replace(unknown=news.unknown_settings),
+        news.usage,
+    )
 
 
 def _exists(connection: sqlite3.Connection, key: int) -> bool:

@@ -20,6 +20,8 @@ from appserver.threads.stores.sqlite.replacement import LoadedThread
 from appserver.threads.transcript import Entry
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from appserver.threads.metadata import ThreadMetadata
     from appserver.threads.record import ThreadRecord
     from appserver.threads.settings import ThreadSettings
@@ -49,11 +51,19 @@ class SqliteRecorder:
         """Whether the running turn has waited for the database in vain."""
         self._written = _compared(thread.metadata, thread.settings)
 
-    async def start_turn(self, turn: TurnRecord) -> None:
-        """Write a new turn, and take over what other processes have done to the thread. Raises RequestError."""
-        row, owners = turn_row(turn), self._file.owners
-        started = await self._file.write_rows(self, partial(history.start_turn, turn=row, owners=owners))
+    async def start_turn(
+        self, turn: TurnRecord, entries: Sequence[Entry], metadata: ThreadMetadata, settings: ThreadSettings
+    ) -> None:
+        """Write a new turn with its first entries and the settings from then on, and take over what other processes
+        have done to the thread. Raises RequestError.
+        """
+        written, changed = self._changed(metadata, settings)
+        start = partial(
+            history.start_turn, turn=turn_row(turn), entries=entries, changed=changed, owners=self._file.owners
+        )
+        started = await self._file.write_rows(self, start)
         self.recorded = self.recorded._replace(turn=started.turn, touched=started.touched)
+        self._written = written
         self._gave_up = False
         self._take_over(started.news)
 
@@ -125,14 +135,20 @@ class SqliteRecorder:
         self.recorded = self.recorded._replace(key=keys.thread, turn=keys.turn, touched=UNKNOWN)
 
     async def _add(self, entry: Entry) -> None:
-        written, thread = _compared(self.thread.metadata, self.thread.settings), self.thread
-        changed = None if written == self._written else StoredThread(thread.metadata, thread.settings, thread.usage)
+        written, changed = self._changed(self.thread.metadata, self.thread.settings)
         try:
             await self._file.write_rows(self, partial(history.add_item, entry=entry, changed=changed))
         except ThreadStoreBusy:
             self._gave_up = True
             raise
         self._written = written
+
+    def _changed(
+        self, metadata: ThreadMetadata, settings: ThreadSettings
+    ) -> tuple[tuple[object, ...], StoredThread | None]:
+        """Return what is compared, and the thread if that differs from what was written last."""
+        compared = _compared(metadata, settings)
+        return compared, None if compared == self._written else StoredThread(metadata, settings, self.thread.usage)
 
     def _changes(self) -> tuple[dict[str, object], ThreadSettings | None]:
         """Return the columns of the thread that a turn may have changed, and its settings if they have changed."""

@@ -14,6 +14,7 @@ from appserver.errors import ThreadStoreError
 from appserver.threads.paging import PageQuery, ThreadQuery
 from appserver.threads.stores.sqlite.schema import VERSION
 from appserver.threads.transcript import Cut
+from appserver.threads.turn_record import TurnRecord
 from tests.threads.records import (
     added,
     items_of,
@@ -98,6 +99,22 @@ async def test_what_a_newer_process_writes_while_a_thread_is_loaded_is_written_b
     await run(here, "four")
     assert read(database, "metadata", "threads")[0]["colour"] == "blue"
     assert read(database, "settings", "thread_settings")[0]["tone"] == "warm"
+
+
+async def test_what_a_newer_process_has_written_stays_with_a_turn_that_starts_with_other_settings(
+    opened: Callable[..., SqliteThreads], database: Path
+) -> None:
+    here = await added(opened(), "Hello", "one")
+    await run(await loaded(opened(), here.id), "two")
+    changed(database, "metadata", "threads", colour="blue")
+    changed(database, "settings", "thread_settings", tone="warm")
+    changed(database, "usage", "threads", thoughtTokens=5)
+    await here.start_turn(TurnRecord([]), (), {"model": "other-model", "mode": "plan"})
+    (metadata,), (settings,) = read(database, "metadata", "threads"), read(database, "settings", "thread_settings")
+    assert (metadata["colour"], metadata["model"]) == ("blue", "other-model")
+    assert (settings["tone"], settings["mode"]) == ("warm", "plan")
+    assert read(database, "usage", "threads")[0]["thoughtTokens"] == 5
+    assert here.history == [remembered("one"), remembered("two")]
 
 
 NEWER: Any = {"type": "holograph", "id": "h1", "beam": [1, 2]}

@@ -20,7 +20,8 @@ from appserver.threads.stores.sqlite.connection import LOG_BYTES
 from appserver.threads.stores.sqlite.leases import DIRECTORY
 from appserver.threads.stores.sqlite.schema import MIGRATIONS, VERSION, migrate, version_of
 from appserver.threads.stores.sqlite.store import SqliteThreads
-from appserver.threads.transcript import Cut
+from appserver.threads.transcript import Cut, Entry
+from appserver.threads.turn_record import TurnRecord
 from tests.threads.records import (
     added,
     begin,
@@ -113,9 +114,10 @@ async def test_a_thread_that_another_process_deleted_takes_no_turn(opened: Calla
     with pytest.raises(RequestError, match="thread not found"):
         await say(here, turn, "two")
     await end(here, turn)
+    told = Entry(message("three"), remembered("three"), forgets=False, completed_at=1.5)
     with pytest.raises(RequestError, match="thread not found"):
-        await begin(here)
-    assert here.active is None
+        await here.start_turn(TurnRecord([]), [told], {"model": "other-model"})
+    assert (here.history, here.metadata.model, here.active) == ([remembered("one")], "fake-model", None)
 
 
 async def test_lock_files_of_dead_processes_are_swept(opened: Callable[..., SqliteThreads], tmp_path: Path) -> None:
