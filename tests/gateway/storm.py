@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 import tempfile
 from collections import Counter
@@ -106,10 +107,29 @@ async def killed_while_refreshing(nodes: Nodes) -> None:
         nodes.processes[0].kill()
     assert await nodes.ask(AT_ONCE, nodes=(1,)) == {200: AT_ONCE}
     assert nodes.redeemed == 2
-    nodes.backend.expire_access_tokens()  # what was stored can be renewed again
-    assert await nodes.ask(2, nodes=(1,)) == {200: 2}
-    [credential] = (await nodes.admin("credential", "list"))["credentials"]
-    assert credential["status"] == "active"
+    await _active(nodes, (1,))
+
+
+async def suspended_with_the_answer(nodes: Nodes) -> None:
+    """A node is suspended while the issuer's answer comes, and another takes its lease: the login is not burned."""
+    nodes.backend.expire_access_tokens()
+    gate = nodes.backend.issuer.hold_answer(path=TOKENS)
+    async with _suspended_node(nodes, gate):
+        gate.release()
+        assert await nodes.ask(1, nodes=(1,)) == {401: 1}  # the refresh token is spent, and its answer is elsewhere
+    assert nodes.redeemed == 2
+    await _active(nodes)
+
+
+async def suspended_with_the_question(nodes: Nodes) -> None:
+    """A node is suspended, another redeems the refresh token, and then the first one is told that it is spent."""
+    nodes.backend.expire_access_tokens()
+    gate = nodes.backend.issuer.hold_next(path=TOKENS)
+    async with _suspended_node(nodes, gate):
+        assert await nodes.ask(1, nodes=(1,)) == {200: 1}
+        gate.release()
+    assert nodes.redeemed == 2
+    await _active(nodes)
 
 
 async def killed_while_streaming(nodes: Nodes) -> None:
@@ -153,6 +173,8 @@ async def revoked(nodes: Nodes) -> None:
 SCENES: list[Callable[[Nodes], Awaitable[None]]] = [
     expired,
     killed_while_refreshing,
+    suspended_with_the_answer,
+    suspended_with_the_question,
     killed_while_streaming,
     limited,
     revoked,
@@ -161,6 +183,34 @@ SCENES: list[Callable[[Nodes], Awaitable[None]]] = [
 
 async def _lost(nodes: Nodes, count: int) -> None:
     assert await nodes.ask(count, nodes=(0,)) == {0: count}
+
+
+@asynccontextmanager
+async def _suspended_node(nodes: Nodes, gate: Gate) -> AsyncIterator[None]:
+    """Suspend the first node for the length of the block, while it waits at a gate. What it was asked is answered."""
+
+    async def ask() -> None:
+        assert await nodes.ask(10, nodes=(0,)) == {200: 10}
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(ask)
+        await gate.reached.wait()
+        nodes.processes[0].send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            nodes.processes[0].send_signal(signal.SIGCONT)
+
+
+async def _active(nodes: Nodes, which: tuple[int, ...] = (0, 1)) -> None:
+    """See that a login can be used, and refreshed again."""
+    [credential] = (await nodes.admin("credential", "list"))["credentials"]
+    assert credential["status"] == "active"
+    assert await nodes.ask(2, nodes=which) == {200: 2}
+    before = nodes.redeemed
+    nodes.backend.expire_access_tokens()
+    assert await nodes.ask(2, nodes=which) == {200: 2}
+    assert nodes.redeemed == before + 1
 
 
 async def _answered(nodes: Nodes, key: str) -> None:

@@ -126,6 +126,8 @@ class Redeemer:
             return await _respond(refresher, request, redemption)
         except RefreshError as exc:
             if exc.permanent and spent is not None:
+                if (await self._store.load()).credential != request.credential:
+                    raise StoreChangedError("another process has stored a credential during the redemption") from None
                 await self._store.refuse(spent, exc.message)
             raise
 

@@ -1,7 +1,9 @@
 """A user's credential in the database (`auth.stores.base.CredentialStore`): encrypted, refreshed by one node at a time.
 
 Each change is one transaction, which has the row locked. The lock of a redemption is a lease in the row: it lasts as
-long as its node renews it, so that one which dies costs the lease and not the login.
+long as its node renews it, so that one which dies costs the lease and not the login. A node that was suspended and has
+lost its lease leaves the write-ahead record to the next holder; what the issuer has answered it is still stored, if
+nothing else was stored in place of the credential that was redeemed.
 """
 
 from __future__ import annotations
@@ -54,6 +56,10 @@ ACTIVE, NEEDS_LOGIN, NONE = "active", "needs_login", "none"
 HASH_BYTES = 32
 
 _DATABASE_ERRORS = (DBAPIError, PoolTimeout, OSError)
+
+
+class _LeaseLost(StoreBusy):
+    """Another node may hold the lease, or has held it."""
 
 
 class Place(NamedTuple):
@@ -150,7 +156,7 @@ class SqlCredentials:
         done = anyio.CancelScope()
         self._place.tasks.start(self._keep_lease, holder, done)
         try:
-            yield Redemption(self, self._place)
+            yield Redemption(self, holder)
         finally:
             done.cancel()
             with anyio.CancelScope(shield=True):
@@ -177,12 +183,11 @@ class SqlCredentials:
 
     # The row
 
-    async def write_record(self, record: dict[str, Any] | None) -> None:
-        """Store a write-ahead record, or none. Raises StoreError."""
+    async def write_record(self, record: dict[str, Any] | None, holder: str) -> None:
+        """Store a write-ahead record, or none, and renew the lease. Raises StoreError, StoreBusy, _LeaseLost."""
         value = None if record is None else self._encrypted("record", json.dumps(record).encode())
-        async with self._transaction() as connection:
-            await self._locked(connection)
-            await connection.execute(self._where(sa.update(credentials)).values(record=value))
+        if not await self._change_if_held(holder, {"record": value, "held_until": self._lease_end}):
+            raise _LeaseLost(_LOST)
         self._has_record = record is not None
 
     async def ended(self) -> bytes:
@@ -256,8 +261,18 @@ class SqlCredentials:
         async with self._transaction() as connection:
             await self._locked(connection)
             taken = self._where(sa.update(credentials)).where(free)
-            values = {"holder": holder, "held_until": now + LEASE_SECONDS, "ended": None}
+            values = {"holder": holder, "held_until": self._lease_end, "ended": None}
             return bool((await connection.execute(taken.values(**values))).rowcount)
+
+    async def _change_if_held(self, holder: str, values: dict[str, Any]) -> bool:
+        """Change the row if the lease is this holder's, and return whether it is. Raises StoreError, StoreBusy."""
+        held = self._where(sa.update(credentials)).where(credentials.c.holder == holder)
+        async with self._transaction() as connection:
+            return bool((await connection.execute(held.values(**values))).rowcount)
+
+    @property
+    def _lease_end(self) -> sa.ColumnElement[float]:
+        return self._place.database.now + LEASE_SECONDS
 
     async def _keep_lease(self, holder: str, done: anyio.CancelScope) -> None:
         """Renew the lease as long as it is held."""
@@ -265,18 +280,16 @@ class SqlCredentials:
             while True:
                 await anyio.sleep(RENEW_SECONDS)
                 try:
-                    async with self._transaction() as connection:
-                        renewed = self._where(sa.update(credentials)).where(credentials.c.holder == holder)
-                        await connection.execute(renewed.values(held_until=self._place.database.now + LEASE_SECONDS))
-                except StoreError:
+                    if not await self._change_if_held(holder, {"held_until": self._lease_end}):
+                        warn(_LOST)
+                        return
+                except (StoreError, StoreBusy):
                     warn("the lease of a refresh could not be renewed; this is tried again")
 
     async def _release(self, holder: str) -> None:
         try:
-            async with self._transaction() as connection:
-                held = self._where(sa.update(credentials)).where(credentials.c.holder == holder)
-                await connection.execute(held.values(holder=None, held_until=0.0, ended=None))
-        except StoreError:
+            await self._change_if_held(holder, {"holder": None, "held_until": 0.0, "ended": None})
+        except (StoreError, StoreBusy):
             warn("the lease of a refresh could not be given back; it ends by itself")
 
     # Values
@@ -326,18 +339,20 @@ class SqlCredentials:
 class Redemption:
     """What may be done while the lease is held (`auth.stores.base.Redemption`)."""
 
-    def __init__(self, store: SqlCredentials, place: Place) -> None:
+    def __init__(self, store: SqlCredentials, holder: str) -> None:
         self._store = store
-        self._place = place
+        self._holder = holder
 
     async def prepare(self) -> None:
-        await self._store.write_record(None)
+        await self._store.write_record(None, self._holder)
 
     async def write(self, record: dict[str, Any]) -> None:
         for _ in range(WRITE_TRIES):
             try:
-                await self._store.write_record(record)
-            except StoreError:
+                await self._store.write_record(record, self._holder)
+            except _LeaseLost:
+                return  # the record is the next holder's
+            except (StoreError, StoreBusy):
                 await anyio.sleep(WRITE_RETRY_SECONDS)
             else:
                 return
@@ -345,14 +360,18 @@ class Redemption:
 
     async def discard(self) -> None:
         try:
-            await self._store.write_record(None)
-        except StoreError:
+            await self._store.write_record(None, self._holder)
+        except _LeaseLost:
+            return
+        except (StoreError, StoreBusy):
             warn("what was redeemed could not be removed from the database")
 
     async def has_ended(self, refresh_token: Secret) -> bool:
         ended, wanted = await self._store.ended(), _hash(refresh_token)
         return any(ended[start : start + HASH_BYTES] == wanted for start in range(0, len(ended), HASH_BYTES))
 
+
+_LOST = "the lease of a refresh was lost: this process was suspended for too long"
 
 _EMPTY: dict[str, Any] = {"record": None, "refused": None, "refusal": None, "expires_at": None}
 """What ends with every change of the credential."""

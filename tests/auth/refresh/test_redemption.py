@@ -144,6 +144,25 @@ async def test_only_a_permanent_failure_makes_a_token_dead(home: Home, old: Mana
     assert await home.refusal() == "reused"
 
 
+async def test_a_token_that_another_process_has_redeemed_meanwhile_is_no_failure(
+    home: Home, old: ManagedTokens
+) -> None:
+    home.refresher.answers = [RefreshError("reused", permanent=True)]
+    gate, found, sibling = home.refresher.hold(), list[Redeemed](), managed("rt-sibling")
+
+    async def redeem() -> None:
+        found.append(await home.redeem(old, old))
+
+    with anyio.fail_after(WAIT_SECONDS):
+        async with anyio.create_task_group() as group:
+            group.start_soon(redeem)
+            await home.refresher.asked.wait()
+            await home.store.save(sibling)  # its lock was a lease, for one, and this process was suspended
+            gate.set()
+    assert found == [Redeemed(sibling, sibling)]
+    assert await home.refusal() is None
+
+
 async def test_nothing_is_redeemed_that_could_not_be_stored(home: Home, old: ManagedTokens) -> None:
     home.path.joinpath(".auth.json.redeemed").mkdir()
     with pytest.raises(RefreshError, match=r"not refreshed, because .*auth\.json\.redeemed") as caught:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from appserver.errors import StoreError
+from appserver.auth.stores.base import Contents
+from appserver.errors import StoreBusy, StoreChangedError, StoreError
 from appserver.gateway.database import credentials as module
 from appserver.gateway.database.accounts import Accounts
 from appserver.gateway.database.cipher import Cipher
@@ -21,6 +23,9 @@ from tests.auth.store_kit import SharedStoreKit, api_key, login
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+    from contextlib import AbstractAsyncContextManager
+
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
     from appserver.gateway.database.engine import Database
 
@@ -139,6 +144,52 @@ async def test_a_lease_is_renewed_as_long_as_it_is_held(
         with anyio.move_on_after(0.6):
             async with SqlCredentials(place, user_id).redeeming():
                 pytest.fail("two nodes redeem at once")
+
+
+async def test_a_node_that_has_lost_its_lease_leaves_the_record_to_the_next_holder(
+    place: Place, store: SqlCredentials, user_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LEASE_SECONDS", 0.2)
+    await store.save(login())
+    suspended = SqlCredentials(place._replace(tasks=Tasks()), user_id)  # nothing runs that would renew its lease
+    async with suspended.redeeming() as late, store.redeeming() as redemption:
+        await redemption.write({"refresh_token": "rt-two"})
+        with pytest.raises(StoreBusy, match="lost"):
+            await late.prepare()  # so it redeems nothing
+        await late.write({"refresh_token": "rt-late"})
+        await late.discard()
+        assert await store.record() == {"refresh_token": "rt-two"}
+
+
+async def test_what_a_node_without_its_lease_was_answered_is_stored_in_place_of_what_it_redeemed_alone(
+    place: Place, store: SqlCredentials, user_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LEASE_SECONDS", 0.2)
+    await store.save(old := login("rt-one"))
+    suspended = SqlCredentials(place._replace(tasks=Tasks()), user_id)
+    async with suspended.redeeming(), store.redeeming():
+        await store.refuse(Secret("rt-one"), "reused")  # as the issuer has it, who has answered the other one
+        await suspended.swap(old, new := login("rt-two"))
+        assert await store.load() == Contents(new)
+        with pytest.raises(StoreChangedError):
+            await suspended.swap(old, login("rt-late"))
+
+
+async def test_the_issuers_answer_is_written_again_while_the_database_is_busy(
+    place: Place, store: SqlCredentials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "WRITE_RETRY_SECONDS", 0.0)
+    writing, tries = place.database.writing, iter([PoolTimeout, OSError])
+
+    def busy() -> AbstractAsyncContextManager[AsyncConnection]:
+        if (failure := next(tries, None)) is not None:
+            raise failure
+        return writing()
+
+    async with store.redeeming() as redemption:
+        monkeypatch.setattr(place.database, "writing", busy)
+        await redemption.write({"refresh_token": "rt-two"})
+    assert await store.record() == {"refresh_token": "rt-two"}
 
 
 async def test_many_changes_at_once_are_made_one_after_the_other(place: Place, user_id: str) -> None:
