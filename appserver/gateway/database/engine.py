@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, SQLAlchemyError
@@ -38,6 +40,10 @@ POOL_SECONDS = 15
 
 IDLE_SECONDS = 1.0
 """After which a connection is asked whether it still lives, before it is used."""
+
+TRANSACTION_SILENCE_SECONDS = 8
+"""After which PostgreSQL ends a transaction whose node says nothing more, as it is suspended or cut off: other nodes
+wait for the rows that it has locked. Between two statements of a transaction nothing is waited for."""
 
 UNIX_EPOCH, DAY_SECONDS = 2440587.5, 86_400.0
 """As a Julian day, which SQLite's clock tells in all versions; and what turns days into seconds."""
@@ -118,9 +124,6 @@ class Database:
 
 
 def _upgrade(connection: sa.Connection) -> None:
-    from alembic import command
-    from alembic.config import Config
-
     logging.getLogger("alembic").setLevel(logging.WARNING)
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
@@ -159,9 +162,16 @@ def _engine(url: URL) -> AsyncEngine:
         sa.event.listen(engine.sync_engine, "connect", _prepare)
         sa.event.listen(engine.sync_engine, "begin", _begin)
     else:
+        sa.event.listen(engine.sync_engine, "connect", _end_silent_transactions)
         sa.event.listen(engine.sync_engine, "checkin", _note_use)
         sa.event.listen(engine.sync_engine, "checkout", partial(_ping_if_idle, engine.dialect))
     return engine
+
+
+def _end_silent_transactions(connection: Any, _: object) -> None:  # noqa: ANN401 - the driver's
+    # By a statement: PgBouncer refuses connections that have it among their start-up parameters.
+    setting = f"SET idle_in_transaction_session_timeout = '{TRANSACTION_SILENCE_SECONDS}s'"
+    connection.run_async(lambda driver: driver.execute(setting))
 
 
 def _note_use(_: object, record: Any) -> None:  # noqa: ANN401 - the pool's

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 
 from appserver.errors import ConfigError, RequestError
 from appserver.gateway.database import engine
 from appserver.gateway.database.accounts import Accounts
 from appserver.gateway.database.engine import Database
 from appserver.gateway.database.schema import users
+from appserver.testing.signals import WAIT_SECONDS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,6 +75,26 @@ async def test_a_connection_that_was_lost_meanwhile_is_replaced(
     async with database.writing() as connection:
         await connection.exec_driver_sql("SELECT 1")
     await database.close()
+
+
+async def test_a_node_that_is_suspended_in_a_transaction_does_not_hold_up_the_others(
+    empty_postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "TRANSACTION_SILENCE_SECONDS", 1)
+    suspended, other = [await Database.open(empty_postgres, str(tmp_path)) for _ in range(2)]
+    await Accounts(other).add_user("ada", None)
+    change = sa.update(users).values(password="x")
+
+    async def say_nothing_more() -> None:
+        async with suspended.writing() as connection:
+            await connection.execute(change)
+            with anyio.fail_after(WAIT_SECONDS):
+                async with other.writing() as others:
+                    await others.execute(change)
+
+    with pytest.raises(DBAPIError):  # its transaction is gone
+        await say_nothing_more()
+    await close([suspended, other])
 
 
 async def test_what_is_written_is_seen_by_the_next_read_and_nothing_of_what_failed(database: Database) -> None:
