@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from appserver.errors import RequestError, ThreadStoreBusy
-from appserver.threads.stores.sqlite import recorder as sqlite_recorder
+from appserver.threads.stores.sqlite import thread_rows
 from tests.threads.records import locked, transcript_of
 from tests.turns.fakes import Stream, answer, call, message, said, words
 from tests.turns.test_turn_manager import Desk
@@ -122,7 +122,7 @@ async def test_a_turn_that_has_waited_in_vain_fails_and_ends_once(
 async def test_an_end_that_could_not_be_written_in_time_is_written_once_it_can(
     opened: Callable[..., SqliteThreads], database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite_recorder, "FLUSH_SECONDS", 0.001)
+    monkeypatch.setattr(thread_rows, "FLUSH_SECONDS", 0.001)
     store, other, go = opened(busy_seconds=0.01), opened(), anyio.Event()
     stream = Stream([go, {"type": "response.completed", "response": {}}])
     desk = await desk_on(store, stream)

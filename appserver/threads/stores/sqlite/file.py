@@ -36,11 +36,11 @@ CLOSE_SECONDS = 1.0
 """What closing may take: a disk that does not answer must not hold up the end of the process."""
 
 
-class Recorder(Protocol):
-    """The recorder of a loaded thread, as the file sees it."""
+class Rows(Protocol):
+    """The rows of a loaded thread, as the file sees them."""
 
     generation: int
-    """The one of the file that its keys are good for."""
+    """The one of the file that their keys are good for."""
     recorded: RecordedThread
 
     def loaded(self) -> LoadedThread:
@@ -59,14 +59,14 @@ class ThreadsFile:
         self._busy_seconds = busy_seconds
         self._worker = Worker("threads.db")
         self.writes = WriteQueue(self.database, self._worker, busy_seconds)
-        self._recorders: WeakSet[Recorder] = WeakSet()
+        self._loaded: WeakSet[Rows] = WeakSet()
         self._generation = 0
         """That of the database, as far as the loaded threads have been carried over."""
         self._stopped = self._closed = False
 
-    def attach(self, recorder: Recorder) -> None:
+    def attach(self, rows: Rows) -> None:
         """Carry a loaded thread over to a new file, if there is ever to be one."""
-        self._recorders.add(recorder)
+        self._loaded.add(rows)
 
     async def read(self, read: Callable[[], T]) -> T:
         """Return what a function reads from the database. Raises ThreadStoreError, and what the function raises."""
@@ -78,7 +78,7 @@ class ThreadsFile:
 
     async def write_rows(
         self,
-        recorder: Recorder,
+        rows: Rows,
         statements: Callable[[sqlite3.Connection, RecordedThread], T],
         *,
         patient: bool = True,
@@ -86,9 +86,9 @@ class ThreadsFile:
         """Run statements on the rows of a loaded thread, as `write` does."""
 
         def attempt() -> Awaitable[T]:
-            if recorder.generation < self._generation:  # it was loaded while the others were carried over
-                raise ThreadNotFound(recorder.recorded.id)
-            return self.writes.write(_of(statements, recorder.recorded), recorder.generation, patient=patient)
+            if rows.generation < self._generation:  # it was loaded while the others were carried over
+                raise ThreadNotFound(rows.recorded.id)
+            return self.writes.write(_of(statements, rows.recorded), rows.generation, patient=patient)
 
         return await self._in_file(attempt)
 
@@ -138,11 +138,11 @@ class ThreadsFile:
         async with self._replacing:
             if self._generation != generation:
                 return
-            recorders = list(self._recorders)
-            keys = await self._worker.run(self._carry_over, [recorder.loaded() for recorder in recorders])
+            loaded = list(self._loaded)
+            keys = await self._worker.run(self._carry_over, [rows.loaded() for rows in loaded])
             self._generation += 1
-            for recorder, place in zip(recorders, keys, strict=True):
-                recorder.move(self._generation, place)
+            for rows, place in zip(loaded, keys, strict=True):
+                rows.move(self._generation, place)
 
     @cached_property
     def _replacing(self) -> anyio.Lock:

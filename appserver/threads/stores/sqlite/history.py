@@ -5,11 +5,11 @@ Runs in the worker: takes values and returns values, and may be run again if the
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from appserver.errors import RequestError, ThreadNotFound, ThreadStoreError
 from appserver.threads.stores.base import UNAVAILABLE, StoredThread
+from appserver.threads.stores.recorder import News
 from appserver.threads.stores.rows import (
     THREAD_COLUMNS,
     Row,
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
     from appserver.threads.settings import ThreadSettings
     from appserver.threads.stores.sqlite.leases import Owners
-    from protocol.thread import TokenUsage
 
 _INSERT_ITEM = (
     "INSERT INTO items (thread, turn, item, remembered, forgets, completed_at)"
@@ -70,15 +69,6 @@ class RecordedThread(NamedTuple):
     """The number of its last touch. If it is another one in the database, another process has changed the thread."""
 
 
-class News(NamedTuple):
-    """What other processes have done to a thread since it was loaded."""
-
-    unknown_metadata: Mapping[str, Any]
-    unknown_settings: Mapping[str, Any]
-    history: list[dict[str, Any]]
-    usage: TokenUsage
-
-
 class Started(NamedTuple):
     """What became of the start of a turn."""
 
@@ -104,7 +94,7 @@ def start_turn(
     news = _news(connection, thread, owners)
     touched = touch(connection, thread.key, {"listed": 1})
     if changed is not None:
-        _write_changed(connection, thread.key, changed if news is None else _with_news(changed, news))
+        _write_changed(connection, thread.key, changed if news is None else news.put_into(changed))
     key = insert_turn(connection, thread.key, turn, owner)
     insert_entries(connection, thread.key, key, entries)
     return Started(key, touched, news)
@@ -171,15 +161,6 @@ def load_history(connection: sqlite3.Connection, thread: int) -> list[dict[str, 
 def _write_changed(connection: sqlite3.Connection, key: int, changed: StoredThread) -> None:
     update_thread(connection, key, changing_columns(changed.metadata, changed.usage))
     write_settings(connection, key, changed.settings)
-
-
-def _with_news(changed: StoredThread, news: News) -> StoredThread:
-    """Return what is to be written of a thread that another process has changed, too."""
-    return StoredThread(
-        replace(changed.metadata, unknown=news.unknown_metadata),
-        changed.settings._replace(unknown=news.unknown_settings),
-        news.usage,
-    )
 
 
 def _exists(connection: sqlite3.Connection, key: int) -> bool:

@@ -1,7 +1,7 @@
 """Threads in threads.db: written as they happen, for several processes on one home.
 
 Owns which rows make a thread. How they look is in stores/rows.py, how they are read in reader.py and queries.py;
-running turns are written by recorder.py.
+running turns are written by a recorder (stores/recorder.py, thread_rows.py).
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from appserver.errors import ThreadNotFound
 from appserver.threads.stores.base import StoredThread, plain
+from appserver.threads.stores.recorder import StoredRecorder
 from appserver.threads.stores.rows import THREAD_COLUMNS, changed_columns, metadata_in, turn_row
 from appserver.threads.stores.sqlite.copies import HERE, Place, copy_turns
 from appserver.threads.stores.sqlite.file import BUSY_SECONDS, ThreadsFile
 from appserver.threads.stores.sqlite.history import load_history
 from appserver.threads.stores.sqlite.queries import read_threads
 from appserver.threads.stores.sqlite.reader import Found, read_thread
-from appserver.threads.stores.sqlite.recorder import SqliteRecorder
+from appserver.threads.stores.sqlite.thread_rows import SqliteThreadRows
 from appserver.threads.stores.sqlite.writes import (
     delete_thread,
     insert_entries,
@@ -100,8 +101,9 @@ class SqliteThreads:
 
     def _record(self, thread: ThreadRecord, found: Found, history: list[dict[str, Any]]) -> None:
         thread.history = history
-        thread.recorder = recorder = SqliteRecorder(self._file, thread, found.generation, found.key, found.touched)
-        self._file.attach(recorder)
+        rows = SqliteThreadRows(self._file, thread, found.generation, found.key, found.touched)
+        thread.recorder = StoredRecorder(thread, rows)
+        self._file.attach(rows)
 
 
 def _stored(thread: ThreadRecord) -> StoredThread:
