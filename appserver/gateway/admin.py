@@ -16,6 +16,7 @@ from appserver.auth.stores.auth_json import credential_in, parse_document
 from appserver.commands.output import say
 from appserver.errors import AppServerError, AuthError, ConfigError, RequestError
 from appserver.gateway.database.schema import credentials
+from appserver.gateway.database.secret_keys import mark_keys
 from appserver.gateway.environment import Environment
 from appserver.gateway.gateway import Gateway
 from appserver.gateway.hashes import hashed_password, new_secret
@@ -99,6 +100,7 @@ async def _remove_user(gateway: Gateway, options: Namespace) -> dict[str, Any]:
 
 
 async def _import_credential(gateway: Gateway, options: Namespace) -> dict[str, Any]:
+    await gateway.check_keys()
     try:
         credential = credential_in(parse_document(sys.stdin.buffer.read(MAX_INPUT)))
     except (ValueError, AuthError) as exc:
@@ -111,6 +113,7 @@ async def _import_credential(gateway: Gateway, options: Namespace) -> dict[str, 
 
 
 async def _login(gateway: Gateway, options: Namespace) -> dict[str, Any]:
+    await gateway.check_keys()
     user_id = await gateway.user_id(options.user)
     account = gateway.users.workspace(user_id, await gateway.accounts.version(user_id) or 0).account
     flow = account.device_login(gateway.session)
@@ -139,6 +142,7 @@ async def _rotate(gateway: Gateway, options: Namespace) -> dict[str, Any]:
     """Encrypt everything with the first of GATEWAY_SECRET_KEYS, so that the others can be left out."""
     users = await gateway.accounts.list_users()
     rotated = [await gateway.store(user["id"]).reencrypt() for user in users]
+    await mark_keys(gateway.database, gateway.place.cipher)
     await gateway.accounts.note("credential.rotate", credentials.name)
     return {"rotated": sum(rotated)}
 

@@ -17,6 +17,7 @@ from appserver.gateway.database.accounts import Accounts
 from appserver.gateway.database.cipher import Cipher, keys_of
 from appserver.gateway.database.credentials import Place, SqlCredentials
 from appserver.gateway.database.engine import Database
+from appserver.gateway.database.secret_keys import check_keys
 from appserver.gateway.database.versions import Versions
 from appserver.gateway.metering import Metering
 from appserver.gateway.metrics import Metrics
@@ -76,29 +77,39 @@ class Gateway:
     @asynccontextmanager
     async def opened(cls, settings: Settings, environment: Environment) -> AsyncIterator[Gateway]:
         """Open the database for the length of the block, and serve nobody. Raises ConfigError."""
-        database = await Database.open(environment.database_url, settings.home)
-        try:
-            gateway = cls(settings, environment, database)
-            async with gateway.server.running():
-                yield gateway
-        finally:
-            with anyio.CancelScope(shield=True):
-                await database.close()
+        async with cls._with_database(settings, environment) as gateway, gateway.server.running():
+            yield gateway
 
     @classmethod
     @asynccontextmanager
     async def running(cls, settings: Settings, environment: Environment) -> AsyncIterator[Gateway]:
         """Open the database, and run what serving needs, for the length of the block. Raises ConfigError."""
-        async with cls.opened(settings, environment) as gateway:
+        async with cls._with_database(settings, environment) as gateway:
+            await gateway.check_keys()
             await gateway.users.begin()
             if (client := environment.oauth_client) is not None:
                 await gateway.accounts.put_client(client.id, client.id, client.secret, ALL, client.redirect_uris)
-            async with anyio.create_task_group() as group:
-                group.start_soon(gateway.metering.run)
-                group.start_soon(gateway.refreshing.run)
-                yield gateway
-                group.cancel_scope.cancel()
-            await gateway.metering.flush()
+            async with gateway.server.running():
+                async with anyio.create_task_group() as group:
+                    group.start_soon(gateway.metering.run)
+                    group.start_soon(gateway.refreshing.run)
+                    yield gateway
+                    group.cancel_scope.cancel()
+                await gateway.metering.flush()
+
+    @classmethod
+    @asynccontextmanager
+    async def _with_database(cls, settings: Settings, environment: Environment) -> AsyncIterator[Gateway]:
+        database = await Database.open(environment.database_url, settings.home)
+        try:
+            yield cls(settings, environment, database)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await database.close()
+
+    async def check_keys(self) -> None:
+        """Raise ConfigError unless all that is stored was encrypted with the secret keys of this process."""
+        await check_keys(self.database, self.place.cipher)
 
     def store(self, user_id: str) -> SqlCredentials:
         """Return the store of a user's credential."""

@@ -54,6 +54,7 @@ async def serve(
     `on_ready` is called once.
     """
     stopping, exit_code = anyio.Event(), 0
+    problem: ConfigError | None = None
 
     async def heed_signals() -> None:
         nonlocal exit_code
@@ -66,10 +67,15 @@ async def serve(
         if sys.platform != "win32":  # there, SIGTERM ends a process without asking it
             group.start_soon(heed_signals)
         group.start_soon(collect_as_usual)
-        async with Gateway.running(settings, environment) as gateway, serving(gateway, listener):
-            on_ready()
-            await stopping.wait()
+        try:
+            async with Gateway.running(settings, environment) as gateway, serving(gateway, listener):
+                on_ready()
+                await stopping.wait()
+        except ConfigError as exc:
+            problem = exc  # raised out of the block, its task group would wrap it
         group.cancel_scope.cancel()
+    if problem is not None:
+        raise problem
     return exit_code
 
 

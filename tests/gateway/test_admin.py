@@ -150,6 +150,23 @@ async def test_another_secret_key_is_refused_by_name(
     assert await rotated("credential", "rotate") == {"rotated": 0}
 
 
+async def test_with_another_secret_key_nothing_is_stored_and_what_cannot_be_read_can_be_removed(
+    backend: FakeBackend, environ: dict[str, str], admin: Admin
+) -> None:
+    for name in ("ada", "ben"):
+        await admin("user", "add", name)
+    await admin("credential", "import", "--user", "ada", stdin=auth_json(backend))
+    other = Admin({**environ, "GATEWAY_SECRET_KEYS": "another-secret-key-here"})
+    told = await other("credential", "import", "--user", "ben", stdin=auth_json(backend), code=2)
+    assert "GATEWAY_SECRET_KEYS" in told
+    assert "(ada)" in told
+    assert "GATEWAY_SECRET_KEYS" in await other("credential", "login", "--user", "ben", code=2)
+    assert "GATEWAY_SECRET_KEYS" in await other("credential", "rotate", code=1)
+    await other("credential", "remove", "--user", "ada")
+    assert await other("credential", "rotate") == {"rotated": 0}
+    await other("credential", "import", "--user", "ben", stdin=auth_json(backend))
+
+
 async def test_a_key_has_its_scopes_and_no_other(backend: FakeBackend, home: Path, database_url: str | None) -> None:
     async with running_gateway(
         backend, home, database_url=database_url, openai_api_key=Secret("sk-of-the-platform")

@@ -12,12 +12,15 @@ import anyio
 import anyio.lowlevel
 import httpx
 import pytest
+from anyio import to_thread
 
 from appserver.testing import Gate, stalled
 from appserver.testing.signals import WAIT_SECONDS
-from tests.gateway.rig import KEY, gateway_process, is_ready
+from protocol.base import Secret
+from tests.gateway.rig import KEY, gateway_process, is_ready, running_gateway
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from appserver.testing import FakeBackend
@@ -97,14 +100,43 @@ async def test_a_stream_that_takes_too_long_is_told_that_the_server_ends(
         ({}, [], "--port"),
         ({"PORT": "http"}, [], "PORT"),
         ({}, ["--port", "0", "--host", "192.0.2.1"], "192.0.2.1"),
+        ({"GATEWAY_DATABASE_URL": "postgresql://x@127.0.0.1:1/x"}, ["--port", "0"], "database"),
+        ({"GATEWAY_SECRET_KEYS": "short"}, ["--port", "0"], "GATEWAY_SECRET_KEYS"),
     ],
 )
 def test_what_cannot_be_used_is_named(
     tmp_path: Path, variables: dict[str, str], words: list[str], complaint: str
 ) -> None:
     environ = {"APPSERVER_HOME": str(tmp_path), "GATEWAY_API_KEY": KEY, **variables}
+    assert complaint in refused_start(environ, words)
+
+
+def refused_start(environ: dict[str, str], words: Sequence[str] = ("--port", "0")) -> str:
+    """Return the one line that a gateway says which does not start."""
     command = [sys.executable, "-m", "appserver", "gateway", *words]
     done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=20, check=False)
-    assert done.returncode == 2
-    assert complaint in done.stderr
-    assert "Traceback" not in done.stderr
+    assert done.returncode == 2, done.stderr
+    [line] = done.stderr.splitlines()
+    return line
+
+
+async def test_a_secret_key_that_does_not_fit_what_is_stored_ends_the_start(
+    backend: FakeBackend, home: Path, environ: dict[str, str], database_url: str | None
+) -> None:
+    old, new = Secret("the-old-secret-key"), Secret("the-new-secret-key")
+    async with running_gateway(backend, home, backend.grant(), database_url=database_url, secret_keys=(old,)):
+        pass
+    told = await to_thread.run_sync(refused_start, {**environ, "GATEWAY_SECRET_KEYS": new.reveal()})
+    assert "GATEWAY_SECRET_KEYS" in told
+    assert "(default)" in told
+    assert new.reveal() not in told
+    async with gateway_process({**environ, "GATEWAY_SECRET_KEYS": f"{new.reveal()},{old.reveal()}"}):
+        pass
+
+
+async def test_nodes_with_different_secret_keys_are_told_apart_before_anything_is_stored(
+    environ: dict[str, str],
+) -> None:
+    async with gateway_process({**environ, "GATEWAY_SECRET_KEYS": "the-key-of-one-node"}):
+        other = {**environ, "GATEWAY_SECRET_KEYS": "the-key-of-another"}
+        assert "GATEWAY_SECRET_KEYS" in await to_thread.run_sync(refused_start, other)

@@ -40,6 +40,11 @@ class Cipher:
         self._ciphers = {hashlib.sha256(key).digest()[:NAME_BYTES]: AESGCM(key) for key in derived}
         self._name = next(iter(self._ciphers))
 
+    @property
+    def names(self) -> tuple[bytes, ...]:
+        """The names of the keys, which are no secret."""
+        return tuple(self._ciphers)
+
     def encrypted(self, plain: bytes, row: str) -> bytes:
         """Return a value that can be decrypted for this row alone."""
         nonce = os.urandom(NONCE_BYTES)
