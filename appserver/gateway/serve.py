@@ -13,6 +13,7 @@ import uvicorn
 from appserver.errors import ConfigError
 from appserver.gateway.app import application
 from appserver.gateway.gateway import Gateway
+from appserver.gateway.request_heads import BoundedHeads
 from appserver.memory import collect_as_usual
 from appserver.signals import ending_signals
 
@@ -99,7 +100,7 @@ class _HttpServer(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 application(gateway),
-                http="httptools",
+                http=BoundedHeads,
                 ws="websockets-sansio",
                 ws_max_size=gateway.environment.max_body_bytes,
                 ws_per_message_deflate=False,  # a small message could become a large one
