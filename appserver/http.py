@@ -11,7 +11,6 @@ import json
 import math
 import ssl
 from contextlib import suppress
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.request import getproxies
 
@@ -148,7 +147,7 @@ class Http:
         # Without TLS there is nothing to verify, unless the way leads through a proxy that has it.
         trust = self._trust() if scheme == "https" or proxies else None
         try:
-            return httpx.AsyncClient(
+            return _Client(
                 verify=trust or False,
                 transport=None if proxies else Transport(trust, MAX_IDLE_CONNECTIONS, IDLE_SECONDS),
                 timeout=httpx.Timeout(ISSUER_TIMEOUT, connect=CONNECT_TIMEOUT),
@@ -159,7 +158,6 @@ class Http:
                 ),
                 # Compression would hold back a stream, and let a small answer become a large one.
                 headers={"Accept": "*/*", "Accept-Encoding": "identity"},
-                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
             )
         except ImportError:
             raise ConfigError("SOCKS proxies are not supported; the environment names one (ALL_PROXY)") from None
@@ -178,6 +176,24 @@ class Http:
                 reason = getattr(exc, "strerror", None) or exc
                 raise ConfigError(f"{self._settings.ca_variable}={self._settings.ca_file}: {reason}") from None
         return context
+
+
+class _NoCookies(httpx.Cookies):
+    """Takes none from a response, which costs much for each where there are none, too."""
+
+    def extract_cookies(self, response: httpx.Response) -> None:
+        """Pass them over."""
+
+
+class _Client(httpx.AsyncClient):
+    @property
+    def cookies(self) -> httpx.Cookies:
+        """None."""
+        return _NoCookies()
+
+    @cookies.setter
+    def cookies(self, cookies: object) -> None:
+        """Keep none."""
 
 
 def write_timeout(size: int) -> float:

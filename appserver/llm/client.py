@@ -9,6 +9,7 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
@@ -163,7 +164,7 @@ class ModelClient:
         try:
             response = await self._http.open(
                 url,
-                lambda client: self._outgoing(client, url, request, access, body, trace),
+                lambda _: self._outgoing(url, request, access, body, trace),
                 send_seconds=write_timeout(len(body)),
                 header_seconds=header_seconds(request.provider),
             )
@@ -174,23 +175,18 @@ class ModelClient:
         return response
 
     def _outgoing(
-        self,
-        client: httpx.AsyncClient,
-        url: str,
-        request: Request,
-        access: Access | None,
-        body: bytes,
-        trace: TraceContext | None,
+        self, url: str, request: Request, access: Access | None, body: bytes, trace: TraceContext | None
     ) -> httpx.Request:
-        idle = request.provider.stream_idle_timeout
-        return client.build_request(
+        timeout = httpx.Timeout(
+            request.provider.stream_idle_timeout, connect=CONNECT_TIMEOUT, write=write_timeout(PIECE_BYTES)
+        )
+        return httpx.Request(
             "POST",
-            url,
-            params=dict(request.provider.query) or None,
+            _parsed(url),
+            params=request.provider.query or None,
             headers=request_headers(request.provider, access, request.session, request.thread_id, len(body), trace),
             content=_Pieces(body),
-            extensions={REPEATABLE: True},
-            timeout=httpx.Timeout(idle, connect=CONNECT_TIMEOUT, write=write_timeout(PIECE_BYTES)),
+            extensions={REPEATABLE: True, "timeout": timeout.as_dict()},
         )
 
     def _base_url(self, provider: Provider, access: Access | None) -> str:
@@ -200,6 +196,12 @@ class ModelClient:
         if access is not None and access.is_chatgpt:
             return f"{self._settings.chatgpt_base_url}/codex"
         return DEFAULT_API_BASE_URL
+
+
+@lru_cache(maxsize=64)
+def _parsed(url: str) -> httpx.URL:
+    """Return a URL. Providers have few, and parsing one takes longer than all that is done with it."""
+    return httpx.URL(url)
 
 
 def header_seconds(provider: Provider) -> float:

@@ -59,21 +59,20 @@ def request_headers(
     trace: TraceContext | None = None,
 ) -> httpx.Headers:
     """Return the headers of a turn; `size`: of its body. Raises ConfigError if one of the provider's cannot be sent."""
-    headers = httpx.Headers(list(_configured(provider)), encoding="utf-8")
-    headers.update(identity(access, session))
+    headers = identity(access, session)
     if trace is not None:
-        headers.update(trace.headers)
-    headers.update(
-        {
-            "session-id": thread_id,
-            "thread-id": thread_id,
-            "Accept": "text/event-stream",
-            "Accept-Encoding": "identity",  # a compressed stream would arrive in bursts
-            "Content-Type": "application/json",
-            "Content-Length": str(size),
-        }
-    )
-    return headers
+        headers |= trace.headers
+    headers |= {
+        "session-id": thread_id,
+        "thread-id": thread_id,
+        "Accept": "text/event-stream",
+        "Accept-Encoding": "identity",  # a compressed stream would arrive in bursts
+        "Content-Type": "application/json",
+        "Content-Length": str(size),
+    }
+    ours = {name.lower() for name in headers}
+    own = [(name, value) for name, value in _configured(provider) if name.lower() not in ours]
+    return httpx.Headers([*own, *headers.items()], encoding="utf-8")
 
 
 def identity(access: Access | None, session: Session) -> dict[str, str]:
