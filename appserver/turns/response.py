@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from protocol.thread import TokenUsage
 
 
+COMPLETED = "response.completed"
+
+
 class ModelResponse:
     """Takes the events of one response in order."""
 
@@ -49,7 +52,7 @@ class ModelResponse:
             "response.reasoning_summary_part.added": self._summary_part,
             "response.reasoning_summary_text.delta": self._summary_delta,
             "response.reasoning_text.delta": self._reasoning_delta,
-            "response.completed": self._completed,
+            COMPLETED: self._completed,
             "response.failed": self._failed,
             "response.incomplete": self._failed,
             "error": self._failed,
@@ -58,10 +61,15 @@ class ModelResponse:
     def take(self, event: Event) -> Awaitable[None] | None:
         """Take one event. Raises BackendError if it tells of a failure. What is not known is passed over.
 
-        Where an event ends an item, the rest is returned to be awaited: the item is written before it is sent.
+        Where an event ends an item, the rest is returned to be awaited: the item is written before it is sent. Until
+        then no event may be taken, but for one that `completes` the response.
         """
         handle = self._take.get(event["type"])
         return None if handle is None else handle(event)
+
+    def completes(self, event: Event) -> bool:
+        """Whether an event ends the response and nothing else: it need not wait for the end of the item before it."""
+        return event["type"] == COMPLETED and not self._texts
 
     async def cut_short(self) -> None:
         """End each message with what has come of it: no more will, and the client has seen this much."""
@@ -93,25 +101,26 @@ class ModelResponse:
             self._started(_reasoning(item_id, item))
             self._texts[item_id] = []
 
-    async def _item_done(self, event: Event) -> None:
+    def _item_done(self, event: Event) -> Awaitable[None] | None:
         item = object_in(event, "item")
         found_id = item.get("id")
         item_id = found_id if isinstance(found_id, str) else f"item-{len(self._turn.items)}"
         if item.get("type") == "message":
-            await self._close_message(item_id, _text_of(item), item)
-        elif item.get("type") == "reasoning":
+            return self._close_message(item_id, _text_of(item), item)
+        if item.get("type") == "reasoning":
             found = _reasoning(item_id, item)
             if self._texts.pop(item_id, None) is None:
                 self._started(found)
-            await self._ended(found, item)
-        elif item.get("type") == "function_call":
-            await self._on_call(item)
+            return self._ended(found, item)
+        if item.get("type") == "function_call":
+            return self._on_call(item)
+        return None
 
-    async def _completed(self, event: Event) -> None:
+    def _completed(self, event: Event) -> Awaitable[None] | None:
         """End the answer. Its output may be empty: what counts are the items that were streamed."""
-        await self.cut_short()
         self.usage = token_usage(event)
         self.complete = True
+        return self.cut_short() if self._texts else None
 
     def _failed(self, event: Event) -> None:
         raise failure_in_stream(event)
@@ -143,7 +152,7 @@ class ModelResponse:
         self._texts[item_id] = texts
         return texts
 
-    async def _close_message(self, item_id: str, text: str, upstream: dict[str, Any]) -> None:
+    def _close_message(self, item_id: str, text: str, upstream: dict[str, Any]) -> Awaitable[None]:
         if item_id not in self._texts:
             self._open_message(item_id)
         text = text or "".join(self._texts[item_id])
@@ -151,7 +160,7 @@ class ModelResponse:
         parts = upstream.get("content") or []
         plain = all(isinstance(part, dict) and part.get("type") == "output_text" for part in parts)
         remembered = agent_message(text) if plain else {"type": "message", "role": "assistant", "content": parts}
-        await self._ended(_message(item_id, text), remembered)
+        return self._ended(_message(item_id, text), remembered)
 
     def _started(self, item: Item) -> None:
         self._emit("item/started", {**self._place(item), "startedAtMs": _now_ms()})

@@ -28,6 +28,8 @@ from appserver.turns.tools import ToolCalls
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from anyio.abc import TaskGroup
+
     from appserver.llm.client import EventStream, ModelRequest
     from appserver.telemetry import Telemetry
     from appserver.threads.record import ThreadRecord
@@ -146,7 +148,7 @@ class _Running:
         try:
             async with group:
                 try:
-                    await self._read(stream, response)
+                    await self._read(stream, response, group)
                 except BackendError as exc:
                     failure = exc
                     if not exc.retryable:
@@ -159,22 +161,28 @@ class _Running:
             raise failure
         return calls.any
 
-    async def _read(self, stream: EventStream, response: ModelResponse) -> None:
+    async def _read(self, stream: EventStream, response: ModelResponse, group: TaskGroup) -> None:
         """Read to the final event, or until the user says something. Raises BackendError."""
         try:
             with self.inbox.listening():
-                await self._take_events(stream, response)
+                await self._take_events(stream, response, group)
         finally:
             await stream.close()
 
-    async def _take_events(self, stream: EventStream, response: ModelResponse) -> None:
+    async def _take_events(self, stream: EventStream, response: ModelResponse, group: TaskGroup) -> None:
+        """Take all events. An item is written while the next event is waited for, and told before that is taken."""
+        written: anyio.Event | None = None
         try:
             async with aclosing(stream.batches()) as batches:
                 async for batch in batches:
                     for event in batch:
+                        if written is not None and not response.completes(event):
+                            await written.wait()
+                            written = None
                         ending = response.take(event)
                         if ending is not None:
-                            await ending
+                            written = anyio.Event()
+                            group.start_soon(_finish, ending, written)
                     if response.complete:
                         return
                     await self.by.drain(self.thread.id)
@@ -187,3 +195,9 @@ class _Running:
         items = [*preface(self.settings), *self.thread.history]
         tools = definitions(self.thread.settings.tools)
         return model_request(self.thread.id, self.client.session, self.settings, items, tools, self.turn.output_schema)
+
+
+async def _finish(ending: Awaitable[None], written: anyio.Event) -> None:
+    """Write an item, and tell that it has ended."""
+    await ending
+    written.set()

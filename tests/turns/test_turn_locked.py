@@ -43,6 +43,7 @@ async def test_an_item_is_told_once_it_is_written(opened: Callable[..., SqliteTh
         async with anyio.create_task_group() as group:
             desk.tasks.open(group)
             await stream.stands.wait()
+            await until(lambda: len(desk.told.items()) == 2)
             with locked(database):
                 go.set()
                 await until(lambda: len(desk.told.items("item/started")) == 3)
@@ -51,6 +52,26 @@ async def test_an_item_is_told_once_it_is_written(opened: Callable[..., SqliteTh
                 assert len((await transcript_of(opened(), desk.thread.id))[0].entries) == 2
     assert [end["status"] for end in desk.ends()] == ["completed"]
     assert [item["type"] for item in desk.told.items()][1:] == ["agentMessage", "agentMessage", "dynamicToolCall"]
+
+
+async def test_the_last_item_is_written_while_the_response_is_read_to_its_end(
+    opened: Callable[..., SqliteThreads], database: Path
+) -> None:
+    store, go = opened(), anyio.Event()
+    done = {"type": "response.completed", "response": {"usage": {"total_tokens": 3}}}
+    stream = Stream([go, message("m", "said"), done])
+    desk = await desk_on(store, stream)
+    await desk.start()
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as group:
+            desk.tasks.open(group)
+            await stream.stands.wait()
+            with locked(database):
+                go.set()
+                await until(lambda: stream.closed)
+                assert desk.told.methods[-1] == "item/started", "nothing is told that comes after the item"
+    ended = ["item/completed", "thread/tokenUsage/updated", "thread/status/changed", "turn/completed"]
+    assert desk.told.methods[-4:] == ended
 
 
 async def test_what_was_said_is_written_before_an_interrupt_ends_the_turn(
