@@ -8,7 +8,6 @@ loading the CA bundle costs more than a turn. No cookie is kept: one account's m
 from __future__ import annotations
 
 import json
-import math
 import ssl
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
@@ -23,12 +22,15 @@ from appserver.http_failure import HttpFailure, place, translated
 from appserver.http_transport import Transport
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Callable
 
     from appserver.settings import Settings
 
 CONNECT_TIMEOUT = 15.0
 """Seconds for TCP, and as many for TLS."""
+
+MAX_CONNECT_SECONDS = 4 * CONNECT_TIMEOUT
+"""TCP and TLS, to a proxy and through it; a proxy that answers byte by byte has no other bound."""
 
 ISSUER_TIMEOUT = 30.0
 """Seconds without a byte from the issuer or a plain endpoint."""
@@ -107,26 +109,16 @@ class Http:
         The bounds are for all of the request's body, and for all headers of the answer, informational responses
         included: the HTTP library's own timeouts begin anew with every byte.
         """
-        bounds = {
-            "send_request_body": (send_seconds, "the request was not taken in time"),
-            "receive_response_headers": (header_seconds, "no answer in time"),
-        }
-        client, late = self.client(url), ""
-        with translated(url), anyio.CancelScope() as scope:
-
-            async def bound(event: str, _: object) -> None:
-                nonlocal late
-                protocol_step, _, stage = event.rpartition(".")
-                if (found := bounds.get(protocol_step.rpartition(".")[2])) is not None:
-                    seconds, late = found
-                    scope.deadline = anyio.current_time() + seconds if stage == "started" else math.inf
-
-            response = await client.send(_traced(build(client), bound), stream=True)
+        client = self.client(url)
+        with translated(url), anyio.move_on_after(MAX_CONNECT_SECONDS) as scope:
+            request = build(client)
+            request.stream = body = _BoundedBody(request.stream, scope, send_seconds, header_seconds)
+            response = await client.send(request, stream=True)
             if response.is_success and _is_compressed(response):
                 await response.aclose()
                 raise _compressed()
             return response
-        raise HttpFailure(f"{late} ({place(url)})")
+        raise HttpFailure(f"{body.awaited} in time ({place(url)})")
 
     async def close(self) -> None:
         for client in self._clients.values():
@@ -236,6 +228,27 @@ def _compressed() -> HttpFailure:
     return HttpFailure("the answer is compressed, which was not asked for", transient=False)
 
 
-def _traced(request: httpx.Request, trace: Callable[[str, object], Awaitable[None]]) -> httpx.Request:
-    request.extensions["trace"] = trace
-    return request
+class _BoundedBody(httpx.AsyncByteStream):
+    """The body of a request, which sets the deadline of a scope: for itself to be sent, then for the answer to come."""
+
+    def __init__(
+        self,
+        body: httpx.SyncByteStream | httpx.AsyncByteStream,
+        scope: anyio.CancelScope,
+        send_seconds: float,
+        answer_seconds: float,
+    ) -> None:
+        assert isinstance(body, httpx.AsyncByteStream)  # noqa: S101 - as all are that an asynchronous client sends
+        self.awaited = "no connection"
+        self._body = body
+        self._scope = scope
+        self._send_seconds = send_seconds
+        self._answer_seconds = answer_seconds
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        self.awaited = "the request was not taken"
+        self._scope.deadline = anyio.current_time() + self._send_seconds
+        async for piece in self._body:
+            yield piece
+        self.awaited = "no answer"
+        self._scope.deadline = anyio.current_time() + self._answer_seconds

@@ -153,6 +153,8 @@ class ThreadRecord:
 
     def _with(self, values: Values) -> tuple[ThreadMetadata, ThreadSettings]:
         """Return the metadata and the settings with chosen values in them."""
+        if not values:
+            return self.metadata, self.settings
         listed: Values = {name: values[name] for name in ("model", "effort", "cwd", "preview") if name in values}
         if "provider" in values:
             listed["provider"] = values["provider"].id
