@@ -43,8 +43,9 @@ class ModelResponse:
         self._turn = turn
         self._emit = emit
         self._on_call = on_call
-        self._texts: dict[str, list[str]] = {}
-        turn.texts = self._texts
+        self._open: dict[str, list[str]] = {}
+        """The pieces of the texts of items that have not ended."""
+        turn.texts = {}
         self._take: dict[str, Callable[[Event], Awaitable[None] | None]] = {
             "response.output_text.delta": self._text_delta,
             "response.output_item.added": self._item_added,
@@ -69,19 +70,19 @@ class ModelResponse:
 
     def completes(self, event: Event) -> bool:
         """Whether an event ends the response and nothing else: it need not wait for the end of the item before it."""
-        return event["type"] == COMPLETED and not self._texts
+        return event["type"] == COMPLETED and not self._open
 
     async def cut_short(self) -> None:
         """End each message with what has come of it: no more will, and the client has seen this much."""
-        for item_id in list(self._texts):
-            if self._texts[item_id]:
+        for item_id in list(self._open):
+            if self._open[item_id]:
                 await self._close_message(item_id, "", {})
 
     def _text_delta(self, event: Event) -> None:
         item_id, delta = event.get("item_id"), event.get("delta")
         if not isinstance(item_id, str) or not isinstance(delta, str):
             return
-        texts = self._texts.get(item_id)
+        texts = self._open.get(item_id)
         if texts is None:
             texts = self._open_message(item_id)
         texts.append(delta)
@@ -99,7 +100,7 @@ class ModelResponse:
             self._open_message(item_id)
         elif item.get("type") == "reasoning":
             self._started(_reasoning(item_id, item))
-            self._texts[item_id] = []
+            self._open[item_id] = []
 
     def _item_done(self, event: Event) -> Awaitable[None] | None:
         item = object_in(event, "item")
@@ -109,7 +110,7 @@ class ModelResponse:
             return self._close_message(item_id, _text_of(item), item)
         if item.get("type") == "reasoning":
             found = _reasoning(item_id, item)
-            if self._texts.pop(item_id, None) is None:
+            if self._open.pop(item_id, None) is None:
                 self._started(found)
             return self._ended(found, item)
         if item.get("type") == "function_call":
@@ -120,7 +121,7 @@ class ModelResponse:
         """End the answer. Its output may be empty: what counts are the items that were streamed."""
         self.usage = token_usage(event)
         self.complete = True
-        return self.cut_short() if self._texts else None
+        return self.cut_short() if self._open else None
 
     def _failed(self, event: Event) -> None:
         raise failure_in_stream(event)
@@ -149,14 +150,14 @@ class ModelResponse:
     def _open_message(self, item_id: str) -> list[str]:
         self._started(_message(item_id, ""))
         texts: list[str] = []
-        self._texts[item_id] = texts
+        self._open[item_id] = self._turn.texts[item_id] = texts
         return texts
 
     def _close_message(self, item_id: str, text: str, upstream: dict[str, Any]) -> Awaitable[None]:
-        if item_id not in self._texts:
+        if item_id not in self._open:
             self._open_message(item_id)
-        text = text or "".join(self._texts[item_id])
-        del self._texts[item_id]
+        text = text or "".join(self._open[item_id])
+        del self._open[item_id]
         parts = upstream.get("content") or []
         plain = all(isinstance(part, dict) and part.get("type") == "output_text" for part in parts)
         remembered = agent_message(text) if plain else {"type": "message", "role": "assistant", "content": parts}
@@ -167,6 +168,7 @@ class ModelResponse:
 
     async def _ended(self, item: Item, upstream: dict[str, Any]) -> None:
         await self._thread.add_item(self._turn, item, for_history(upstream))
+        self._turn.texts.pop(item["id"], None)  # not before: whoever reads the history now may not find the item in it
         self._emit("item/completed", {**self._place(item), "completedAtMs": _now_ms()})
 
     def _place(self, item: Item) -> ItemPlace:

@@ -10,7 +10,8 @@ import pytest
 from appserver.errors import RequestError, ThreadStoreBusy
 from appserver.threads.stores.sqlite import thread_rows
 from tests.threads.records import locked, transcript_of
-from tests.turns.fakes import Stream, answer, call, message, said, words
+from tests.turns.fakes import Stream, answer, call, delta, message, said, words
+from tests.turns.fakes import opened as opened_message
 from tests.turns.test_turn_manager import Desk
 
 if TYPE_CHECKING:
@@ -59,9 +60,9 @@ async def test_the_last_item_is_written_while_the_response_is_read_to_its_end(
 ) -> None:
     store, go = opened(), anyio.Event()
     done = {"type": "response.completed", "response": {"usage": {"total_tokens": 3}}}
-    stream = Stream([go, message("m", "said"), done])
+    stream = Stream([go, opened_message("m"), delta("m", "said"), message("m", "said"), done])
     desk = await desk_on(store, stream)
-    await desk.start()
+    turn = await desk.start()
     with anyio.fail_after(10):
         async with anyio.create_task_group() as group:
             desk.tasks.open(group)
@@ -69,7 +70,9 @@ async def test_the_last_item_is_written_while_the_response_is_read_to_its_end(
             with locked(database):
                 go.set()
                 await until(lambda: stream.closed)
-                assert desk.told.methods[-1] == "item/started", "nothing is told that comes after the item"
+                assert desk.told.methods[-1] == "item/agentMessage/delta", "nothing is told that comes after the item"
+                assert turn.texts == {"m": ["said"]}, "who comes now does not find it in the history"
+    assert turn.texts == {}
     ended = ["item/completed", "thread/tokenUsage/updated", "thread/status/changed", "turn/completed"]
     assert desk.told.methods[-4:] == ended
 
