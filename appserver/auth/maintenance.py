@@ -43,6 +43,10 @@ class Maintenance:
         self._accounts[auth] = AccountMaintenance(settings, auth)
         self._added.set()
 
+    def remove(self, auth: AuthManager) -> None:
+        """Look after an account no longer."""
+        self._accounts.pop(auth, None)
+
     async def run(self) -> None:
         """Run until cancelled."""
         async with anyio.create_task_group() as group:

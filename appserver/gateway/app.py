@@ -18,7 +18,7 @@ from appserver.gateway.chat.request import translate
 from appserver.gateway.database.prepared import DatabaseDown
 from appserver.gateway.dialects import Chat, Responses
 from appserver.gateway.exchange import Asked, Exchange
-from appserver.gateway.failures import Failure, failure, failure_of
+from appserver.gateway.failures import Failure, failure, failure_of, failure_of_ending
 from appserver.gateway.invalid import InvalidRequest
 from appserver.gateway.metrics import CONTENT_TYPE
 from appserver.gateway.observed import observed
@@ -130,6 +130,8 @@ class Api:
             return JSONResponse(jsonrpc.refusal(PARSE_ERROR, f"Parse error: {exc}"))
         try:
             answered = await jsonrpc.answer(self._gateway, caller, document)
+        except jsonrpc.Ended as exc:
+            raise Refused(failure_of_ending(exc.ending)) from None
         except TimeoutError:
             raise Refused(failure(504, "The request has not been answered in time", code="timeout")) from None
         if answered is None:
@@ -169,7 +171,7 @@ class _Answer:
         self._exchange = exchange
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with self._gateway.exchange(self._exchange):
+        with self._gateway.served.request(self._caller, self._exchange.end):
             await self._exchange.run(receive, send)
         await self._gateway.metering.used(self._caller, self._exchange.dialect.usage)
 

@@ -16,7 +16,7 @@ import anyio
 
 from appserver import json_text
 from appserver.errors import BackendError
-from appserver.gateway.failures import Failure, failure, failure_of
+from appserver.gateway.failures import Failure, failure_of, failure_of_ending
 from appserver.gateway.parameters import for_chatgpt, refused, without
 from appserver.llm.events import stream_cut
 from appserver.log import log_exception
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from appserver.server.workspace import Workspace
     from appserver.session import Session
     from appserver.settings import Provider
+    from appserver.transport.base import Ending
 
     Message = MutableMapping[str, Any]
 
@@ -109,9 +110,9 @@ class Exchange:
         self._scope = anyio.CancelScope()
         self._interrupted: Failure | None = None
 
-    def interrupt(self) -> None:
-        """End it now: the server ends."""
-        self._interrupted = failure(503, "The server is shutting down", code="shutting_down", retry_after=1)
+    def end(self, ending: Ending) -> None:
+        """End it now, and tell the client why."""
+        self._interrupted = failure_of_ending(ending)
         self._scope.cancel()
 
     async def run(self, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]) -> None:

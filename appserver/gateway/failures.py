@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from appserver.errors import AppServerError, AuthError, BackendError, Busy, ConfigError, NotSignedIn, RefreshError
 from appserver.gateway.invalid import InvalidRequest
+from appserver.transport.base import Ending
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,6 +75,13 @@ def failure(
 ) -> Failure:
     """Return an error of our own."""
     return Failure(status, message, _type(status), param, code, retry_after)
+
+
+def failure_of_ending(ending: Ending) -> Failure:
+    """Return what a caller is told whose request is ended by us."""
+    if ending is Ending.REVOKED:
+        return failure(401, "The API key is not good any more", code="invalid_api_key")
+    return failure(503, "The server is shutting down", code="shutting_down", retry_after=SOON)
 
 
 def failure_of(exc: Exception, now: float, name: Callable[[str | None], str | None] = lambda param: param) -> Failure:

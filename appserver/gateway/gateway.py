@@ -26,6 +26,7 @@ from appserver.gateway.oauth.store import OAuthStore
 from appserver.gateway.refreshing import Refreshing
 from appserver.gateway.remote import RemoteConnection
 from appserver.gateway.scopes import ALL
+from appserver.gateway.served import Served
 from appserver.gateway.users import Users
 from appserver.server.serve import Server
 from appserver.session import Session
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from appserver.gateway.environment import Environment
-    from appserver.gateway.exchange import Exchange
     from appserver.gateway.users import Caller
     from appserver.server.connection import Connection
     from appserver.settings import Settings
@@ -70,7 +70,7 @@ class Gateway:
         self.metrics = Metrics()
         self.metering = Metering(database, self.metrics)
         self.refreshing = Refreshing(database, self.users)
-        self._exchanges: set[Exchange] = set()
+        self.served = Served(database, self.users)
         self._idle = anyio.Event()
 
     @classmethod
@@ -93,6 +93,7 @@ class Gateway:
                 async with anyio.create_task_group() as group:
                     group.start_soon(gateway.metering.run)
                     group.start_soon(gateway.refreshing.run)
+                    group.start_soon(gateway.served.run)
                     yield gateway
                     group.cancel_scope.cancel()
                 await gateway.metering.flush()
@@ -150,28 +151,18 @@ class Gateway:
         """Return a connection of a user's for a client that speaks JSON-RPC."""
         return self.server.connection(caller.workspace, kind=RemoteConnection)
 
-    @contextmanager
-    def exchange(self, exchange: Exchange) -> Iterator[None]:
-        """Know an exchange while it runs: the end of the server interrupts it."""
-        self._exchanges.add(exchange)
-        try:
-            yield
-        finally:
-            self._exchanges.discard(exchange)
-
     async def drain(self) -> None:
         """Take no further request, and wait until none runs. Those that take too long are interrupted."""
         self.is_draining = True
-        if await self._drained(self.environment.shutdown):
-            return
-        for exchange in tuple(self._exchanges):
-            exchange.interrupt()
-        await self._drained(INTERRUPT_SECONDS)
-
-    async def _drained(self, seconds: float) -> bool:
-        with anyio.move_on_after(seconds):
-            while self.metrics.running:
-                self._idle = anyio.Event()
-                await self._idle.wait()
+        with anyio.move_on_after(self.environment.shutdown):
+            await self._idle_now()
             await self.users.turns_ended()
-        return not self.metrics.running
+        with anyio.move_on_after(INTERRUPT_SECONDS):
+            await self.served.end()
+            await self._idle_now()
+
+    async def _idle_now(self) -> None:
+        """Wait until no request runs. WebSockets are none: they may last for days."""
+        while self.metrics.running:
+            self._idle = anyio.Event()
+            await self._idle.wait()

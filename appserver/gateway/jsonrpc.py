@@ -30,7 +30,20 @@ CLIENT_NAME = "gateway"
 STATUS = "conversation.status"
 """What older callers ask: `thread/read`, and less of its answer."""
 
-CLOSES = {Ending.STOPPED: (1001, "the server ends"), Ending.TOO_SLOW: (1008, "too slow"), Ending.LEFT: (1000, "")}
+CLOSES = {
+    Ending.STOPPED: (1001, "the server ends"),
+    Ending.TOO_SLOW: (1008, "too slow"),
+    Ending.REVOKED: (1008, "access was revoked"),
+    Ending.LEFT: (1000, ""),
+}
+
+
+class Ended(Exception):
+    """The request was ended by us before it was answered."""
+
+    def __init__(self, ending: Ending) -> None:
+        super().__init__(ending.name)
+        self.ending = ending
 
 
 class Post:
@@ -105,13 +118,15 @@ class WebSocketTransport:
 async def serve_websocket(gateway: Gateway, caller: Caller, websocket: WebSocket) -> None:
     """Serve a client until it leaves. It introduces itself as over any other transport."""
     await websocket.accept()
-    await gateway.server.serve_one_of_many(gateway.connection(caller), WebSocketTransport(websocket))
+    connection = gateway.connection(caller)
+    with gateway.served.request(caller, connection.stop_reading):
+        await gateway.server.serve_one_of_many(connection, WebSocketTransport(websocket))
 
 
 async def answer(gateway: Gateway, caller: Caller, document: object) -> bytes | None:
     """Return the response to one request or a batch, None where there is nothing to respond to.
 
-    Raises TimeoutError after ANSWER_SECONDS.
+    Raises TimeoutError after ANSWER_SECONDS, and Ended.
     """
     if not _expects_answer(document):
         return None
@@ -119,8 +134,17 @@ async def answer(gateway: Gateway, caller: Caller, document: object) -> bytes | 
     post = Post(json_text.encode(document).encode())
     connection = gateway.connection(caller)
     connection.session.begin(CLIENT_NAME, __version__, frozenset())
-    with anyio.fail_after(ANSWER_SECONDS):
+    ending: Ending | None = None
+
+    def end(why: Ending) -> None:
+        nonlocal ending
+        ending = why
+        scope.cancel()
+
+    with anyio.CancelScope() as scope, anyio.fail_after(ANSWER_SECONDS), gateway.served.request(caller, end):
         await gateway.server.serve_one_of_many(connection, post)
+    if ending is not None:
+        raise Ended(ending)
     if post.answer is None or not asked:
         return post.answer
     return json_text.encode(_in_older_words(json_text.decode_stored(post.answer.decode()), asked)).encode()

@@ -6,12 +6,16 @@ import hmac
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
+import anyio
+
 from appserver.gateway.database.credentials import SqlCredentials
 from appserver.gateway.oauth.store import ACCESS_PREFIX
 from appserver.gateway.scopes import ALL
 from appserver.server.workspace import Workspace
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from appserver.gateway.database.accounts import Accounts
     from appserver.gateway.database.credentials import Place
     from appserver.gateway.oauth.store import OAuthStore
@@ -32,9 +36,16 @@ class Caller(NamedTuple):
     workspace: Workspace
     scopes: frozenset[str]
     key_id: str | None = None
-    """None: that of the environment, whose use is neither limited nor counted."""
+    """None: that of the environment, whose use is neither limited nor counted; or an access token."""
     rpm: int | None = None
     tpm: int | None = None
+    grant_id: str | None = None
+    """Of the access token that was shown."""
+
+    @property
+    def stands_for(self) -> set[str]:
+        """The ids of all that must be good for this caller to be served."""
+        return {one for one in (self.user_id, self.key_id, self.grant_id) if one is not None}
 
 
 class Users:
@@ -62,11 +73,10 @@ class Users:
             return await self._first()
         if key.reveal().startswith(ACCESS_PREFIX):
             owner = await self._oauth.owner(key)
-            return (
-                None
-                if owner is None
-                else Caller(owner.user_id, self.workspace(owner.user_id, owner.version), owner.scopes)
-            )
+            if owner is None:
+                return None
+            workspace = self.workspace(owner.user_id, owner.version)
+            return Caller(owner.user_id, workspace, owner.scopes, grant_id=owner.grant_id)
         found = await self._accounts.key(key)
         if found is None:
             return None
@@ -85,6 +95,24 @@ class Users:
             store = SqlCredentials(self._place, user_id)
             self._workspaces[user_id] = self._server.add(Workspace(self._server.runtime, settings, credentials=store))
         return self._workspaces[user_id]
+
+    @property
+    def met(self) -> Collection[str]:
+        """The ids of the users whom this node has met."""
+        return self._workspaces.keys()
+
+    @property
+    def with_turns(self) -> Collection[str]:
+        """The ids of those of whom a turn runs."""
+        return [user_id for user_id, workspace in self._workspaces.items() if workspace.running_turns]
+
+    async def forget(self, user_id: str) -> None:
+        """Forget a user who was removed, and end what runs for them."""
+        workspace = self._workspaces.pop(user_id, None)
+        if workspace is not None:
+            self._place.versions.forget(user_id)
+            with anyio.CancelScope(shield=True):  # what has begun to be closed is closed
+                await self._server.remove(workspace)
 
     async def turns_ended(self) -> None:
         """Wait until no user's turn runs."""

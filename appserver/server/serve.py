@@ -82,6 +82,22 @@ class Server:
             self.runtime.maintenance.add(workspace.settings, workspace.account.auth)
         return workspace
 
+    async def remove(self, workspace: Workspace) -> None:
+        """Keep a workspace running no longer: its clients are left, its turns interrupted, and it is closed."""
+        from anyio import move_on_after
+
+        self._workspaces.remove(workspace)
+        self.runtime.maintenance.remove(workspace.account.auth)
+        clients = [one for one in self._connections if one.workspace is workspace]
+        for client in clients:
+            client.stop_reading(Ending.REVOKED)
+        workspace.interrupt_turns()
+        with move_on_after(DRAIN_SECONDS):
+            for client in clients:
+                await client.dispatcher.idle()
+            await workspace.turns_ended()
+        await workspace.close()
+
     def connection(
         self, workspace: Workspace | None = None, *, bounded: bool = True, kind: type[Connection] = Connection
     ) -> Connection:

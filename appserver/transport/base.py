@@ -25,6 +25,9 @@ class Ending(Enum):
     TOO_SLOW = auto()
     """The client does not read what it has asked for."""
 
+    REVOKED = auto()
+    """The client may not be served any longer."""
+
 
 class Transport(Protocol):
     """How lines come in and bytes go out."""

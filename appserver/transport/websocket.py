@@ -32,6 +32,7 @@ CLOSES = {
     Ending.STOPPED: (CloseCode.GOING_AWAY, "the server ends"),
     Ending.TOO_SLOW: (CloseCode.POLICY_VIOLATION, "too much output has not been read"),
     Ending.LEFT: (CloseCode.NORMAL_CLOSURE, ""),
+    Ending.REVOKED: (CloseCode.POLICY_VIOLATION, "access was revoked"),
 }
 
 

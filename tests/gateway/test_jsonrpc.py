@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -13,9 +12,9 @@ import websockets
 from appserver.gateway.remote import METHODS
 from appserver.testing import FunctionCall, output
 from tests.gateway.rig import KEY, Running, managed, running_gateway, sign_in
+from tests.gateway.websocket import websocket_peer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from pathlib import Path
 
     import httpx
@@ -177,71 +176,38 @@ async def test_what_would_reach_beyond_the_user_is_refused(
     assert chatgpt.backend.requests.to("/v1/responses") == []
 
 
-@asynccontextmanager
-async def websocket(api: Running, key: str = KEY) -> AsyncIterator[Any]:
-    url = api.url.replace("http://", "ws://") + "/jsonrpc"
-    headers = {"Authorization": f"Bearer {key}"}
-    async with websockets.connect(url, additional_headers=headers, compression=None) as connected:
-        yield connected
-
-
-async def until(connected: Any, method: str) -> list[dict[str, Any]]:  # noqa: ANN401 - the library's
-    seen: list[dict[str, Any]] = []
-    with anyio.fail_after(10):
-        while not seen or seen[-1].get("method") != method:
-            seen.append(json.loads(await connected.recv()))
-    return seen
-
-
-async def introduced(connected: Any) -> None:  # noqa: ANN401 - the library's
-    await connected.send(json.dumps(request("initialize", {"clientInfo": {"name": "tests", "version": "1"}})))
-    assert "result" in json.loads(await connected.recv())
-    await connected.send(json.dumps({"jsonrpc": "2.0", "method": "initialized"}))
-
-
 async def test_a_websocket_carries_the_protocol_both_ways(chatgpt: Running) -> None:
     chatgpt.backend.script(output(FunctionCall("weather", '{"city":"Rome"}')))
-    async with websocket(chatgpt) as connected:
-        await introduced(connected)
-        tool = {"name": "weather", "description": "Tells the weather", "inputSchema": {"type": "object"}}
-        await connected.send(json.dumps(request("thread/start", {"dynamicTools": [tool]})))
-        started = await until(connected, "thread/started")
-        thread_id = started[-1]["params"]["thread"]["id"]
-        await connected.send(json.dumps(request("turn/start", {"threadId": thread_id, "input": INPUT})))
-        asked = (await until(connected, "item/tool/call"))[-1]
+    async with websocket_peer(chatgpt.url) as peer:
         content = [{"type": "inputText", "text": "sunny"}]
-        await connected.send(json.dumps({"id": asked["id"], "result": {"contentItems": content, "success": True}}))
-        seen = await until(connected, "turn/completed")
-    assert seen[-1]["params"]["turn"]["status"] == "completed"
-    assert "item/agentMessage/delta" in [one.get("method") for one in seen]
+        peer.responders["item/tool/call"] = lambda _: {"result": {"contentItems": content, "success": True}}
+        tool = {"name": "weather", "description": "Tells the weather", "inputSchema": {"type": "object"}}
+        turn = await peer.turn(await peer.start_thread(dynamicTools=[tool]))
+    assert turn["status"] == "completed"
+    assert "item/tool/call" in [one["method"] for one in peer.requests]
+    assert "item/agentMessage/delta" in peer.methods
 
 
 async def test_events_of_one_user_reach_no_other(chatgpt: Running) -> None:
     key = await other_user(chatgpt)
-    async with websocket(chatgpt) as mine, websocket(chatgpt, key) as others:
-        await introduced(mine)
-        await introduced(others)
-        await mine.send(json.dumps(request("thread/start", {})))
-        thread_id = (await until(mine, "thread/started"))[-1]["params"]["thread"]["id"]
-        await mine.send(json.dumps(request("turn/start", {"threadId": thread_id, "input": INPUT})))
-        await until(mine, "turn/completed")
-        await others.send(json.dumps(request("account/read")))
-        assert "result" in json.loads(await others.recv())  # and nothing before it
+    async with websocket_peer(chatgpt.url) as mine, websocket_peer(chatgpt.url, key) as others:
+        others.forget()
+        await mine.turn(await mine.start_thread())
+        await others.result("account/read")
+        assert len(others.messages) == 1  # and nothing before it
 
 
 @pytest.mark.parametrize("key", ["wrong", ""])
 async def test_a_websocket_without_a_good_key_is_refused_by_status(chatgpt: Running, key: str) -> None:
     with pytest.raises(websockets.InvalidStatus) as caught:
-        async with websocket(chatgpt, key):
+        async with websocket_peer(chatgpt.url, key):
             pass
     assert caught.value.response.status_code == 401
 
 
 async def test_a_websocket_client_that_leaves_takes_nothing_along(chatgpt: Running) -> None:
-    async with websocket(chatgpt) as connected:
-        await introduced(connected)
-        await connected.send(json.dumps(request("thread/start", {})))
-        thread_id = (await until(connected, "thread/started"))[-1]["params"]["thread"]["id"]
-        await connected.send(json.dumps(request("turn/start", {"threadId": thread_id, "input": INPUT})))
-        await until(connected, "turn/started")
+    async with websocket_peer(chatgpt.url) as peer:
+        thread_id = await peer.start_thread()
+        await peer.start_turn(thread_id)
+        await peer.notification("turn/started")
     assert (await ended_turn(chatgpt, thread_id))["status"] == "completed"

@@ -17,3 +17,7 @@ class Versions:
         """Take note of a version. Two nodes' news may come in either order."""
         if version > self.of(user_id):
             self._seen[user_id] = version
+
+    def forget(self, user_id: str) -> None:
+        """Forget a user who was removed."""
+        self._seen.pop(user_id, None)

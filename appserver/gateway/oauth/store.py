@@ -60,6 +60,7 @@ class TokenOwner(NamedTuple):
     """Whom an access token stands for."""
 
     user_id: str
+    grant_id: str
     scopes: frozenset[str]
     version: int
 
@@ -235,8 +236,8 @@ class OAuthStore:
         row = await self._owner_query.one(hashed(token))
         if row is None:
             return None
-        user_id, scopes, version = row
-        return TokenOwner(user_id, frozenset(scopes.split()), version)
+        user_id, grant_id, scopes, version = row
+        return TokenOwner(user_id, grant_id, frozenset(scopes.split()), version)
 
     async def _issue(self, connection: AsyncConnection, grant_id: str, scopes: str) -> Issued:
         now, access, refresh = self._database.now, new_secret(ACCESS_PREFIX), new_secret(REFRESH_PREFIX)
@@ -255,11 +256,11 @@ def _subject(kind: str, value: str) -> bytes:
     return hashlib.sha256(f"{kind}\0{value}".encode("utf-8", "surrogatepass")).digest()
 
 
-def _owner_query(database: Database) -> sa.Select[tuple[str, str, int]]:
+def _owner_query(database: Database) -> sa.Select[tuple[str, str, str, int]]:
     version = sa.func.coalesce(credentials.c.version, 0).label("version")
     joined = tokens.join(grants).outerjoin(credentials, credentials.c.user_id == grants.c.user_id)
     return (
-        sa.select(grants.c.user_id, tokens.c.scopes, version)
+        sa.select(grants.c.user_id, grants.c.id, tokens.c.scopes, version)
         .select_from(joined)
         .where(
             tokens.c.hash == sa.bindparam("hash", type_=sa.LargeBinary),
