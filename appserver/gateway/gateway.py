@@ -152,10 +152,17 @@ class Gateway:
         return self.server.connection(caller.workspace, kind=RemoteConnection)
 
     async def drain(self) -> None:
-        """Take no further request, and wait until none runs. Those that take too long are interrupted."""
+        """Take no further request, and no turn, and wait until none runs. Those that take too long are interrupted.
+
+        Then WebSockets are closed, whose clients have been told of the end of their turns.
+        """
         self.is_draining = True
+        self.users.start_no_turns()
         with anyio.move_on_after(self.environment.shutdown):
             await self._idle_now()
+            await self.users.turns_ended()
+        self.users.interrupt_turns()
+        with anyio.move_on_after(INTERRUPT_SECONDS):
             await self.users.turns_ended()
         with anyio.move_on_after(INTERRUPT_SECONDS):
             await self.served.end()

@@ -114,6 +114,16 @@ class Users:
             with anyio.CancelScope(shield=True):  # what has begun to be closed is closed
                 await self._server.remove(workspace)
 
+    def start_no_turns(self) -> None:
+        """Let no other turn start; those that run go on."""
+        for workspace in self._workspaces.values():
+            workspace.start_no_turns()
+
+    def interrupt_turns(self) -> None:
+        """End every turn that runs."""
+        for workspace in self._workspaces.values():
+            workspace.interrupt_turns()
+
     async def turns_ended(self) -> None:
         """Wait until no user's turn runs."""
         for workspace in tuple(self._workspaces.values()):

@@ -62,6 +62,7 @@ class Workspace:
         self.tasks = runtime.tasks
         self.runtime = runtime
         self._thread_store = threads
+        self._starts_turns = True
         self.subscriptions = Subscriptions(self.tasks, self._close_thread, self._texts)
         self.account = Account(runtime, self.settings, self.subscriptions, credentials)
 
@@ -111,7 +112,10 @@ class Workspace:
         runner = TurnRunner(
             self.backend, emit, self.subscriptions.drain, tool_timeout, telemetry=self.runtime.telemetry
         )
-        return TurnManager(runner, self.tasks, emit, self.runtime.telemetry)
+        manager = TurnManager(runner, self.tasks, emit, self.runtime.telemetry)
+        if not self._starts_turns:
+            manager.start_no_other()
+        return manager
 
     @cached_property
     def compactor(self) -> Compactor:
@@ -172,6 +176,12 @@ class Workspace:
             self.unload_thread(thread_id, closed=True)
 
     # The end
+
+    def start_no_turns(self) -> None:
+        """Start no other turn; those that run go on."""
+        self._starts_turns = False
+        if self._has_turns:
+            self.turns.start_no_other()
 
     def interrupt_turns(self) -> None:
         """End every running turn and start no other."""

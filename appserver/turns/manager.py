@@ -162,9 +162,13 @@ class TurnManager:
         self._running[turn.id].stop.cancel()
         await self._ends.setdefault(turn.id, Event()).wait()
 
-    def interrupt_all(self) -> None:
-        """End every running turn and start no other: the server is going down."""
+    def start_no_other(self) -> None:
+        """Refuse every other turn: the server is going down."""
         self._closing = True
+
+    def interrupt_all(self) -> None:
+        """End every running turn and start no other."""
+        self.start_no_other()
         for running in self._running.values():
             running.stop.cancel()
 

@@ -12,12 +12,14 @@ import anyio
 import anyio.lowlevel
 import httpx
 import pytest
+import websockets
 from anyio import to_thread
 
 from appserver.testing import Gate, stalled
 from appserver.testing.signals import WAIT_SECONDS
 from protocol.base import Secret
 from tests.gateway.rig import KEY, gateway_process, is_ready, running_gateway
+from tests.gateway.websocket import websocket_peer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,6 +92,48 @@ async def test_a_stream_that_takes_too_long_is_told_that_the_server_ends(
         with anyio.fail_after(WAIT_SECONDS):
             await process.wait()
     assert json.loads(lines[-2].removeprefix("data: "))["error"]["code"] == "shutting_down"
+
+
+async def test_turns_of_websocket_clients_get_their_time_and_no_other_turn_starts(
+    backend: FakeBackend, environ: dict[str, str]
+) -> None:
+    gate = Gate()
+    backend.script(stalled(gate, "Hel", "lo"))
+    async with gateway_process(environ) as (process, url), websocket_peer(url) as peer:
+        thread_id, other = await peer.start_thread(), await peer.start_thread()
+        turn_id = await peer.start_turn(thread_id)
+        await gate.reached.wait()
+        process.send_signal(signal.SIGTERM)
+        with anyio.fail_after(WAIT_SECONDS):
+            await until_turned_away(url)
+        with pytest.raises(websockets.InvalidStatus) as refused:
+            async with websocket_peer(url):
+                pass
+        assert refused.value.response.status_code == 503
+        assert int(refused.value.response.headers["retry-after"]) > 0
+        told = await peer.error("turn/start", {"threadId": other, "input": [{"type": "text", "text": "Hi"}]})
+        assert "shutting down" in told["message"]
+        gate.release()
+        assert (await peer.finished_turn(turn_id))["status"] == "completed"
+        assert await peer.close_code() == 1001
+        with anyio.fail_after(WAIT_SECONDS):
+            assert await process.wait() == 128 + signal.SIGTERM
+
+
+async def test_a_turn_that_takes_too_long_is_interrupted_and_its_client_told_so(
+    backend: FakeBackend, environ: dict[str, str]
+) -> None:
+    gate = Gate()
+    backend.script(stalled(gate, "Hel"))
+    environ = {**environ, "GATEWAY_SHUTDOWN_SECONDS": "0.2"}
+    async with gateway_process(environ) as (process, url), websocket_peer(url) as peer:
+        turn_id = await peer.start_turn(await peer.start_thread())
+        await gate.reached.wait()
+        process.send_signal(signal.SIGTERM)
+        assert (await peer.finished_turn(turn_id))["status"] == "interrupted"
+        assert await peer.close_code() == 1001
+        with anyio.fail_after(WAIT_SECONDS):
+            await process.wait()
 
 
 @pytest.mark.parametrize(
