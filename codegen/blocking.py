@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 CLIENT = Path(__file__).resolve().parents[1] / "appserver" / "client"
 
-MODULES = ("methods", "account", "turns", "threads", "app_server")
+MODULES = ("account", "turns", "threads", "app_server")
 
 FACES = (
     "AsyncModels",
@@ -40,6 +40,9 @@ ATTRIBUTES = {
     "AsyncAppServer": {"info": "types.InitializeResult", "process_id": "int | None"},
 }
 """What is read from an object without waiting."""
+
+INTERNAL = ("introduce", "lost", "restarted", "gone")
+"""What other modules of the client ask of the server, and no application does."""
 
 RESOURCES = {"account": "Account", "threads": "Threads", "models": "Models", "config": "Config"}
 
@@ -67,12 +70,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Unpack
 
-    from appserver.client import options, types
+    from appserver.client import types
     from appserver.client.attachment import Attachment
     from appserver.client.inputs import Input
-    from appserver.client.options import (
-        SteerOptions, ThreadForkOptions, ThreadResumeOptions, ThreadStartOptions, TurnOptions
-    )
+    from appserver.client.options import {options}
     from appserver.client.restart import RestartPolicy
     from appserver.client.tokens import TokenProvider, Tokens
     from appserver.client.tools import Tool
@@ -94,13 +95,15 @@ class Face:
     methods: list[ast.FunctionDef | ast.AsyncFunctionDef]
 
 
-def blocking_file() -> str:
-    """Write the blocking face."""
+def blocking_file(methods: str) -> str:
+    """Write the blocking face. `methods`: the text of methods.py, which is generated itself."""
     classes: dict[str, ast.ClassDef] = {}
-    for module in MODULES:
-        tree = ast.parse((CLIENT / f"{module}.py").read_text("utf-8"))
+    for module in ("methods", *MODULES):
+        tree = ast.parse(methods if module == "methods" else (CLIENT / f"{module}.py").read_text("utf-8"))
         classes |= {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
-    return HEAD + "".join(_class(_face(classes, name)) for name in FACES)
+    body = "".join(_class(_face(classes, name)) for name in FACES)
+    options = sorted(set(re.findall(r"Unpack\[(\w+)\]", body)))
+    return HEAD.replace("{options}", ", ".join(options)) + body
 
 
 def _face(classes: dict[str, ast.ClassDef], name: str) -> Face:
@@ -119,7 +122,7 @@ def _lineage(classes: dict[str, ast.ClassDef], name: str) -> Iterator[ast.ClassD
 def _is_public_method(node: ast.stmt) -> bool:
     if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or _decorator(node) == "property":
         return False
-    return not node.name.startswith("_") and node.name not in ("introduce", "lost", "restarted", "gone")
+    return not node.name.startswith("_") and node.name not in INTERNAL
 
 
 def _class(face: Face) -> str:
@@ -198,7 +201,7 @@ def _renamed(text: str) -> str:
 
 def _said(doc: str) -> str:
     """Say in a docstring what is said of the asynchronous class, in the words of this one."""
-    return re.sub(r"async (with|for)\b", r"\1", _renamed(doc))
+    return re.sub(r"async (with|for)\b", r"\1", _renamed(doc)).replace("number of tasks may", "number of threads may")
 
 
 def _docstring(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:

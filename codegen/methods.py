@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import re
 import textwrap
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from typing_extensions import get_type_hints, is_typeddict
 
 from codegen.naming import place_of
+from codegen.summaries import summaries
 from codegen.types import ABSENT, TypeWriter, docstring, head
 from protocol import methods
 from protocol.names import camel, snake
@@ -39,12 +41,11 @@ from typing import TYPE_CHECKING
 
 from appserver.client import types
 from appserver.client.caller import Caller
+from appserver.client.options import {options}
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any, Unpack
-
-    from appserver.client import options
 """
 
 THREAD = "AsyncThreadMethods"
@@ -63,29 +64,31 @@ class Request(NamedTuple):
 
 def methods_file() -> str:
     """Write the classes of the resources."""
-    writer = TypeWriter()
+    writer, said = TypeWriter(), summaries()
     found = list(_requests())
     resources = dict.fromkeys(one.resource for one in found)
     blocks = [
         _class(
             f"Async{resource.capitalize()}{'Methods' if resource in EXTENDED_BY_HAND else ''}",
             f"`{'server' if resource == 'server' else f'server.{resource}'}`: what the method table has for it.",
-            [_method(writer, one) for one in found if one.resource == resource],
+            [_method(writer, one, said[one.method]) for one in found if one.resource == resource],
         )
         for resource in resources
     ]
     of_a_thread = [one for one in found if one.resource == "threads" and "threadId" in _required(one.params)]
     its_id = "    id: str\n"
-    methods_ = [its_id, *(_method(writer, one, known="threadId") for one in of_a_thread)]
+    methods_ = [its_id, *(_method(writer, one, said[one.method], known="threadId") for one in of_a_thread)]
     blocks.append(_class(THREAD, "What the method table has for one thread.", methods_))
-    return head("The requests of the method table, by resource.") + METHODS_HEAD + "".join(blocks)
+    options = dict.fromkeys(_options_name(one) for one in found if _optional(one.params))
+    imports = METHODS_HEAD.replace("{options}", ", ".join(options))
+    return head("The requests of the method table, by resource.") + imports + "".join(blocks)
 
 
 def options_file() -> str:
     """Write what may be left out of requests, as keyword arguments."""
     writer = TypeWriter()
     blocks = [
-        _options(writer, f"{one.params.__name__.removesuffix('Params')}Options", one.params, set(_required(one.params)))
+        _options(writer, _options_name(one), one.params, set(_required(one.params)))
         for one in _requests()
         if _optional(one.params)
     ]
@@ -109,22 +112,28 @@ def _class(name: str, doc: str, members: list[str]) -> str:
     return f'\n\nclass {name}(Caller):\n    """{doc}"""\n\n' + "\n".join(members)
 
 
-def _method(writer: TypeWriter, one: Request, known: str = "") -> str:
+def _method(writer: TypeWriter, one: Request, summary: str, known: str = "") -> str:
     """Write a method. `known`: a member that the object has itself, as its id."""
     hints = get_type_hints(one.params, include_extras=True) if one.params else {}
     required = [wire for wire in _required(one.params) if wire != known]
     parts = ["self", *(f"{snake(wire)}: {_argument(writer, hints[wire])}" for wire in required)]
     sent = [f'"{wire}": {"self.id" if wire == known else snake(wire)}' for wire in _required(one.params)]
     if _optional(one.params):
-        parts.append(f"**options: Unpack[options.{one.params.__name__.removesuffix('Params')}Options]")
-        sent.append("**self._named(options)")
+        parts.append(f"**options: Unpack[{_options_name(one)}]")
+        sent.append(f"**self._named({_options_name(one)}, options)")
     result = f"types.{writer.name_of(one.result)}" if one.result else "None"
-    doc = docstring(f"{_doc(one.params)}\n\nSends `{one.method}`.".strip(), hints)
+    summary = re.sub(r"\[([^\]]+)\]\([^)]+\)", r"docs/\1.md", summary)
+    parts_of_doc = (summary, _doc(one.params), f"Sends `{one.method}`.")
+    doc = docstring("\n\n".join(filter(None, dict.fromkeys(parts_of_doc))), hints)
     call = f'self._call("{one.method}", {{{", ".join(sent)}}}, {result})'
     line = f"return await {call}" if one.result else f"await {call}"
     return textwrap.indent(
         f"async def {one.name}({', '.join(parts)}) -> {result}:\n    {_indented(doc)}    {line}\n", "    "
     )
+
+
+def _options_name(one: Request) -> str:
+    return f"{one.params.__name__.removesuffix('Params')}Options"
 
 
 def _argument(writer: TypeWriter, hint: Any) -> str:  # noqa: ANN401 - a type expression
@@ -138,7 +147,7 @@ def _options(writer: TypeWriter, name: str, params: Any, left_out: set[str]) -> 
         if camel(snake(wire)) != wire:
             raise ValueError(f"{wire} cannot be found again from its name in Python")
     members = "".join(f"    {snake(wire)}: {writer.expression(hint)}\n" for wire, hint in hints.items())
-    doc = _indented(docstring(_doc(params) or f"Options of {name}.", get_type_hints(params)))
+    doc = _indented(docstring(_doc(params) or "What may be left out.", get_type_hints(params)))
     return f"\n\nclass {name}(TypedDict, total=False):\n    {doc}\n{members}"
 
 

@@ -21,7 +21,7 @@ def generated() -> dict[Path, str]:
     """Return the text of every generated file."""
     texts = {CLIENT / "types" / name: text for name, text in TypeWriter().files().items()}
     texts |= {CLIENT / "options.py": options_file(), CLIENT / "methods.py": methods_file()}
-    texts[CLIENT / "blocking.py"] = blocking_file()
+    texts[CLIENT / "blocking.py"] = blocking_file(texts[CLIENT / "methods.py"])
     return {path: formatted(path, text) for path, text in texts.items()}
 
 

@@ -5,8 +5,9 @@
         thread = server.threads.start(model="gpt-6-sol")
         print(thread.run("Hello").final_response)
 
-`types` has the classes of what travels. Raises the errors in `errors`, and TimeoutError. The asynchronous face needs an
-event loop that anyio runs on (asyncio or trio); the blocking one runs its own in a thread. docs/client.md tells more.
+`types` has the classes of what travels. All errors derive from AppServerError, but for TimeoutError. The asynchronous
+face needs an event loop that anyio runs on (asyncio or trio); the blocking one runs its own in a thread. docs/client.md
+tells more.
 """
 
 from __future__ import annotations
@@ -36,9 +37,11 @@ from appserver.client.tools import Tool, ToolCall, tool
 from appserver.client.turns import AsyncTurn
 from appserver.client.websocket import WebSocket
 from appserver.client.wire import Notification
+from appserver.errors import AppServerError
 
 __all__ = [
     "AppServer",
+    "AppServerError",
     "AsyncAppServer",
     "AsyncBrowserLogin",
     "AsyncDeviceCodeLogin",

@@ -22,15 +22,29 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Unpack
 
-    from appserver.client import options, types
+    from appserver.client import types
     from appserver.client.attachment import Attachment
     from appserver.client.inputs import Input
     from appserver.client.options import (
+        AccountReadOptions,
+        ConfigReadOptions,
+        GetAuthStatusOptions,
+        LogoutOptions,
+        ModelListOptions,
+        RateLimitsReadOptions,
         SteerOptions,
         ThreadForkOptions,
+        ThreadItemsListOptions,
+        ThreadListOptions,
+        ThreadLoadedListOptions,
+        ThreadMetadataUpdateOptions,
+        ThreadReadOptions,
         ThreadResumeOptions,
+        ThreadSettingsUpdateOptions,
         ThreadStartOptions,
+        ThreadTurnsListOptions,
         TurnOptions,
+        UsageReadOptions,
     )
     from appserver.client.restart import RestartPolicy
     from appserver.client.results import TurnResult
@@ -46,8 +60,10 @@ N = TypeVar("N", bound=Notification)
 class Models(Blocking[AsyncModels]):
     """`server.models`: what the method table has for it."""
 
-    def list(self, **options: Unpack[options.ModelListOptions]) -> types.ModelListResult:
-        """Page through the models: limit at a time, on from cursor.
+    def list(self, **options: Unpack[ModelListOptions]) -> types.ModelListResult:
+        """Models for a picker, page by page.
+
+        Page through the models: limit at a time, on from cursor.
 
         Sends `model/list`.
         """
@@ -57,8 +73,10 @@ class Models(Blocking[AsyncModels]):
 class Config(Blocking[AsyncConfig]):
     """`server.config`: what the method table has for it."""
 
-    def read(self, **options: Unpack[options.ConfigReadOptions]) -> types.ConfigReadResult:
-        """What to tell of the configuration. cwd changes nothing: no configuration of projects is read.
+    def read(self, **options: Unpack[ConfigReadOptions]) -> types.ConfigReadResult:
+        """The configuration in force and where each value comes from, without secrets.
+
+        What to tell of the configuration. cwd changes nothing: no configuration of projects is read.
 
         Sends `config/read`.
         """
@@ -112,39 +130,50 @@ class DeviceCodeLogin(Blocking[AsyncDeviceCodeLogin]):
 class Account(Blocking[AsyncAccount]):
     """`server.account`."""
 
-    def read(self, **options: Unpack[options.AccountReadOptions]) -> types.AccountReadResult:
-        """refresh_token: get new tokens first, where the login is one that the server manages.
+    def read(self, **options: Unpack[AccountReadOptions]) -> types.AccountReadResult:
+        """Who is signed in; `refresh_token: true` refreshes a managed login first.
+
+        refresh_token: get new tokens first, where the login is one that the server manages.
 
         Sends `account/read`.
         """
         return self._portal.wait(self._async.read, **options)
 
     def cancel_login(self, login_id: str) -> types.LoginCancelResult:
-        """Sends `account/login/cancel`."""
+        """Gives up a login that is under way.
+
+        Sends `account/login/cancel`.
+        """
         return self._portal.wait(self._async.cancel_login, login_id)
 
-    def logout(self, **options: Unpack[options.LogoutOptions]) -> None:
-        """scope "local" (ours) ends the login here without revoking it at the issuer, where other machines may use it.
+    def logout(self, **options: Unpack[LogoutOptions]) -> None:
+        """Signs out, and has the tokens revoked.
+
+        scope "local" (ours) ends the login here without revoking it at the issuer, where other machines may use it.
 
         Sends `account/logout`.
         """
         self._portal.wait(self._async.logout, **options)
 
-    def read_rate_limits(self, **options: Unpack[options.RateLimitsReadOptions]) -> types.RateLimitsReadResult:
-        """exclude_reset_credit_details: tell only how many reset credits there are.
+    def read_rate_limits(self, **options: Unpack[RateLimitsReadOptions]) -> types.RateLimitsReadResult:
+        """Asks the backend how much of the limits is used.
+
+        exclude_reset_credit_details: tell only how many reset credits there are.
 
         Sends `account/rateLimits/read`.
         """
         return self._portal.wait(self._async.read_rate_limits, **options)
 
-    def read_usage(self, **options: Unpack[options.UsageReadOptions]) -> types.UsageReadResult:
-        """thread_id: what this thread has used, in place of the account's totals.
+    def read_usage(self, **options: Unpack[UsageReadOptions]) -> types.UsageReadResult:
+        """Asks the backend how many tokens the account has used, or what one thread has.
+
+        thread_id: what this thread has used, in place of the account's totals.
 
         Sends `account/usage/read`.
         """
         return self._portal.wait(self._async.read_usage, **options)
 
-    def get_auth_status(self, **options: Unpack[options.GetAuthStatusOptions]) -> types.GetAuthStatusResult:
+    def get_auth_status(self, **options: Unpack[GetAuthStatusOptions]) -> types.GetAuthStatusResult:
         """The older way to ask who is signed in.
 
         Sends `getAuthStatus`.
@@ -207,9 +236,9 @@ class Turn(Blocking[AsyncTurn[D]], Generic[D]):
         """
         return self._portal.wait(self._async.run, timeout=timeout)
 
-    def steer(self, said: Input, **options: Unpack[SteerOptions]) -> None:
+    def steer(self, input: Input, **options: Unpack[SteerOptions]) -> None:
         """Add input to the turn. Raises ServerError if it does not run any more."""
-        self._portal.wait(self._async.steer, said, **options)
+        self._portal.wait(self._async.steer, input, **options)
 
     def interrupt(self) -> None:
         """End the turn. Raises ServerError if it does not run any more."""
@@ -217,7 +246,7 @@ class Turn(Blocking[AsyncTurn[D]], Generic[D]):
 
 
 class Thread(Blocking[AsyncThread]):
-    """A conversation that turns can be run in. Any number of tasks may use it; one turn runs at a time."""
+    """A conversation that turns can be run in. Any number of threads may use it; one turn runs at a time."""
 
     @property
     def id(self) -> str:
@@ -227,95 +256,134 @@ class Thread(Blocking[AsyncThread]):
     def started(self) -> types.ThreadStartResult | types.ThreadResumeResult:
         return self._async.started
 
-    def read(self, **options: Unpack[options.ThreadReadOptions]) -> types.ThreadReadResult:
-        """Which thread to read, loaded or not. include_turns: with its whole transcript.
+    def read(self, **options: Unpack[ThreadReadOptions]) -> types.ThreadReadResult:
+        """A thread, loaded or not; `include_turns: true` with its transcript.
+
+        Which thread to read, loaded or not. include_turns: with its whole transcript.
 
         Sends `thread/read`.
         """
         return self._portal.wait(self._async.read, **options)
 
-    def list_turns(self, **options: Unpack[options.ThreadTurnsListOptions]) -> types.TurnsPage:
-        """Which turns of a thread: the last ones first, in summary, if nothing else is said.
+    def list_turns(self, **options: Unpack[ThreadTurnsListOptions]) -> types.TurnsPage:
+        """Turns of a thread, page by page.
+
+        Which turns of a thread: the last ones first, in summary, if nothing else is said.
 
         Sends `thread/turns/list`.
         """
         return self._portal.wait(self._async.list_turns, **options)
 
-    def list_items(self, **options: Unpack[options.ThreadItemsListOptions]) -> types.ThreadItemsListResult:
-        """Which items of a thread, or of one of its turns: the first ones first if nothing else is said.
+    def list_items(self, **options: Unpack[ThreadItemsListOptions]) -> types.ThreadItemsListResult:
+        """Items of a thread or of one turn, page by page.
+
+        Which items of a thread, or of one of its turns: the first ones first if nothing else is said.
 
         Sends `thread/items/list`.
         """
         return self._portal.wait(self._async.list_items, **options)
 
     def set_name(self, name: str) -> None:
-        """The new name; an empty one takes it away.
+        """Gives a thread a name, or takes it away.
+
+        The new name; an empty one takes it away.
 
         Sends `thread/name/set`.
         """
         self._portal.wait(self._async.set_name, name)
 
-    def update_metadata(self, **options: Unpack[options.ThreadMetadataUpdateOptions]) -> types.ThreadResult:
-        """What to note about the thread's repository.
+    def update_metadata(self, **options: Unpack[ThreadMetadataUpdateOptions]) -> types.ThreadResult:
+        """Notes the commit, branch and origin of a thread's repository.
+
+        What to note about the thread's repository.
 
         Sends `thread/metadata/update`.
         """
         return self._portal.wait(self._async.update_metadata, **options)
 
     def archive(self) -> None:
-        """Sends `thread/archive`."""
+        """Puts a thread away: out of lists, out of memory.
+
+        Sends `thread/archive`.
+        """
         self._portal.wait(self._async.archive)
 
     def unarchive(self) -> types.ThreadResult:
-        """Sends `thread/unarchive`."""
+        """Brings it back into lists.
+
+        Sends `thread/unarchive`.
+        """
         return self._portal.wait(self._async.unarchive)
 
     def delete(self) -> None:
-        """Sends `thread/delete`."""
+        """Forgets a thread for good.
+
+        Sends `thread/delete`.
+        """
         self._portal.wait(self._async.delete)
 
     def unsubscribe(self) -> types.ThreadUnsubscribeResult:
-        """Sends `thread/unsubscribe`."""
+        """Ends what is told of a thread's turns; after half an hour it is closed.
+
+        Sends `thread/unsubscribe`.
+        """
         return self._portal.wait(self._async.unsubscribe)
 
     def inject_items(self, items: Sequence[Any]) -> None:
-        """Input items of the Responses API to add to what the model is sent of a thread. Clients are not shown them.
+        """Adds raw input items of the Responses API to what the model is sent.
+
+        Input items of the Responses API to add to what the model is sent of a thread. Clients are not shown them.
 
         Sends `thread/inject_items`.
         """
         self._portal.wait(self._async.inject_items, items)
 
     def revert(self, before_turn_id: str) -> types.ThreadRevertResult:
-        """Forget a turn of a thread and all that came after it.
+        """Forgets a turn and all that came after it.
+
+        Forget a turn of a thread and all that came after it.
 
         Sends `thread/revert`.
         """
         return self._portal.wait(self._async.revert, before_turn_id)
 
     def rollback(self, num_turns: int) -> types.ThreadResult:
-        """Forget so many turns at the end of a thread: the older way to revert.
+        """Forgets the last turns: the older way.
+
+        Forget so many turns at the end of a thread: the older way to revert.
 
         Sends `thread/rollback`.
         """
         return self._portal.wait(self._async.rollback, num_turns)
 
-    def update_settings(self, **options: Unpack[options.ThreadSettingsUpdateOptions]) -> None:
-        """Sends `thread/settings/update`."""
+    def update_settings(self, **options: Unpack[ThreadSettingsUpdateOptions]) -> None:
+        """Model, effort, summary, service tier, directory, collaboration mode, from the next turn on.
+
+        Sends `thread/settings/update`.
+        """
         self._portal.wait(self._async.update_settings, **options)
 
     def compact(self) -> None:
-        """Sends `thread/compact/start`."""
+        """Runs a turn that lets a summary take the place of the history.
+
+        Sends `thread/compact/start`.
+        """
         self._portal.wait(self._async.compact)
 
     @overload
     def run(
-        self, said: Input, *, output_type: type[T], timeout: float | None = TURN_SECONDS, **options: Unpack[TurnOptions]
+        self,
+        input: Input,
+        *,
+        output_type: type[T],
+        timeout: float | None = TURN_SECONDS,
+        **options: Unpack[TurnOptions],
     ) -> TurnResult[T]: ...
 
     @overload
     def run(
         self,
-        said: Input,
+        input: Input,
         *,
         output_schema: Mapping[str, object] | None = None,
         timeout: float | None = TURN_SECONDS,
@@ -324,7 +392,7 @@ class Thread(Blocking[AsyncThread]):
 
     def run(
         self,
-        said: Input,
+        input: Input,
         *,
         output_type: type[Any] | None = None,
         output_schema: Mapping[str, object] | None = None,
@@ -334,7 +402,7 @@ class Thread(Blocking[AsyncThread]):
         """Run a turn and return its result; see `Turn.run`. `output_type`: what the model's output is read as."""
         answer: TurnResult[Any] = self._portal.wait(
             cast(Any, self._async.run),
-            said,
+            input,
             output_type=output_type,
             output_schema=output_schema,
             timeout=timeout,
@@ -343,22 +411,22 @@ class Thread(Blocking[AsyncThread]):
         return answer
 
     def stream(
-        self, said: Input, *, output_schema: Mapping[str, object] | None = None, **options: Unpack[TurnOptions]
+        self, input: Input, *, output_schema: Mapping[str, object] | None = None, **options: Unpack[TurnOptions]
     ) -> Iterator[Notification]:
         """Run a turn and yield what the server tells of it; see `Turn.stream`."""
-        return self._portal.iterate(self._async.stream(said, output_schema=output_schema, **options))
+        return self._portal.iterate(self._async.stream(input, output_schema=output_schema, **options))
 
     @overload
-    def turn(self, said: Input, *, output_type: type[T], **options: Unpack[TurnOptions]) -> Turn[T]: ...
+    def turn(self, input: Input, *, output_type: type[T], **options: Unpack[TurnOptions]) -> Turn[T]: ...
 
     @overload
     def turn(
-        self, said: Input, *, output_schema: Mapping[str, object] | None = None, **options: Unpack[TurnOptions]
+        self, input: Input, *, output_schema: Mapping[str, object] | None = None, **options: Unpack[TurnOptions]
     ) -> Turn: ...
 
     def turn(
         self,
-        said: Input,
+        input: Input,
         *,
         output_type: type[Any] | None = None,
         output_schema: Mapping[str, object] | None = None,
@@ -368,7 +436,7 @@ class Thread(Blocking[AsyncThread]):
         return Turn(
             self._portal,
             self._portal.wait(
-                cast(Any, self._async.turn), said, output_type=output_type, output_schema=output_schema, **options
+                cast(Any, self._async.turn), input, output_type=output_type, output_schema=output_schema, **options
             ),
         )
 
@@ -376,15 +444,20 @@ class Thread(Blocking[AsyncThread]):
 class Threads(Blocking[AsyncThreads]):
     """`server.threads`."""
 
-    def read(self, thread_id: str, **options: Unpack[options.ThreadReadOptions]) -> types.ThreadReadResult:
-        """Which thread to read, loaded or not. include_turns: with its whole transcript.
+    def read(self, thread_id: str, **options: Unpack[ThreadReadOptions]) -> types.ThreadReadResult:
+        """A thread, loaded or not; `include_turns: true` with its transcript.
+
+        Which thread to read, loaded or not. include_turns: with its whole transcript.
 
         Sends `thread/read`.
         """
         return self._portal.wait(self._async.read, thread_id, **options)
 
-    def list(self, **options: Unpack[options.ThreadListOptions]) -> types.ThreadListResult:
-        """Which threads to list: newest first by creation if nothing else is said. Archived ones only if asked for.
+    def list(self, **options: Unpack[ThreadListOptions]) -> types.ThreadListResult:
+        """Threads, page by page: newest first, filtered by `cwd`, `model_providers`, `source_kinds`, `search_term`,
+        `archived`, ...
+
+        Which threads to list: newest first by creation if nothing else is said. Archived ones only if asked for.
 
         search_term: part of the name or preview, in upper or lower case. recency_at is the same as updated_at.
         Threads here have neither parent, project nor section: a filter by one of them finds nothing, project_id and
@@ -394,88 +467,118 @@ class Threads(Blocking[AsyncThreads]):
         """
         return self._portal.wait(self._async.list, **options)
 
-    def list_loaded(self, **options: Unpack[options.ThreadLoadedListOptions]) -> types.ThreadLoadedListResult:
-        """Which page; all of it if no limit is given.
+    def list_loaded(self, **options: Unpack[ThreadLoadedListOptions]) -> types.ThreadLoadedListResult:
+        """Ids of the threads in memory.
+
+        Which page; all of it if no limit is given.
 
         Sends `thread/loaded/list`.
         """
         return self._portal.wait(self._async.list_loaded, **options)
 
-    def list_turns(self, thread_id: str, **options: Unpack[options.ThreadTurnsListOptions]) -> types.TurnsPage:
-        """Which turns of a thread: the last ones first, in summary, if nothing else is said.
+    def list_turns(self, thread_id: str, **options: Unpack[ThreadTurnsListOptions]) -> types.TurnsPage:
+        """Turns of a thread, page by page.
+
+        Which turns of a thread: the last ones first, in summary, if nothing else is said.
 
         Sends `thread/turns/list`.
         """
         return self._portal.wait(self._async.list_turns, thread_id, **options)
 
-    def list_items(
-        self, thread_id: str, **options: Unpack[options.ThreadItemsListOptions]
-    ) -> types.ThreadItemsListResult:
-        """Which items of a thread, or of one of its turns: the first ones first if nothing else is said.
+    def list_items(self, thread_id: str, **options: Unpack[ThreadItemsListOptions]) -> types.ThreadItemsListResult:
+        """Items of a thread or of one turn, page by page.
+
+        Which items of a thread, or of one of its turns: the first ones first if nothing else is said.
 
         Sends `thread/items/list`.
         """
         return self._portal.wait(self._async.list_items, thread_id, **options)
 
     def set_name(self, thread_id: str, name: str) -> None:
-        """The new name; an empty one takes it away.
+        """Gives a thread a name, or takes it away.
+
+        The new name; an empty one takes it away.
 
         Sends `thread/name/set`.
         """
         self._portal.wait(self._async.set_name, thread_id, name)
 
-    def update_metadata(
-        self, thread_id: str, **options: Unpack[options.ThreadMetadataUpdateOptions]
-    ) -> types.ThreadResult:
-        """What to note about the thread's repository.
+    def update_metadata(self, thread_id: str, **options: Unpack[ThreadMetadataUpdateOptions]) -> types.ThreadResult:
+        """Notes the commit, branch and origin of a thread's repository.
+
+        What to note about the thread's repository.
 
         Sends `thread/metadata/update`.
         """
         return self._portal.wait(self._async.update_metadata, thread_id, **options)
 
     def archive(self, thread_id: str) -> None:
-        """Sends `thread/archive`."""
+        """Puts a thread away: out of lists, out of memory.
+
+        Sends `thread/archive`.
+        """
         self._portal.wait(self._async.archive, thread_id)
 
     def unarchive(self, thread_id: str) -> types.ThreadResult:
-        """Sends `thread/unarchive`."""
+        """Brings it back into lists.
+
+        Sends `thread/unarchive`.
+        """
         return self._portal.wait(self._async.unarchive, thread_id)
 
     def delete(self, thread_id: str) -> None:
-        """Sends `thread/delete`."""
+        """Forgets a thread for good.
+
+        Sends `thread/delete`.
+        """
         self._portal.wait(self._async.delete, thread_id)
 
     def unsubscribe(self, thread_id: str) -> types.ThreadUnsubscribeResult:
-        """Sends `thread/unsubscribe`."""
+        """Ends what is told of a thread's turns; after half an hour it is closed.
+
+        Sends `thread/unsubscribe`.
+        """
         return self._portal.wait(self._async.unsubscribe, thread_id)
 
     def inject_items(self, thread_id: str, items: Sequence[Any]) -> None:
-        """Input items of the Responses API to add to what the model is sent of a thread. Clients are not shown them.
+        """Adds raw input items of the Responses API to what the model is sent.
+
+        Input items of the Responses API to add to what the model is sent of a thread. Clients are not shown them.
 
         Sends `thread/inject_items`.
         """
         self._portal.wait(self._async.inject_items, thread_id, items)
 
     def revert(self, thread_id: str, before_turn_id: str) -> types.ThreadRevertResult:
-        """Forget a turn of a thread and all that came after it.
+        """Forgets a turn and all that came after it.
+
+        Forget a turn of a thread and all that came after it.
 
         Sends `thread/revert`.
         """
         return self._portal.wait(self._async.revert, thread_id, before_turn_id)
 
     def rollback(self, thread_id: str, num_turns: int) -> types.ThreadResult:
-        """Forget so many turns at the end of a thread: the older way to revert.
+        """Forgets the last turns: the older way.
+
+        Forget so many turns at the end of a thread: the older way to revert.
 
         Sends `thread/rollback`.
         """
         return self._portal.wait(self._async.rollback, thread_id, num_turns)
 
-    def update_settings(self, thread_id: str, **options: Unpack[options.ThreadSettingsUpdateOptions]) -> None:
-        """Sends `thread/settings/update`."""
+    def update_settings(self, thread_id: str, **options: Unpack[ThreadSettingsUpdateOptions]) -> None:
+        """Model, effort, summary, service tier, directory, collaboration mode, from the next turn on.
+
+        Sends `thread/settings/update`.
+        """
         self._portal.wait(self._async.update_settings, thread_id, **options)
 
     def compact(self, thread_id: str) -> None:
-        """Sends `thread/compact/start`."""
+        """Runs a turn that lets a summary take the place of the history.
+
+        Sends `thread/compact/start`.
+        """
         self._portal.wait(self._async.compact, thread_id)
 
     def start(
@@ -498,7 +601,7 @@ class Threads(Blocking[AsyncThreads]):
 
 
 class AppServer(BlockingServer):
-    """A running app-server: `with AppServer() as server`. Any number of tasks may use it at once.
+    """A running app-server: `with AppServer() as server`. Any number of threads may use it at once.
 
     Raises in the first line of the block: ServerGone if the server cannot be started or reached, ServerError if it
     refuses, TimeoutError if it does not answer, and what the token provider raises."""
@@ -544,7 +647,10 @@ class AppServer(BlockingServer):
         return self._async.process_id
 
     def diagnostics(self) -> types.ServerDiagnosticsResult:
-        """Sends `server/diagnostics`."""
+        """Figures about the process: uptime, connections, turns, memory, refreshes; see docs/observability.md.
+
+        Sends `server/diagnostics`.
+        """
         return self._portal.wait(self._async.diagnostics)
 
     def request(self, method: str, params: object = None, *, timeout: float = REQUEST_SECONDS) -> Any:  # noqa: ANN401 - JSON

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 from appserver.client.wire import decode
@@ -35,6 +36,10 @@ class Caller:
         return None if result is None else decode(result, answer)
 
     @staticmethod
-    def _named(options: Mapping[str, object]) -> dict[str, object]:
-        """Spell the names of options as on the wire."""
+    def _named(kind: type, options: Mapping[str, object]) -> dict[str, object]:
+        """Spell the names of options as on the wire. Raises TypeError for one that `kind` does not have."""
+        known = inspect.get_annotations(kind)
+        for name in options:
+            if name not in known:
+                raise TypeError(f"there is no option {name!r}; there are {', '.join(sorted(known))}")
         return {camel(name): value for name, value in options.items()}

@@ -127,7 +127,7 @@ class ThreadMetadataUpdateOptions(TypedDict, total=False):
 
 
 class ThreadSettingsUpdateOptions(TypedDict, total=False):
-    """Options of ThreadSettingsUpdateOptions."""
+    """What may be left out."""
 
     model: str | None
     effort: str | None

@@ -12,6 +12,7 @@ from appserver.client.caller import Requests
 from appserver.client.errors import RequestLost, ThreadLost, TurnLost
 from appserver.client.inputs import wire_input
 from appserver.client.methods import AsyncThreadMethods, AsyncThreadsMethods
+from appserver.client.options import ThreadForkOptions, ThreadResumeOptions, ThreadStartOptions, TurnOptions
 from appserver.client.schemas import output_schema as schema_of
 from appserver.client.tools import definitions
 from appserver.client.turns import TURN_SECONDS, AsyncTurn, TurnStream
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from appserver.client.inputs import Input
-    from appserver.client.options import ThreadForkOptions, ThreadResumeOptions, ThreadStartOptions, TurnOptions
     from appserver.client.results import TurnResult
     from appserver.client.streams import NotificationStream
     from appserver.client.tools import Tool, Toolbox
@@ -59,7 +59,7 @@ class AsyncThread(AsyncThreadMethods):
     @overload
     async def run(
         self,
-        said: Input,
+        input: Input,
         *,
         output_type: type[T],
         timeout: float | None = TURN_SECONDS,
@@ -68,7 +68,7 @@ class AsyncThread(AsyncThreadMethods):
     @overload
     async def run(
         self,
-        said: Input,
+        input: Input,
         *,
         output_schema: Mapping[str, object] | None = None,
         timeout: float | None = TURN_SECONDS,
@@ -76,7 +76,7 @@ class AsyncThread(AsyncThreadMethods):
     ) -> TurnResult: ...
     async def run(
         self,
-        said: Input,
+        input: Input,
         *,
         output_type: type[Any] | None = None,
         output_schema: Mapping[str, object] | None = None,
@@ -84,46 +84,50 @@ class AsyncThread(AsyncThreadMethods):
         **options: Unpack[TurnOptions],
     ) -> TurnResult[Any]:
         """Run a turn and return its result; see `AsyncTurn.run`. `output_type`: what the model's output is read as."""
-        turn = await self._turn(said, output_type, output_schema, options)
+        turn = await self._turn(input, output_type, output_schema, options)
         return await turn.run(timeout=timeout)
 
     async def stream(
         self,
-        said: Input,
+        input: Input,
         *,
         output_schema: Mapping[str, object] | None = None,
         **options: Unpack[TurnOptions],
     ) -> AsyncIterator[Notification]:
         """Run a turn and yield what the server tells of it; see `AsyncTurn.stream`."""
-        turn = await self._turn(said, None, output_schema, options)
+        turn = await self._turn(input, None, output_schema, options)
         async for note in turn.stream():
             yield note
 
     @overload
-    async def turn(self, said: Input, *, output_type: type[T], **options: Unpack[TurnOptions]) -> AsyncTurn[T]: ...
+    async def turn(self, input: Input, *, output_type: type[T], **options: Unpack[TurnOptions]) -> AsyncTurn[T]: ...
     @overload
     async def turn(
-        self, said: Input, *, output_schema: Mapping[str, object] | None = None, **options: Unpack[TurnOptions]
+        self, input: Input, *, output_schema: Mapping[str, object] | None = None, **options: Unpack[TurnOptions]
     ) -> AsyncTurn: ...
     async def turn(
         self,
-        said: Input,
+        input: Input,
         *,
         output_type: type[Any] | None = None,
         output_schema: Mapping[str, object] | None = None,
         **options: Unpack[TurnOptions],
     ) -> AsyncTurn[Any]:
         """Start a turn, or add input to the one that runs, and return it: to stream, steer, interrupt it."""
-        return await self._turn(said, output_type, output_schema, options)
+        return await self._turn(input, output_type, output_schema, options)
 
     async def _turn(
         self,
-        said: Input,
+        input: Input,
         output_type: type[Any] | None,
         output_schema: Mapping[str, object] | None,
         options: Mapping[str, object],
     ) -> AsyncTurn[Any]:
-        params: dict[str, object] = {"threadId": self.id, "input": wire_input(said), **self._named(options)}
+        params: dict[str, object] = {
+            "threadId": self.id,
+            "input": wire_input(input),
+            **self._named(TurnOptions, options),
+        }
         if output_type is not None:
             output_schema = schema_of(output_type)
         if output_schema is not None:
@@ -179,21 +183,24 @@ class AsyncThreads(AsyncThreadsMethods):
     ) -> AsyncThread:
         """Start a conversation. `tools`: what the model may call in it, beside the client's own."""
         given = [*self._owner.toolbox.everywhere, *tools]
-        params = {**self._named(options), **({"dynamicTools": definitions(given)} if given else {})}
+        params = {
+            **self._named(ThreadStartOptions, options),
+            **({"dynamicTools": definitions(given)} if given else {}),
+        }
         return self._opened(await self._call("thread/start", params, types.ThreadStartResult), tools)
 
     async def resume(
         self, thread_id: str, *, tools: Sequence[Tool[..., Any]] = (), **options: Unpack[ThreadResumeOptions]
     ) -> AsyncThread:
         """Load a thread, so that turns can be run in it. `tools`: the functions behind those that it has."""
-        params = {"threadId": thread_id, **self._named(options)}
+        params = {"threadId": thread_id, **self._named(ThreadResumeOptions, options)}
         return self._opened(await self._call("thread/resume", params, types.ThreadResumeResult), tools)
 
     async def fork(
         self, thread_id: str, *, tools: Sequence[Tool[..., Any]] = (), **options: Unpack[ThreadForkOptions]
     ) -> AsyncThread:
         """Make a new thread of a thread's turns. `tools`: the functions behind those of the thread."""
-        params = {"threadId": thread_id, **self._named(options)}
+        params = {"threadId": thread_id, **self._named(ThreadForkOptions, options)}
         return self._opened(await self._call("thread/fork", params, types.ThreadStartResult), tools)
 
     def _opened(

@@ -10,6 +10,7 @@ from typing_extensions import TypeVar
 from appserver.client import types
 from appserver.client.caller import Caller
 from appserver.client.inputs import wire_input
+from appserver.client.options import SteerOptions
 from appserver.client.results import Collected, TurnResult
 from appserver.client.streams import NotificationStream, Told
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
     from appserver.client.caller import Requests
     from appserver.client.inputs import Input
-    from appserver.client.options import SteerOptions
     from appserver.client.wire import Notification
 
 TURN_SECONDS: Final = 600.0
@@ -111,10 +111,10 @@ class AsyncTurn(Caller, Generic[T]):
             self._stream.close()
         return self._collected.result(self._output_type)
 
-    async def steer(self, said: Input, **options: Unpack[SteerOptions]) -> None:
+    async def steer(self, input: Input, **options: Unpack[SteerOptions]) -> None:
         """Add input to the turn. Raises ServerError if it does not run any more."""
-        params = {"threadId": self.thread_id, "expectedTurnId": self.id, "input": wire_input(said)}
-        await self._call("turn/steer", {**params, **self._named(options)}, None)
+        params = {"threadId": self.thread_id, "expectedTurnId": self.id, "input": wire_input(input)}
+        await self._call("turn/steer", {**params, **self._named(SteerOptions, options)}, None)
 
     async def interrupt(self) -> None:
         """End the turn. Raises ServerError if it does not run any more."""

@@ -19,6 +19,9 @@ CONFIG: Final = "zensical.toml"
 
 BAR: Final = "\\|"
 
+LONG_LINE: Final = 140
+"""Code and columns do not reach as far; what does is a message or an address, and is wrapped instead of scrolled."""
+
 BUILD_SECONDS: Final = 120
 """A build takes a second; this is for a loaded machine."""
 
@@ -49,9 +52,8 @@ def pages() -> dict[str, str]:
     found = {path: _rendered(path, text) for path, text in texts.items()}
     for name in OF_THE_PROJECT:
         found[_project(name)] = _of_the_project((ROOT / name).read_text("utf-8"))
-    readme = (ROOT / "README.md").read_text("utf-8")
-    found |= {"reference/methods.md": methods_page(readme), "reference/types.md": types_page()}
-    return {path: _bars_in_cells(text) for path, text in (found | library_pages()).items()}
+    found |= {"reference/methods.md": methods_page(), "reference/types.md": types_page()}
+    return {path: _bars_in_cells(_long_lines(text)) for path, text in (found | library_pages()).items()}
 
 
 def _rendered(path: str, text: str) -> str:
@@ -73,6 +75,17 @@ def _bars_in_cells(text: str) -> str:
 
     rows = re.compile(r"^\|.*$", re.MULTILINE)
     return rows.sub(lambda row: re.sub(r"`([^`]*\\\|[^`]*)`", code, row[0]), text)
+
+
+def _long_lines(text: str) -> str:
+    """Mark blocks with a long line, for the style sheet to wrap."""
+
+    def marked(found: re.Match[str]) -> str:
+        language, block = found[1] or "text", found[2]
+        is_long = any(len(line) > LONG_LINE for line in block.splitlines())
+        return f"```{language} {{ .wrapped }}\n{block}```" if is_long and language.isalpha() else found[0]
+
+    return re.sub(r"^```(.*)\n([\s\S]*?)^```$", marked, text, flags=re.MULTILINE)
 
 
 def _of_the_project(text: str) -> str:

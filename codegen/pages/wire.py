@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import inspect
 import json
-import re
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NotRequired, Union, get_args, get_origin
 
 from typing_extensions import get_type_hints, is_typeddict
 
+from codegen.summaries import summaries
 from protocol.base import Secret, WithDefault
 from protocol.methods import CLIENT_NOTIFICATIONS, CLIENT_REQUESTS, SERVER_NOTIFICATIONS, SERVER_REQUESTS
 from protocol.named_types import Named, named_types, reachable, table_types
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from protocol.methods import Method
 
 TYPES_PAGE: Final = "types.md"
@@ -37,15 +35,14 @@ member without *required* may be left out.
 """
 
 
-def methods_page(readme: str) -> str:
-    """Return the page of methods. The README's table, which a test keeps complete, says what each does."""
-    summaries = dict(re.findall(r"^\| `([^`]+)` \| [→←] \w+ \| (.+) \|$", readme, re.MULTILINE))
+def methods_page() -> str:
+    """Return the page of methods."""
     writer = _Writer()
     sections = [
-        ("Requests of the client", [writer.request(*one, summaries) for one in CLIENT_REQUESTS.items()]),
-        ("Notifications of the client", [writer.notification(*one, summaries) for one in CLIENT_NOTIFICATIONS.items()]),
-        ("Requests of the server", [writer.request(*one, summaries) for one in SERVER_REQUESTS.items()]),
-        ("Notifications of the server", [writer.notification(*one, summaries) for one in SERVER_NOTIFICATIONS.items()]),
+        ("Requests of the client", [writer.request(*one) for one in CLIENT_REQUESTS.items()]),
+        ("Notifications of the client", [writer.notification(*one) for one in CLIENT_NOTIFICATIONS.items()]),
+        ("Requests of the server", [writer.request(*one) for one in SERVER_REQUESTS.items()]),
+        ("Notifications of the server", [writer.notification(*one) for one in SERVER_NOTIFICATIONS.items()]),
     ]
     return METHODS_HEAD + "".join(f"\n## {title}\n{''.join(entries)}" for title, entries in sections)
 
@@ -65,23 +62,27 @@ class _Writer:
 
     def __init__(self) -> None:
         self._named = named_types()
+        self._summaries = summaries()
         self.reachable = reachable(self._named, table_types())
 
-    def request(self, method: str, types: Method, summaries: Mapping[str, str]) -> str:
+    def request(self, method: str, types: Method) -> str:
         """Write the entry of a request."""
         params = self._part("Params", types.params) if types.params is not None else "\nIt takes no params.\n"
-        return f"\n### `{method}`\n\n{_sentence(summaries[method])}\n{params}{self._part('Result', types.result)}"
+        return f"\n### `{method}`\n\n{self._summary(method)}\n{params}{self._part('Result', types.result)}"
 
-    def notification(self, method: str, params: Any, summaries: Mapping[str, str]) -> str:  # noqa: ANN401 - a type expression
+    def notification(self, method: str, params: Any) -> str:  # noqa: ANN401 - a type expression
         """Write the entry of a notification."""
         text = self._part("Params", params) if params is not None else "\nIt has no params.\n"
-        return f"\n### `{method}`\n\n{_sentence(summaries[method])}\n{text}"
+        return f"\n### `{method}`\n\n{self._summary(method)}\n{text}"
 
     def definition(self, one: Named) -> str:
         """Write the entry of a type."""
         doc = f"\n{_prose(one.doc)}\n" if one.doc else ""
         body = self._members(one.kind) if is_typeddict(one.kind) else f"\n{self._type(one.kind, by_name=False)}\n"
         return f"\n### {one.name} {{ #{one.name} }}\n{doc}{body}"
+
+    def _summary(self, method: str) -> str:
+        return self._summaries[method].replace("](", "](../")
 
     def _part(self, title: str, kind: Any) -> str:  # noqa: ANN401 - a type expression
         named = self._named.get(kind)
@@ -130,9 +131,3 @@ class _Writer:
 def _prose(doc: str) -> str:
     """Return a docstring as Markdown: what looks like an HTML tag is text."""
     return inspect.cleandoc(doc).replace("<", "&lt;")
-
-
-def _sentence(summary: str) -> str:
-    """Return an entry of the README's table as a sentence, its links as seen from here."""
-    text = re.sub(r"\]\(docs/", "](../", summary)
-    return text[0].upper() + text[1:] + "."

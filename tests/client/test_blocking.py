@@ -50,6 +50,16 @@ def connect(tmp_path: Path, backend: FakeBackend) -> Callable[..., AppServer]:
     return make
 
 
+def test_an_option_that_there_is_not_is_an_error_that_lists_those_that_there_are(
+    connect: Callable[..., AppServer],
+) -> None:
+    with connect() as server:
+        misspelt: dict[str, Any] = {"modle": "another"}
+        for call in (server.threads.start, server.threads.list, server.threads.start().run):
+            with pytest.raises(TypeError, match=r"no option 'modle'; there are .*\bcwd\b"):
+                call(*(["Hello"] if "run" in call.__name__ else []), **misspelt)
+
+
 def test_it_signs_in_runs_and_streams(connect: Callable[..., AppServer], backend: FakeBackend) -> None:
     with connect() as server:
         assert isinstance(server.account.read().account, types.ChatgptAccount)

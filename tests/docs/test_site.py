@@ -8,11 +8,13 @@ import sys
 import tomllib
 from html import unescape
 from html.parser import HTMLParser
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import pytest
 
-from codegen.pages.build import CONFIG, ROOT, pages
+from codegen.pages.build import CONFIG, LONG_LINE, ROOT, pages
+from codegen.pages.library import PACKAGES, public_names
 from codegen.pages.sequence import drawn, read
 from protocol.methods import CLIENT_REQUESTS, SERVER_NOTIFICATIONS
 
@@ -84,6 +86,17 @@ def test_no_cell_of_a_table_shows_the_backslash_before_a_bar(site: Path) -> None
     assert [file.name for file in site.rglob("*.html") if re.search(r"<td>[^\n]*\\\|", file.read_text("utf-8"))] == []
 
 
+def test_a_block_with_a_long_line_is_marked_to_be_wrapped_and_no_other(site: Path) -> None:
+    html = (site / "protocol.html").read_text("utf-8")
+    blocks = re.findall(r'<div class="([^"]*)highlight">.*?<code>(.*?)</code>', html, re.DOTALL)
+    lengths = {("wrapped" in name, longest(code) > LONG_LINE) for name, code in blocks}
+    assert lengths == {(True, True), (False, False)}
+
+
+def longest(code: str) -> int:
+    return max(len(unescape(re.sub(r"<[^>]+>", "", line))) for line in code.splitlines())
+
+
 def test_every_page_is_in_the_navigation_once() -> None:
     listed = list(leaves(tomllib.loads((ROOT / CONFIG).read_text("utf-8"))["project"]["nav"]))
     assert sorted(listed) == sorted(PAGES)
@@ -108,10 +121,16 @@ def test_the_reference_links_to_types_that_it_has() -> None:
     assert set(re.findall(r"types\.md#(\w+)", text + PAGES["reference/methods.md"])) <= set(defined)
 
 
-def test_the_reference_of_the_client_has_every_public_name() -> None:
-    from appserver import client
+@pytest.mark.parametrize(("page", "package"), PACKAGES.items())
+def test_the_reference_has_every_public_name(page: str, package: str) -> None:
+    public = public_names(import_module(package))
+    assert public
+    assert [name for name in public if f"\n## {name}\n" not in PAGES[f"reference/{page}.md"]] == []
 
-    assert [name for name in client.__all__ if f"\n## {name}\n" not in PAGES["reference/client.md"]] == []
+
+def test_the_reference_shows_type_aliases_as_they_are_written() -> None:
+    assert "Input = str | UserInput | Sequence[str | UserInput]" in PAGES["reference/client.md"]
+    assert "Credential = ApiKey | ManagedTokens | " in PAGES["reference/auth.md"]
 
 
 def test_the_tests_that_the_security_model_names_exist() -> None:
