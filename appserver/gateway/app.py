@@ -22,7 +22,15 @@ from appserver.gateway.failures import Failure, failure, failure_of, failure_of_
 from appserver.gateway.invalid import InvalidRequest
 from appserver.gateway.metrics import CONTENT_TYPE
 from appserver.gateway.observed import observed
-from appserver.gateway.requests import ClientDisconnect, Refused, admitted, authenticated, json_body, read_body
+from appserver.gateway.requests import (
+    ClientDisconnect,
+    Refused,
+    admitted,
+    authenticated,
+    json_body,
+    read_body,
+    reserved,
+)
 from appserver.gateway.responses import checked
 from appserver.gateway.scopes import MODELS, RESPONSES, RPC
 from appserver.llm.catalog import list_models
@@ -36,6 +44,7 @@ if TYPE_CHECKING:
 
     from appserver.gateway.dialects import Dialect
     from appserver.gateway.gateway import Gateway
+    from appserver.gateway.metering import Reservation
     from appserver.gateway.users import Caller
 
 OWNER = "openai"
@@ -113,12 +122,12 @@ class Api:
         translated = translate(document)
         head = Head(f"chatcmpl-{uuid.uuid4().hex}", int(time.time()), translated.body["model"])
         dialect = Chat(translated, head)
-        return self._exchange(caller, translated.body, list(translated.dropped), dialect)
+        return await self._exchange(caller, translated.body, list(translated.dropped), dialect)
 
     async def create_response(self, request: Request) -> ASGIApp:
         caller, document = await self._document(request)
         body, stream, dropped = checked(document)
-        return self._exchange(caller, body, dropped, Responses(stream=stream))
+        return await self._exchange(caller, body, dropped, Responses(stream=stream))
 
     async def call(self, request: Request) -> Response:
         caller = await self._caller(request, RPC)
@@ -155,25 +164,27 @@ class Api:
         await admitted(caller, self._gateway.metering)
         return caller, await json_body(request, self._gateway.environment.max_body_bytes)
 
-    def _exchange(self, caller: Caller, body: dict[str, Any], dropped: list[str], dialect: Dialect) -> ASGIApp:
+    async def _exchange(self, caller: Caller, body: dict[str, Any], dropped: list[str], dialect: Dialect) -> ASGIApp:
+        reservation = await reserved(caller, self._gateway.metering, body)
         provider = caller.workspace.settings.provider
         asked = Asked(provider, self._gateway.session, body, dropped, dialect.name)
         exchange = Exchange(asked, dialect, caller.workspace, self._gateway.environment.keepalive)
-        return _Answer(self._gateway, caller, exchange)
+        return _Answer(self._gateway, caller, exchange, reservation)
 
 
 class _Answer:
     """An answer that is written by an exchange (an ASGI application, as any response is)."""
 
-    def __init__(self, gateway: Gateway, caller: Caller, exchange: Exchange) -> None:
+    def __init__(self, gateway: Gateway, caller: Caller, exchange: Exchange, reservation: Reservation | None) -> None:
         self._gateway = gateway
         self._caller = caller
         self._exchange = exchange
+        self._reservation = reservation
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         with self._gateway.served.request(self._caller, self._exchange.end):
             await self._exchange.run(receive, send)
-        await self._gateway.metering.used(self._caller, self._exchange.dialect.usage)
+        await self._gateway.metering.used(self._caller, self._exchange.usage, self._reservation)
 
 
 def _models(caller: Caller) -> list[dict[str, Any]]:

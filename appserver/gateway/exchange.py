@@ -104,11 +104,17 @@ class Exchange:
         self.dialect = dialect
         self._workspace = workspace
         self._keepalive_seconds = keepalive_seconds
+        self._accepted = False
         self._started = False
         self._ended = False
         self._last_sent = 0.0
         self._scope = anyio.CancelScope()
         self._interrupted: Failure | None = None
+
+    @property
+    def usage(self) -> dict[str, Any] | None:
+        """What the backend told of the tokens used: nothing where it refused the request, None if it did not tell."""
+        return self.dialect.usage or (None if self._accepted else {})
 
     def end(self, ending: Ending) -> None:
         """End it now, and tell the client why."""
@@ -156,6 +162,7 @@ class Exchange:
     async def _relay(self) -> None:
         """Pass on an answer, from the request to its last event."""
         stream = await self.asked.open(self._workspace)
+        self._accepted = True
         try:
             with anyio.CancelScope() as patience:
                 async with aclosing(stream.batches()) as batches:

@@ -1,12 +1,18 @@
-"""What keys use: requests and tokens per minute, exact across nodes, and the totals of each day."""
+"""What keys use: requests and tokens per minute, across nodes, and the totals of each day.
+
+Requests are exact. The tokens of a request are known when it has been answered, so an estimate of them is taken from
+the minute's tokens before it is sent, in the statement that looks whether so many are left. What was used takes its
+place.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import anyio
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from appserver.gateway.database.schema import usage, windows
 from appserver.log import warn
@@ -34,6 +40,14 @@ class Limited(Exception):
         self.retry_after = retry_after
 
 
+class Reservation(NamedTuple):
+    """Tokens that a request may take, and the minute from whose tokens they were taken."""
+
+    key_id: str
+    minute: int
+    tokens: int
+
+
 class Metering:
     """Counts, and says when it is enough."""
 
@@ -46,8 +60,7 @@ class Metering:
         """Count a request. Raises Limited where it is one too many, or where the minute's tokens are used up."""
         if caller.key_id is None or (caller.rpm is None and caller.tpm is None):
             return
-        minute = sa.cast(sa.func.floor(self._database.now / MINUTE), sa.BigInteger)
-        row = self._database.insert(windows).values(key_id=caller.key_id, minute=minute, requests=1, tokens=0)
+        row = self._database.insert(windows).values(key_id=caller.key_id, minute=self._minute, requests=1, tokens=0)
         room = sa.and_(
             sa.true() if caller.rpm is None else windows.c.requests < caller.rpm,
             sa.true() if caller.tpm is None else windows.c.tokens < caller.tpm,
@@ -61,23 +74,41 @@ class Metering:
             now = (await connection.execute(sa.select(self._database.now))).scalar_one()
             here = sa.and_(windows.c.key_id == caller.key_id, windows.c.minute == int(now // MINUTE))
             used = (await connection.execute(sa.select(windows.c.requests).where(here))).scalar_one_or_none()
-        retry_after = max(1, MINUTE - int(now % MINUTE))
+        retry_after = _left_of_minute(now)
         if caller.rpm is not None and (caller.tpm is None or (used or 0) >= caller.rpm):
             raise Limited("requests", caller.rpm, retry_after)
         raise Limited("tokens", caller.tpm or 0, retry_after)
 
-    async def used(self, caller: Caller, told: dict[str, Any] | None) -> None:
-        """Count what a request has used, as the Responses API tells it. Never raises."""
+    async def reserve(self, caller: Caller, tokens: int) -> Reservation | None:
+        """Take the tokens that a request may take from those of the minute. Raises Limited where so many are not left.
+
+        None: the key has no limit. `tokens`: no more than the limit.
+        """
+        if caller.key_id is None or caller.tpm is None:
+            return None
+        async with self._database.writing() as connection:
+            taken = self._added(caller.key_id, tokens, windows.c.tokens + tokens <= caller.tpm)
+            minute = (await connection.execute(taken.returning(windows.c.minute))).scalar_one_or_none()
+            if minute is not None:
+                return Reservation(caller.key_id, minute, tokens)
+            now = (await connection.execute(sa.select(self._database.now))).scalar_one()
+        raise Limited("tokens", caller.tpm, _left_of_minute(now))
+
+    async def used(self, caller: Caller, told: dict[str, Any] | None, reserved: Reservation | None = None) -> None:
+        """Count what a request has used, as the Responses API tells it. Never raises.
+
+        `told`: None where that is not known, and then what was reserved counts.
+        """
         given, taken = (_number(told, name) for name in ("input_tokens", "output_tokens"))
         self._metrics.used(given, taken)
         if caller.key_id is None:
             return
         requests, before_given, before_taken = self._totals.get(caller.key_id, (0, 0, 0))
         self._totals[caller.key_id] = (requests + 1, before_given + given, before_taken + taken)
-        if caller.tpm is not None and given + taken:
+        if reserved is not None and told is not None:
             try:
-                await self._spend(caller.key_id, given + taken)
-            except (DBAPIError, OSError) as exc:
+                await self._settle(reserved, given + taken)
+            except (DBAPIError, PoolTimeout, OSError) as exc:
                 warn(f"the tokens of a request could not be counted ({type(exc).__name__})")
 
     async def run(self) -> None:
@@ -101,20 +132,38 @@ class Metering:
                     )
                     added = {name: usage.c[name] + row.excluded[name] for name in names}
                     await connection.execute(row.on_conflict_do_update(index_elements=["key_id", "day"], set_=added))
-                old = sa.cast(sa.func.floor(self._database.now / MINUTE), sa.BigInteger) - KEPT_MINUTES
+                old = self._minute - KEPT_MINUTES
                 await connection.execute(sa.delete(windows).where(windows.c.minute < old))
-        except (DBAPIError, OSError) as exc:
+        except (DBAPIError, PoolTimeout, OSError) as exc:
             warn(f"usage could not be written, which is tried again ({type(exc).__name__})")
             for key_id, (requests, given, taken) in totals.items():
                 now = self._totals.get(key_id, (0, 0, 0))
                 self._totals[key_id] = (requests + now[0], given + now[1], taken + now[2])
 
-    async def _spend(self, key_id: str, tokens: int) -> None:
-        minute = sa.cast(sa.func.floor(self._database.now / MINUTE), sa.BigInteger)
-        row = self._database.insert(windows).values(key_id=key_id, minute=minute, requests=0, tokens=tokens)
-        added = {"tokens": windows.c.tokens + tokens}
+    async def _settle(self, reserved: Reservation, used: int) -> None:
+        """Give back what was not used to the minute it was taken from; take what goes beyond it from this minute."""
+        beyond = used - reserved.tokens
+        if not beyond:
+            return
+        mine = sa.and_(windows.c.key_id == reserved.key_id, windows.c.minute == reserved.minute)
+        back = sa.update(windows).where(mine).values(tokens=windows.c.tokens + beyond)
         async with self._database.writing() as connection:
-            await connection.execute(row.on_conflict_do_update(index_elements=["key_id", "minute"], set_=added))
+            await connection.execute(back if beyond < 0 else self._added(reserved.key_id, beyond))
+
+    def _added(self, key_id: str, tokens: int, room: sa.ColumnElement[bool] | None = None) -> Any:  # noqa: ANN401 - as `insert`
+        """Return a statement that adds to the tokens of this minute, if there is room."""
+        row = self._database.insert(windows).values(key_id=key_id, minute=self._minute, requests=0, tokens=tokens)
+        sums = {"tokens": windows.c.tokens + tokens}
+        return row.on_conflict_do_update(index_elements=["key_id", "minute"], set_=sums, where=room)
+
+    @property
+    def _minute(self) -> sa.ColumnElement[int]:
+        return sa.cast(sa.func.floor(self._database.now / MINUTE), sa.BigInteger)
+
+
+def _left_of_minute(now: float) -> int:
+    """Return the seconds until the next minute."""
+    return max(1, MINUTE - int(now % MINUTE))
 
 
 def _number(told: dict[str, Any] | None, name: str) -> int:

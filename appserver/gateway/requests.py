@@ -9,6 +9,7 @@ import anyio
 from starlette.requests import ClientDisconnect
 
 from appserver import json_text
+from appserver.gateway.estimate import estimated
 from appserver.gateway.failures import Failure, failure
 from appserver.gateway.metering import Limited
 from appserver.http import write_timeout
@@ -17,7 +18,7 @@ from protocol.base import Secret
 if TYPE_CHECKING:
     from starlette.requests import HTTPConnection, Request
 
-    from appserver.gateway.metering import Metering
+    from appserver.gateway.metering import Metering, Reservation
     from appserver.gateway.users import Caller, Users
 
 MAX_KEY_CHARACTERS = 4096
@@ -57,8 +58,15 @@ async def admitted(caller: Caller, metering: Metering) -> None:
     try:
         await metering.admit(caller)
     except Limited as exc:
-        told = failure(429, str(exc), code="rate_limit_exceeded", retry_after=exc.retry_after)
-        raise Refused(told) from None
+        raise _beyond(exc) from None
+
+
+async def reserved(caller: Caller, metering: Metering, body: dict[str, Any]) -> Reservation | None:
+    """Take what a request of the Responses API may use from the tokens of its key. Raises Refused."""
+    try:
+        return None if caller.tpm is None else await metering.reserve(caller, estimated(body, caller.tpm))
+    except Limited as exc:
+        raise _beyond(exc) from None
 
 
 async def json_body(request: Request, limit: int) -> Any:  # noqa: ANN401 - JSON
@@ -87,8 +95,21 @@ async def read_body(request: Request, limit: int) -> bytes:
     raise Refused(failure(HTTPStatus.REQUEST_TIMEOUT, "The body did not arrive in time"))
 
 
+def _beyond(exc: Limited) -> Refused:
+    return Refused(failure(429, str(exc), code="rate_limit_exceeded", retry_after=exc.retry_after))
+
+
 def _too_large(limit: int) -> Refused:
     return Refused(failure(413, f"The body is longer than {limit} bytes", code="request_too_large"))
 
 
-__all__ = ["ClientDisconnect", "Refused", "admitted", "authenticated", "json_body", "read_body", "shown_key"]
+__all__ = [
+    "ClientDisconnect",
+    "Refused",
+    "admitted",
+    "authenticated",
+    "json_body",
+    "read_body",
+    "reserved",
+    "shown_key",
+]
