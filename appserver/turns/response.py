@@ -156,8 +156,9 @@ class ModelResponse:
     def _close_message(self, item_id: str, text: str, upstream: dict[str, Any]) -> Awaitable[None]:
         if item_id not in self._open:
             self._open_message(item_id)
-        text = text or "".join(self._open[item_id])
-        del self._open[item_id]
+        pieces = self._open.pop(item_id)
+        text = text or "".join(pieces)
+        pieces[:] = [text]  # a long message is not held twice while it is written
         parts = upstream.get("content") or []
         plain = all(isinstance(part, dict) and part.get("type") == "output_text" for part in parts)
         remembered = agent_message(text) if plain else {"type": "message", "role": "assistant", "content": parts}
