@@ -69,11 +69,12 @@ def page(look: Look, title: str, *paragraphs: str) -> bytes:
         name=look.name.lower(),
         drawing=look.value,
         title=html.escape(title),
-        paragraphs="".join(f"<p>{html.escape(_ended(text))}</p>" for text in paragraphs),
+        paragraphs="".join(f"<p>{_shown(text)}</p>" for text in paragraphs),
     )
     return filled.encode("utf-8", "replace")
 
 
-def _ended(text: str) -> str:
+def _shown(text: str) -> str:
     """Return a text as a sentence: messages of errors, and what an issuer says, end in a full stop or do not."""
-    return text if text.endswith((".", "!", "?")) else f"{text}."
+    sentence = text if text.endswith((".", "!", "?")) else f"{text}."
+    return html.escape(sentence).replace("sign-in", "sign&#8209;in")  # in one line

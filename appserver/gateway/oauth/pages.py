@@ -35,8 +35,8 @@ h1 { font-size: 1.25rem; line-height: 1.3; margin: 0 0 1rem; overflow-wrap: anyw
 p, ul { margin: 0 0 1rem; overflow-wrap: anywhere }
 ul { padding-left: 1.25rem }
 label { display: block; font-weight: 600; margin-bottom: 1rem }
-input { display: block; width: 100%; margin-top: .25rem; padding: .625rem .75rem; font: inherit; color: inherit;
-  background: transparent; border: 1px solid var(--line); border-radius: .5rem }
+input { display: block; width: 100%; margin-top: .25rem; padding: .625rem .75rem; font: inherit; font-weight: 400;
+  color: inherit; background: transparent; border: 1px solid var(--dim); border-radius: .5rem }
 button { width: 100%; padding: .75rem; font: inherit; font-weight: 600; border-radius: .5rem; cursor: pointer;
   border: 1px solid var(--accent); background: var(--accent); color: var(--on-accent); margin-top: .5rem }
 button.second { background: transparent; color: inherit; border-color: var(--line) }

@@ -51,6 +51,10 @@ def test_each_end_has_a_look_of_its_own(look: Look) -> None:
     assert [other for other in Look if other.value in shown] == [look]
 
 
+def test_a_line_does_not_break_within_sign_in() -> None:
+    assert "<p>Another sign&#8209;in.</p>" in page(Look.EXPIRED, "Title", "Another sign-in").decode()
+
+
 def test_title_and_text_may_hold_anything() -> None:
     shown = page(Look.FAILED, "<b>&", '"><img src=x onerror=alert(1)>', "{style}").decode()
     assert "<b>" not in shown
