@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -9,6 +12,14 @@ import anyio
 
 if TYPE_CHECKING:
     from anyio.abc import Process
+
+
+def kill_by_id(pid: int) -> None:
+    """End a process as the kernel does when memory runs out: it cannot do anything about it, or after it."""
+    if sys.platform == "win32":
+        os.kill(pid, signal.SIGTERM)  # any signal ends a process there
+    else:
+        os.kill(pid, signal.SIGKILL)
 
 
 async def kill(process: Process) -> None:

@@ -131,8 +131,9 @@ def test_a_full_disk_is_no_harm_and_the_loss_is_told_once_there_is_room(pipe: Pi
     os.close(target)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="pipes are always blocking there")
 def test_a_pipe_that_another_process_made_non_blocking_is_waited_for(pipe: Pipe) -> None:
+    if sys.platform == "win32":
+        pytest.skip("pipes are always blocking there")
     os.set_blocking(pipe.write_fd, False)
     writer = pipe.writer
     for line in numbered(5000):  # more than the pipe, less than the queue

@@ -27,6 +27,7 @@ from appserver.client import (
 from appserver.testing import FakeBackend, Gate, function_call, output, running_backend, stalled, text
 from codegen.blocking import FACES
 from tests.client.test_app_server import Weather
+from tests.processes import kill_by_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -141,7 +142,8 @@ def test_it_outlives_its_server(connect: Callable[..., AppServer], backend: Fake
         backend.script(stalled(gate, "Hel"))
         turn = thread.turn("Hello")
         gate.reached.wait_blocking()
-        os.kill(server.process_id or 0, signal.SIGTERM if sys.platform == "win32" else signal.SIGKILL)
+        assert server.process_id is not None
+        kill_by_id(server.process_id)
         with pytest.raises(TurnLost):
             turn.run()
         assert thread.run("Again").final_response == "You said: Again"

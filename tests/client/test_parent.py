@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -48,7 +47,7 @@ async def test_a_parent_that_is_killed_leaves_no_server_behind(doing: str, home:
         server = int(await application.stdout.receive())
         if doing == "in a turn":
             await gate.reached.wait()
-        application.send_signal(signal.SIGKILL)
+        application.kill()
         await application.wait()
         with anyio.fail_after(END_SECONDS):
             while runs(server):  # noqa: ASYNC110 - it is no child of ours: nobody tells us of its end

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +10,7 @@ import pytest
 from appserver.client import AsyncAppServer, RestartPolicy, Subprocess, tool, types
 from appserver.testing import function_call, output, text
 from tests.client.test_app_server import Weather
+from tests.processes import kill_by_id
 from tests.protocol.conftest import reference_binary
 
 if TYPE_CHECKING:
@@ -58,12 +56,11 @@ async def test_turns_tools_and_structured_output_work_with_it(reference: AsyncAp
         assert [one.id for one in (await server.threads.list()).data] == [thread.id]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
 async def test_it_is_started_again_when_it_dies(reference: AsyncAppServer) -> None:
     async with reference as server:
         await server.account.login_api_key("sk-test-key")
         thread = await server.threads.start()
         await thread.run("Hello")
         assert server.process_id is not None
-        os.kill(server.process_id, signal.SIGKILL)
+        kill_by_id(server.process_id)
         assert (await thread.run("Again")).final_response == "You said: Again"

@@ -6,7 +6,6 @@ APPSERVER_RESTART_ROUNDS says how often it is killed in the longest of these; th
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -28,6 +27,7 @@ from appserver.client import (
 )
 from appserver.testing import Gate, function_call, output, stalled, text
 from tests.client.test_connection import ODD_SERVER
+from tests.processes import kill_by_id
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,7 +46,7 @@ AT_ONCE = RestartPolicy(first_delay=0.01)
 def kill(server: AsyncAppServer) -> None:
     """End the server as the kernel does when memory runs out."""
     assert server.process_id is not None
-    os.kill(server.process_id, signal.SIGKILL if sys.platform != "win32" else signal.SIGTERM)
+    kill_by_id(server.process_id)
 
 
 async def test_the_next_turn_works_however_often_the_server_is_killed(connect: Connect, backend: FakeBackend) -> None:

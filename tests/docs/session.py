@@ -147,6 +147,8 @@ class Session:
 
     def close(self) -> None:
         """End what still runs, also what was started by something that has ended."""
+        if sys.platform == "win32":
+            raise NotImplementedError
         os.killpg(self._group.pid, signal.SIGKILL)
         for process in (self._group, *self._processes):
             process.wait()
@@ -171,6 +173,8 @@ def _output(process: subprocess.Popen[bytes], deadline: float) -> Iterator[str]:
     """Yield what a program prints, until it ends. Not until its output does: what it has started may keep that open."""
     assert process.stdout is not None
     descriptor = process.stdout.fileno()
+    if sys.platform == "win32":
+        raise NotImplementedError
     os.set_blocking(descriptor, False)
     while time.monotonic() < deadline:
         ended = process.poll() is not None  # before the last look, which then sees all that it has printed

@@ -6,7 +6,6 @@ Forked from `crash_driver`, which has imported everything, and which plays the i
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import threading
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -26,6 +25,7 @@ from appserver.settings import Settings
 from appserver.tasks import Tasks
 from appserver.testing import make_jwt
 from protocol.base import Secret
+from tests.processes import kill_by_id
 
 if TYPE_CHECKING:
     import socket
@@ -114,7 +114,7 @@ def die_at(line: int, channel: socket.socket) -> Callable[[], None]:
         if event == "line":
             seen += 1
             if seen == line:
-                os.kill(os.getpid(), signal.SIGKILL)
+                kill_by_id(os.getpid())
         return trace
 
     threading.settrace(trace)  # the store works in a thread of its own

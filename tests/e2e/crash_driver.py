@@ -14,7 +14,6 @@ import json
 import os
 import random
 import selectors
-import signal
 import socket
 import sys
 import time
@@ -25,6 +24,7 @@ import filelock
 
 from appserver.auth.stores.file import FileStore
 from tests.e2e.crash_child import be_child, login
+from tests.processes import kill_by_id
 
 ROUND_SECONDS = 20.0
 """What a round may take before its processes count as stuck. A lock waits 60 s, so a stuck one shows."""
@@ -96,6 +96,8 @@ class Driver:
     def start(self, action: str, line: int | None = None) -> Child:
         """Fork a child that refreshes or signs in."""
         ours, theirs = socket.socketpair()
+        if sys.platform == "win32":
+            raise NotImplementedError
         pid = os.fork()
         if pid == 0:
             ours.close()
@@ -112,7 +114,7 @@ class Driver:
             while waiting.get_map():
                 elapsed = time.monotonic() - started
                 if doomed is not None and elapsed >= seconds:
-                    os.kill(doomed.pid, signal.SIGKILL)
+                    kill_by_id(doomed.pid)
                     doomed = None
                 if elapsed > ROUND_SECONDS:
                     self._give_up(children)
@@ -132,7 +134,7 @@ class Driver:
         if not data:
             child.channel.close()
             _, status = os.waitpid(child.pid, 0)
-            child.killed = os.WIFSIGNALED(status)
+            child.killed = os.waitstatus_to_exitcode(status) < 0  # by a signal
             return False
         *lines, child.unread = (child.unread + data).split(b"\n")
         for line in lines:
@@ -156,7 +158,7 @@ class Driver:
     def _give_up(self, children: list[Child]) -> None:
         for child in children:
             if child.channel.fileno() != -1:
-                os.kill(child.pid, signal.SIGKILL)
+                kill_by_id(child.pid)
                 os.waitpid(child.pid, 0)
                 child.channel.close()
 

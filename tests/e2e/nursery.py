@@ -24,6 +24,8 @@ __all__ = ["connection", "table"]
 
 
 def main(path: str) -> None:
+    if sys.platform == "win32":
+        raise NotImplementedError
     for module in startup.AHEAD_OF_USE:
         startup.import_ahead(module)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the children
@@ -41,6 +43,8 @@ def main(path: str) -> None:
 
 
 def serve(connection: socket.socket) -> None:
+    if sys.platform == "win32":
+        raise NotImplementedError
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for descriptor in (0, 1, HIGHEST):
         os.dup2(connection.fileno(), descriptor)

@@ -38,10 +38,10 @@ if TYPE_CHECKING:
     from appserver.testing import FakeBackend
     from tests.conftest import ServerFactory
 
-pytestmark = [
-    pytest.mark.anyio,
-    pytest.mark.skipif(sys.platform == "win32", reason="signals, descriptors and parents are others there"),
-]
+pytestmark = pytest.mark.anyio
+
+if sys.platform == "win32":
+    pytest.skip("signals, descriptors and parents are others there", allow_module_level=True)
 
 SIGNALS = [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)]
 

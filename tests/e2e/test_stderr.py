@@ -65,7 +65,7 @@ async def test_a_parent_that_does_not_read_stderr_stops_nothing(home: Path, stde
         await read_until(process, b'"id":2')
         await end_of_input(process)
         assert await exit_code(process) == 0
-    assert os.get_blocking(stderr_ends[1]), "it is the parent's end, too"
+    assert sys.platform == "win32" or os.get_blocking(stderr_ends[1]), "it is the parent's end, too"
 
 
 async def test_a_parent_that_reads_late_learns_what_it_has_missed_and_the_last_lines(home: Path) -> None:
@@ -282,7 +282,7 @@ def test_what_is_written_past_python_to_a_full_pipe_does_not_wait_either(code: s
     )
     try:
         claimed(fill, stdout=subprocess.DEVNULL, stderr=theirs)
-        assert os.get_blocking(theirs), "it is the parent's end, too"
+        assert sys.platform == "win32" or os.get_blocking(theirs), "it is the parent's end, too"
     finally:
         os.close(ours)
         os.close(theirs)

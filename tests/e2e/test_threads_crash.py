@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -20,6 +19,7 @@ import pytest
 from appserver.testing import message, output, reasoning
 from appserver.transport.framing import LineSplitter, Oversized
 from tests.peer import WAIT_SECONDS, Peer
+from tests.processes import kill_by_id
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -88,7 +88,7 @@ async def run_until_killed(peer: Peer, process: int, thread_id: str, dice: rando
     for number in range(2):
         await peer.post("turn/start", {"threadId": thread_id, "input": [{"type": "text", "text": "go"}]})
         await peer.until(partial(reached, number + 1))
-    os.kill(process, signal.SIGKILL)
+    kill_by_id(process)
     await peer.ended()
     return {
         one["params"]["item"]["id"] if one["method"] == "item/completed" else one["params"]["turn"]["id"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import uuid
 from contextlib import contextmanager
@@ -54,7 +55,7 @@ def programs() -> Path | None:
 @contextmanager
 def running_postgres(bin_dir: Path) -> Iterator[Server]:
     """Run a server."""
-    as_user = ["runuser", "-u", USER, "--"] if os.getuid() == 0 else []
+    as_user = ["runuser", "-u", USER, "--"] if sys.platform != "win32" and os.getuid() == 0 else []
     with tempfile.TemporaryDirectory(prefix="pg") as directory:
         if as_user:
             shutil.chown(directory, USER)

@@ -113,6 +113,8 @@ def as_user(home: Path) -> list[str]:
     """Words before a command that run it as the image's user, where that one can read the interpreter."""
     if any(not path.stat().st_mode & 0o005 for path in Path(sys.executable).resolve().parents):
         return []
+    if sys.platform != "linux":
+        raise NotImplementedError
     user, _, group = said("USER").partition(":")
     for path in (home, *home.rglob("*")):
         os.chown(path, int(user), int(group))

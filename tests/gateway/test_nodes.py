@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, NamedTuple
@@ -201,7 +200,6 @@ async def post(url: str, lines: list[str] | None = None) -> int:
         return answer.status_code
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
 async def test_a_node_that_is_killed_during_a_refresh_burns_no_login(
     backend: FakeBackend, home: Path, database_url: str | None
 ) -> None:
@@ -217,12 +215,11 @@ async def test_a_node_that_is_killed_during_a_refresh_burns_no_login(
 
             group.start_soon(ask_the_first)
             await gate.reached.wait()
-            nodes.first.send_signal(signal.SIGKILL)
+            nodes.first.kill()
         assert await post(nodes.second_url) == 200
         assert len(backend.requests.to(TOKENS)) == 2
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
 async def test_a_node_that_is_killed_during_streams_takes_nothing_else_along(
     backend: FakeBackend, home: Path, database_url: str | None
 ) -> None:
@@ -238,6 +235,6 @@ async def test_a_node_that_is_killed_during_streams_takes_nothing_else_along(
 
             group.start_soon(stream)
             await gate.reached.wait()
-            nodes.first.send_signal(signal.SIGKILL)
+            nodes.first.kill()
         await gate.abandoned.wait()
         assert await post(nodes.second_url) == 200

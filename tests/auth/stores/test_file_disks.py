@@ -96,7 +96,7 @@ def test_a_directory_that_cannot_be_synced_is_no_failure(store: FileStore, monke
 
 def test_a_read_only_home_is_found_out_before_anything_is_redeemed(store: FileStore, home: Path) -> None:
     old = login()
-    if os.name != "nt" and os.geteuid() != 0:
+    if sys.platform != "win32" and os.geteuid() != 0:
         pytest.skip("without root, a file of ours can be written in place in a read-only directory")
     store.save(old)
     with read_only(home):
