@@ -82,10 +82,10 @@ class Session:
         self.backend.script(*eval(f"[{replies}]", vars(testing)))  # noqa: S307 - it is in our page
 
     def text(self, code: str) -> str:
-        """Return what a page shows as it is here: ports that are fixed there are free ones."""
+        """Return what a page shows as it is here: ports that are fixed there are free ones, and no server stays."""
         for shown, port in self._ports.items():
             code = code.replace(shown, str(port))
-        return code
+        return code.replace(" --autostart", " --autostart --idle-exit 1")
 
     def write(self, name: str, code: str) -> Path:
         """Write a file of the page; one of the home directory has `~/.codex/` in front of its name."""
