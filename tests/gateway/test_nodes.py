@@ -5,15 +5,21 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import anyio
 import anyio.abc
+import anyio.lowlevel
 import httpx
 import pytest
+import sqlalchemy as sa
 
-from appserver.gateway.refreshing import Refreshing
+from appserver.auth.credentials import ManagedTokens
+from appserver.gateway import refreshing
+from appserver.gateway.database.schema import leases
 from appserver.testing import Gate, stalled
+from appserver.testing.signals import WAIT_SECONDS
+from protocol.base import Secret
 from tests.gateway.rig import KEY, RESPONSES, Running, gateway_process, managed, running_gateway, sign_in
 
 if TYPE_CHECKING:
@@ -146,21 +152,71 @@ async def test_tokens_per_minute_are_counted_across_nodes(
         assert 429 in statuses
 
 
-async def test_one_node_renews_what_is_due_and_the_other_does_not(
-    backend: FakeBackend, home: Path, database_url: str | None
+async def stored_tokens(node: Running, user: str) -> ManagedTokens:
+    """Return a user's login, as it is in the database."""
+    credential = (await (await node.gateway.store_of(user)).load()).credential
+    assert isinstance(credential, ManagedTokens)
+    return credential
+
+
+async def next_look(node: Running) -> str:
+    """Wait until the leader of the scheduled refresh has begun another look, and so ended the one before.
+
+    Returns the leader.
+    """
+
+    async def lease() -> Any:  # noqa: ANN401 - a row, or None
+        async with node.gateway.database.reading() as connection:
+            return (await connection.execute(sa.select(leases.c.holder, leases.c.until))).one_or_none()
+
+    before = await lease()
+    with anyio.fail_after(WAIT_SECONDS):
+        while (now := await lease()) in (None, before):
+            await anyio.lowlevel.checkpoint()  # nothing else tells of it
+    return str(now.holder)
+
+
+async def test_a_login_is_refreshed_ahead_of_its_end_by_one_of_two_nodes_without_a_request(
+    backend: FakeBackend, home: Path, database_url: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with two_nodes(backend, home, database_url) as (one, other):
+    monkeypatch.setattr(refreshing, "LOOK_SECONDS", 0.05)
+    async with (
+        running_gateway(backend, home, database_url=database_url) as one,
+        running_gateway(backend, home, database_url=database_url) as other,
+    ):
+        due, later = backend.grant(expires_in=600), backend.grant(expires_in=86_400)
+        await sign_in(one.gateway, managed(later), "ben")
+        await sign_in(one.gateway, managed(due), "ada")
+        with anyio.fail_after(WAIT_SECONDS):
+            while (await stored_tokens(one, "ada")).refresh_token == Secret(due.refresh_token):
+                await next_look(one)
+        assert len({await next_look(one) for _ in range(5)}) == 1
+        [redeemed] = backend.requests.to(TOKENS)
+        assert redeemed.params()["refresh_token"] == due.refresh_token
+        assert (await stored_tokens(other, "ben")).refresh_token == Secret(later.refresh_token)
+        assert backend.requests.to(RESPONSES) == []
+        # The new token is what the other node uses, before the old one has expired.
+        new = await stored_tokens(other, "ada")
+        _, key = await one.gateway.accounts.add_key(await one.gateway.user_id("ada"), ["responses"])
+        headers = {"Authorization": f"Bearer {key.reveal()}"}
+        assert (await other.http.post(RESPONSES, json=REQUEST, headers=headers)).status_code == 200
+        assert backend.requests.to(RESPONSES)[-1].bearer == new.access_token.reveal()
+
+
+async def test_another_node_leads_the_scheduled_refresh_when_the_first_has_died(
+    backend: FakeBackend, home: Path, database_url: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refreshing, "LOOK_SECONDS", 0.05)
+    async with running_gateway(backend, home, database_url=database_url) as one:
+        database = one.gateway.database
+        values = {"holder": "a node that has died", "until": database.now + 0.5}
+        row = database.insert(leases).values(name=refreshing.LEASE, **values)
+        async with database.writing() as connection:
+            await connection.execute(row.on_conflict_do_update(index_elements=["name"], set_=values))
         await sign_in(one.gateway, managed(backend.grant(expires_in=600)), "ada")
-        await sign_in(one.gateway, managed(backend.grant(expires_in=86_400)), "ben")
-        leaders = [Refreshing(node.gateway.database, node.gateway.users) for node in (one, other)]
-        async with one.gateway.database.writing() as connection:  # what the two have begun by themselves
-            await connection.exec_driver_sql("DELETE FROM leases")
-        assert [await leader.lead() for leader in leaders] == [True, False]
-        before = len(backend.requests.to(TOKENS))
-        assert await leaders[0].refresh_due() in (0, 1)  # 0: by the node's own look in between
-        assert len(backend.requests.to(TOKENS)) <= 1
-        assert before <= 1
-        assert await leaders[0].refresh_due() == 0
+        await next_look(one)
+        await next_look(one)
+        assert len(backend.requests.to(TOKENS)) == 1
 
 
 class Killed(NamedTuple):
