@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
@@ -75,14 +76,16 @@ class Database:
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """Lend a connection for statements that change nothing. Each sees what is committed when it begins."""
-        async with self._reading.connect() as connection:
-            yield connection
+        with self._to_its_end():
+            async with self._reading.connect() as connection:
+                yield connection
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
         """Begin a transaction, committed at the end of the block. On SQLite it is the only one that writes."""
-        async with self._engine.begin() as connection:
-            yield connection
+        with self._to_its_end():
+            async with self._engine.begin() as connection:
+                yield connection
 
     async def answers(self) -> bool:
         """Whether the database can be asked."""
@@ -115,6 +118,14 @@ class Database:
         for one in self._prepared:
             await one.close()
         await self._engine.dispose()
+
+    def _to_its_end(self) -> anyio.CancelScope:
+        """Return a scope for a transaction, which on SQLite is not cancelled.
+
+        It takes milliseconds, and BUSY_SECONDS at most. A cancelled statement would leave a task that waits for ever:
+        SQLAlchemy stops aiosqlite's thread twice, and the second stop is not answered. The process would wait for it.
+        """
+        return anyio.CancelScope(shield=not self.is_postgres)
 
     async def _migrate(self) -> None:
         async with self.writing() as connection:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import anyio
+import anyio.lowlevel
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
@@ -95,6 +97,27 @@ async def test_a_node_that_is_suspended_in_a_transaction_does_not_hold_up_the_ot
     with pytest.raises(DBAPIError):  # its transaction is gone
         await say_nothing_more()
     await close([suspended, other])
+
+
+@pytest.mark.parametrize("steps", range(12))
+async def test_a_statement_whose_caller_is_cancelled_leaves_nothing_that_runs(
+    database_url: str | None, tmp_path: Path, steps: int
+) -> None:
+    database = await Database.open(database_url, str(tmp_path))
+
+    async def read() -> None:
+        async with database.reading() as connection:
+            await connection.execute(sa.select(users))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(read)
+        for _ in range(steps):
+            await anyio.lowlevel.checkpoint()
+        group.cancel_scope.cancel()
+    assert await database.answers()
+    await database.close()
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    assert [task for task in left if "sqlalchemy" in repr(task)] == []
 
 
 async def test_what_is_written_is_seen_by_the_next_read_and_nothing_of_what_failed(database: Database) -> None:
