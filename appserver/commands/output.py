@@ -38,7 +38,12 @@ def say_json(value: object) -> None:
 
 
 def complain(problem: str) -> None:
-    sys.stderr.write(f"appserver: {_printable(problem)}\n")
+    say_on_stderr(f"appserver: {problem}")
+
+
+def say_on_stderr(*lines: str) -> None:
+    """Write lines for a person to stderr and flush: stdout may be read by a program."""
+    sys.stderr.write("".join(f"{_printable(line)}\n" for line in lines))
     sys.stderr.flush()
 
 

@@ -13,7 +13,7 @@ import anyio
 
 from appserver.arguments import settings_of
 from appserver.auth.stores.auth_json import credential_in, parse_document
-from appserver.commands.output import say
+from appserver.commands.output import say_on_stderr
 from appserver.errors import AppServerError, AuthError, ConfigError, RequestError
 from appserver.gateway.database.schema import credentials
 from appserver.gateway.database.secret_keys import mark_keys
@@ -118,8 +118,8 @@ async def _login(gateway: Gateway, options: Namespace) -> dict[str, Any]:
     account = gateway.users.workspace(user_id, await gateway.accounts.version(user_id) or 0).account
     flow = account.device_login(gateway.session)
     device = await flow.start()
-    say("Open this address in a browser, on this or any other device:", "", f"  {device.verification_url}", "")
-    say("There, type this code, and give it to nobody else:", "", f"  {device.user_code.reveal()}", "")
+    say_on_stderr("Open this address in a browser, on any device:", "", f"  {device.verification_url}", "")
+    say_on_stderr("There, type this code, and give it to nobody else:", "", f"  {device.user_code.reveal()}", "")
     await account.finish_login(flow)
     held = await account.auth.look()
     if held is None:

@@ -7,10 +7,14 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import anyio.to_thread
 import openai
 import pytest
+from anyio.streams.text import TextReceiveStream
 
+from appserver.testing.device import Decision
+from appserver.testing.signals import WAIT_SECONDS
 from protocol.base import Secret
 from tests.gateway.rig import KEY, gateway_process, running_gateway
 
@@ -86,6 +90,57 @@ async def test_a_user_who_was_added_beside_a_running_gateway_can_use_it(
     assert listed["used_at"] is not None
     assert listed["revoked_at"] is not None
     assert key["key"] not in str(listed)
+
+
+async def test_a_user_who_signs_in_by_device_code_can_use_a_running_gateway(
+    backend: FakeBackend, environ: dict[str, str], admin: Admin
+) -> None:
+    backend.issuer.device.decision = Decision.OPEN
+    await admin("user", "add", "ada")
+    key = await admin("key", "add", "--user", "ada")
+    words = [sys.executable, "-m", "appserver", "gateway", "credential", "login", "--user", "ada"]
+    async with (
+        gateway_process(environ) as (_, url),
+        openai.AsyncOpenAI(base_url=f"{url}/v1", api_key=key["key"], max_retries=0) as client,
+        await anyio.open_process(words, env=environ) as login,
+    ):
+        with pytest.raises(openai.AuthenticationError):
+            await client.responses.create(model="m", input="Hi")
+        assert login.stdout is not None
+        assert login.stderr is not None
+        shown = ""
+        with anyio.fail_after(WAIT_SECONDS):
+            async for piece in TextReceiveStream(login.stderr):
+                shown += piece
+                if any(attempt.user_code in shown for attempt in backend.issuer.device.attempts.values()):
+                    backend.issuer.device.approve()
+        assert f"{backend.url}/codex/device" in shown
+        told = "".join([piece async for piece in TextReceiveStream(login.stdout)])
+        assert json.loads(told) == {"user": "ada", "kind": "chatgpt", "account_id": "org-1"}
+        assert await login.wait() == 0
+        assert (await client.responses.create(model="m", input="Hi")).output_text == "You said: Hi"
+    [credential] = (await admin("credential", "list"))["credentials"]
+    assert (credential["user"], credential["status"], credential["account_id"]) == ("ada", "active", "org-1")
+    assert (await admin("audit", "list"))["entries"][0]["action"] == "credential.login"
+
+
+@pytest.mark.parametrize(
+    ("decision", "enabled", "user", "complaint"),
+    [
+        (Decision.DENIED, True, "ada", "denied"),
+        (Decision.APPROVED, False, "ada", "device"),
+        (Decision.APPROVED, True, "nobody", "no such user"),
+    ],
+)
+async def test_a_login_that_fails_leaves_nothing(
+    backend: FakeBackend, admin: Admin, decision: Decision, enabled: bool, user: str, complaint: str
+) -> None:
+    backend.issuer.device.decision, backend.issuer.device.enabled = decision, enabled
+    await admin("user", "add", "ada")
+    told = await admin("credential", "login", "--user", user, code=1)
+    assert complaint in told.splitlines()[-1].lower()
+    assert (await admin("credential", "list"))["credentials"] == []
+    assert [one["action"] for one in (await admin("audit", "list"))["entries"]] == ["user.add"]
 
 
 async def test_what_is_there_can_be_listed_and_removed(backend: FakeBackend, admin: Admin) -> None:
