@@ -323,7 +323,7 @@ class Thread(Blocking[AsyncThread]):
         self._portal.wait(self._async.delete)
 
     def unsubscribe(self) -> types.ThreadUnsubscribeResult:
-        """Ends what is told of a thread's turns; after half an hour it is closed.
+        """Ends the notifications of a thread's turns; half an hour later the thread is closed.
 
         Sends `thread/unsubscribe`.
         """
@@ -534,7 +534,7 @@ class Threads(Blocking[AsyncThreads]):
         self._portal.wait(self._async.delete, thread_id)
 
     def unsubscribe(self, thread_id: str) -> types.ThreadUnsubscribeResult:
-        """Ends what is told of a thread's turns; after half an hour it is closed.
+        """Ends the notifications of a thread's turns; half an hour later the thread is closed.
 
         Sends `thread/unsubscribe`.
         """

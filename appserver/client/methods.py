@@ -239,7 +239,7 @@ class AsyncThreadsMethods(Caller):
         await self._call("thread/delete", {"threadId": thread_id}, None)
 
     async def unsubscribe(self, thread_id: str) -> types.ThreadUnsubscribeResult:
-        """Ends what is told of a thread's turns; after half an hour it is closed.
+        """Ends the notifications of a thread's turns; half an hour later the thread is closed.
 
         Sends `thread/unsubscribe`.
         """
@@ -375,7 +375,7 @@ class AsyncThreadMethods(Caller):
         await self._call("thread/delete", {"threadId": self.id}, None)
 
     async def unsubscribe(self) -> types.ThreadUnsubscribeResult:
-        """Ends what is told of a thread's turns; after half an hour it is closed.
+        """Ends the notifications of a thread's turns; half an hour later the thread is closed.
 
         Sends `thread/unsubscribe`.
         """
