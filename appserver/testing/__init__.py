@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from appserver.testing.backend import FakeBackend, run_forever, running_backend
 from appserver.testing.device import Decision
+from appserver.testing.ledger import RefreshState
 from appserver.testing.recording import RecordedRequest, RequestLog
 from appserver.testing.replies import (
     CustomToolCall,
@@ -55,6 +56,7 @@ __all__ = [
     "RawItem",
     "Reasoning",
     "RecordedRequest",
+    "RefreshState",
     "Refusal",
     "Reply",
     "RequestLog",
