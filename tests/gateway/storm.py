@@ -78,10 +78,10 @@ class Nodes(NamedTuple):
 
 
 @asynccontextmanager
-async def two_nodes(backend: FakeBackend, home: Path, url: str) -> AsyncIterator[Nodes]:
+async def two_nodes(backend: FakeBackend, home: Path, url: str, **variables: str) -> AsyncIterator[Nodes]:
     """Start both, and import a login."""
     environ = {**backend.environ(home), "GATEWAY_API_KEY": KEY, "GATEWAY_SECRET_KEYS": "the-secret-key-of-the-tests"}
-    environ["GATEWAY_DATABASE_URL"] = url
+    environ |= {"GATEWAY_DATABASE_URL": url, **variables}
     async with AsyncExitStack() as stack:
         started = [await stack.enter_async_context(gateway_process(environ)) for _ in range(2)]
         nodes = Nodes(backend, environ, [process for process, _ in started], [url for _, url in started])
