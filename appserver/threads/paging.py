@@ -46,6 +46,9 @@ TOUCHES_KEPT = 10_000
 """How many touches of threads are remembered for who pages by them: the starts and ends of 5,000 turns. A paging that
 began earlier is refused, because it could drop threads."""
 
+PRUNING_STEP = 256
+"""Touches after which some are forgotten: so seldom that it costs a touch nothing, and so few that it takes no time."""
+
 NOW = -1
 """In place of the last touch: the one at the time of the call."""
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
+from appserver.errors import RequestError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -125,11 +127,17 @@ class ThreadStore(Protocol):
         """Close what is open."""
 
 
+def turn_is_active(turn_id: str) -> RequestError:
+    """Return the error for what cannot be done while another process runs a turn in the thread."""
+    data = {"kind": "threadBusy", "activeTurnId": turn_id}
+    return RequestError(f"turn {turn_id} is active in this thread, in another process", data)
+
+
 def folded(text: str | None) -> str:
-    """Return a text as searches compare it. Half a surrogate pair, which JSON can bring, is spelled out."""
+    """Return a text as searches compare it."""
     return plain((text or "").casefold())
 
 
 def plain(text: str) -> str:
-    """Return a text that a database takes."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    """Return a text that a database takes. What else JSON can bring is spelled out: half a surrogate pair, and NUL."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")

@@ -12,11 +12,10 @@ from hypothesis import strategies as st
 
 from appserver.errors import InvalidParams
 from appserver.threads import paging as pages
-from appserver.threads.paging import MAX_LIMIT, ThreadQuery
+from appserver.threads.paging import MAX_LIMIT, PRUNING_STEP, ThreadQuery
 from appserver.threads.stores.base import Changes
 from appserver.threads.stores.memory import MemoryThreads
 from appserver.threads.stores.sqlite.store import SqliteThreads
-from appserver.threads.stores.sqlite.writes import PRUNING_STEP
 from tests.threads.records import added, run, thread
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from appserver.errors import RequestError, ThreadNotFound, ThreadStoreError
-from appserver.threads.stores.base import UNAVAILABLE, StoredThread
+from appserver.errors import ThreadNotFound, ThreadStoreError
+from appserver.threads.stores.base import UNAVAILABLE, StoredThread, turn_is_active
 from appserver.threads.stores.recorder import News
 from appserver.threads.stores.rows import (
     THREAD_COLUMNS,
@@ -181,8 +181,7 @@ def _check_unused(connection: sqlite3.Connection, thread: RecordedThread, owners
         raise ThreadNotFound(thread.id)
     running = interrupt_dead_turns(connection, owners, thread.key)
     if running is not None:
-        data = {"kind": "threadBusy", "activeTurnId": running}
-        raise RequestError(f"turn {running} is active in this thread, in another process", data)
+        raise turn_is_active(running)
     return int(row[0])
 
 

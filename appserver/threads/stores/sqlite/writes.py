@@ -8,12 +8,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from appserver.threads.paging import MAX_INTEGER, horizon
+from appserver.threads.paging import MAX_INTEGER, PRUNING_STEP, horizon
 from appserver.threads.stores.base import plain
 from appserver.threads.stores.rows import ENTRY_COLUMNS, entry_row, settings_text, thread_row
-
-PRUNING_STEP = 256
-"""Touches after which some are forgotten: so seldom that it costs a touch nothing, and so few that it takes no time."""
 
 NO_THREAD = 0
 """In place of the key of a thread that is gone. No thread has this key."""
