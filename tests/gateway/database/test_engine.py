@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from appserver.errors import ConfigError, RequestError
-from appserver.gateway.database import engine
+from appserver.gateway.database import connections
 from appserver.gateway.database.accounts import Accounts
 from appserver.gateway.database.engine import Database
 from appserver.gateway.database.schema import users
@@ -62,7 +62,7 @@ async def test_a_database_that_cannot_be_used_is_named(url: str, tmp_path: Path)
 async def test_a_connection_that_was_lost_meanwhile_is_replaced(
     database_url: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "IDLE_SECONDS", 0.0)
+    monkeypatch.setattr(connections, "IDLE_SECONDS", 0.0)
     database = await Database.open(database_url, str(tmp_path))
     assert await database.answers()
     if database_url is not None:
@@ -82,7 +82,7 @@ async def test_a_connection_that_was_lost_meanwhile_is_replaced(
 async def test_a_node_that_is_suspended_in_a_transaction_does_not_hold_up_the_others(
     empty_postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "TRANSACTION_SILENCE_SECONDS", 1)
+    monkeypatch.setattr(connections, "TRANSACTION_SILENCE_SECONDS", 1)
     suspended, other = [await Database.open(empty_postgres, str(tmp_path)) for _ in range(2)]
     await Accounts(other).add_user("ada", None)
     change = sa.update(users).values(password="x")
@@ -129,3 +129,21 @@ async def test_what_is_written_is_seen_by_the_next_read_and_nothing_of_what_fail
         assert (await connection.execute(sa.select(sa.func.count()).select_from(users))).scalar_one() == 1
         await accounts.add_user("ben", None)
         assert (await connection.execute(sa.select(sa.func.count()).select_from(users))).scalar_one() == 2
+
+
+async def test_a_write_that_waits_for_another_process_can_be_cancelled(
+    database_url: str | None, tmp_path: Path
+) -> None:
+    database, other = [await Database.open(database_url, str(tmp_path)) for _ in range(2)]
+    accounts = Accounts(other)
+    await accounts.add_user("ada", None)
+    before = len(asyncio.all_tasks())
+    async with database.writing() as connection:
+        await connection.execute(sa.update(users).values(created_at=1.0))
+        with anyio.move_on_after(0.05) as waiting:
+            await accounts.set_password("ada", "hash")
+    assert waiting.cancelled_caught
+    await accounts.set_password("ada", "another")
+    assert await accounts.user("ada") is not None
+    assert len(asyncio.all_tasks()) == before
+    await close([database, other])
