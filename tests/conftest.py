@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from contextlib import AbstractAsyncContextManager
 
+    from tests.gateway.postgres import Postgres
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # As in a shell's background job. The processes that tests start would inherit it, and some are to be interrupted.
@@ -68,6 +69,17 @@ def process(home: Path, backend: FakeBackend) -> ServerFactory:
         return subprocess_peer(backend.environ(home), overrides, initialize=initialize)
 
     return start
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server, and a database there with the schema of now."""
+    from tests.gateway.postgres import prepared_postgres  # late: most tests need no database
+
+    with prepared_postgres() as found:
+        if found is None:
+            pytest.skip("PostgreSQL is not installed")
+        yield found
 
 
 @pytest.fixture

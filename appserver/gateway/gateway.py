@@ -17,6 +17,7 @@ from appserver.gateway.database.accounts import Accounts
 from appserver.gateway.database.cipher import Cipher, keys_of
 from appserver.gateway.database.credentials import Place, SqlCredentials
 from appserver.gateway.database.engine import Database
+from appserver.gateway.database.node import Node
 from appserver.gateway.database.secret_keys import check_keys
 from appserver.gateway.database.versions import Versions
 from appserver.gateway.metering import Metering
@@ -64,9 +65,10 @@ class Gateway:
             self.server.runtime.tasks,
             ApiKey(environment.openai_api_key) if environment.openai_api_key else None,
         )
+        self.node = Node(database, self.server.runtime.tasks)
         oauth = OAuthStore(database, environment.refresh_grace)
         self.provider = Provider(oauth, self.accounts, self.place.cipher, environment.public_url)
-        self.users = Users(self.server, self.accounts, oauth, self.place, environment.api_key)
+        self.users = Users(self.server, self.accounts, oauth, self.place, self.node, environment.api_key)
         self.metrics = Metrics()
         self.metering = Metering(database, self.metrics)
         self.refreshing = Refreshing(database, self.users)
@@ -103,7 +105,9 @@ class Gateway:
     async def _with_database(cls, settings: Settings, environment: Environment) -> AsyncIterator[Gateway]:
         database = await Database.open(environment.database_url, settings.home)
         try:
-            yield cls(settings, environment, database)
+            gateway = cls(settings, environment, database)
+            yield gateway
+            await gateway.node.close()
         finally:
             with anyio.CancelScope(shield=True):
                 await database.close()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import anyio
 
 from appserver.gateway.database.credentials import SqlCredentials
+from appserver.gateway.database.threads.store import SqlThreads
 from appserver.gateway.oauth.store import ACCESS_PREFIX
 from appserver.gateway.scopes import ALL
 from appserver.server.workspace import Workspace
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from appserver.gateway.database.accounts import Accounts
     from appserver.gateway.database.credentials import Place
+    from appserver.gateway.database.node import Node
     from appserver.gateway.oauth.store import OAuthStore
     from appserver.server.serve import Server
     from protocol.base import Secret
@@ -52,13 +54,20 @@ class Users:
     """The users whom this node has met."""
 
     def __init__(
-        self, server: Server, accounts: Accounts, oauth: OAuthStore, place: Place, environment_key: Secret | None
+        self,
+        server: Server,
+        accounts: Accounts,
+        oauth: OAuthStore,
+        place: Place,
+        node: Node,
+        environment_key: Secret | None,
     ) -> None:
         """`environment_key`: has all scopes, for the first user."""
         self._server = server
         self._accounts = accounts
         self._oauth = oauth
         self._place = place
+        self._node = node
         self._environment_key = environment_key
         self._workspaces: dict[str, Workspace] = {}
 
@@ -92,8 +101,9 @@ class Users:
             general = self._server.runtime.settings
             # Ahead of their end, logins are refreshed by whichever node has the lease (`refreshing.py`).
             settings = general._replace(home=os.path.join(general.home, "users", user_id), background_interval=0.0)
-            store = SqlCredentials(self._place, user_id)
-            self._workspaces[user_id] = self._server.add(Workspace(self._server.runtime, settings, credentials=store))
+            credentials, threads = SqlCredentials(self._place, user_id), SqlThreads(self._node, user_id)
+            workspace = Workspace(self._server.runtime, settings, credentials=credentials, threads=threads)
+            self._workspaces[user_id] = self._server.add(workspace)
         return self._workspaces[user_id]
 
     @property

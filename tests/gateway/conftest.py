@@ -6,7 +6,7 @@ import pytest
 
 from appserver.gateway.database.engine import Database
 from protocol.base import Secret
-from tests.gateway.postgres import Postgres, migrate, new_database, programs, running_postgres
+from tests.gateway.postgres import new_database
 from tests.gateway.rig import Running, running_gateway
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from appserver.testing import FakeBackend
+    from tests.gateway.postgres import Postgres
 
 
 @pytest.fixture
@@ -29,17 +30,6 @@ async def chatgpt(backend: FakeBackend, home: Path, database_url: str | None) ->
     """A gateway whose user is signed in to ChatGPT."""
     async with running_gateway(backend, home, backend.grant(), database_url=database_url) as running:
         yield running
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
-    """A PostgreSQL server, and a database there with the schema of now."""
-    found = programs()
-    if found is None:
-        pytest.skip("PostgreSQL is not installed")
-    with running_postgres(found) as server, new_database(server.url) as template:
-        migrate(template)
-        yield Postgres(server, template.rpartition("/")[2])
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

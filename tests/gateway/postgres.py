@@ -43,6 +43,18 @@ class Postgres(NamedTuple):
     """The name of a database with the schema of now and nobody in it: to copy it is quicker than to migrate."""
 
 
+@contextmanager
+def prepared_postgres() -> Iterator[Postgres | None]:
+    """Run a server with a database to copy. None: it is not installed."""
+    bin_dir = programs()
+    if bin_dir is None:
+        yield None
+        return
+    with running_postgres(bin_dir) as server, new_database(server.url) as template:
+        migrate(template)
+        yield Postgres(server, template.rpartition("/")[2])
+
+
 def programs() -> Path | None:
     """Return where the newest installed server's programs are, or None."""
     found = [path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/initdb")]

@@ -1,8 +1,9 @@
-"""Threads and turns on the store in threads.db, and on one that answers after 50 ms: alike, and in order."""
+"""Threads and turns on each store for threads that last, and on one that answers after 50 ms: alike, and in order."""
 
 from __future__ import annotations
 
 import json
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -13,13 +14,17 @@ from appserver.settings import load_settings
 from appserver.testing import Gate, stalled
 from tests.peer import house
 from tests.threads.slow_store import SlowThreads
+from tests.threads.stores.conftest import SHARED, postgres_of_all, shared
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
     from appserver.testing import FakeBackend
+    from appserver.threads.stores.base import ThreadStore
     from tests.peer import House, Message, Peer
+
+__all__ = ["postgres_of_all"]
 
 pytestmark = pytest.mark.anyio
 
@@ -35,10 +40,15 @@ class Scene:
         self.peer = peer
 
 
-@pytest.fixture(params=["sqlite", "slow"])
+@pytest.fixture(params=["slow", *SHARED])
 async def scene(request: pytest.FixtureRequest, home: Path, backend: FakeBackend) -> AsyncIterator[Scene]:
-    store = SlowThreads() if request.param == "slow" else None
-    async with house(load_settings(backend.environ(home))) as running:
+    async with AsyncExitStack() as stack:
+        if request.param == "slow":
+            store: ThreadStore = SlowThreads()
+        else:
+            place = await stack.enter_async_context(shared(request, home))
+            store = await place.open()
+        running = await stack.enter_async_context(house(load_settings(backend.environ(home))))
         workspace = running.server.add(Workspace(running.server.runtime, threads=store))
         async with running.client("tests", workspace) as peer:
             await peer.login_with_tokens(backend.grant().access_token)

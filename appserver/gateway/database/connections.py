@@ -48,6 +48,9 @@ TRANSACTION_SILENCE_SECONDS = 8
 """After which PostgreSQL ends a transaction whose node says nothing more, as it is suspended or cut off: other nodes
 wait for the rows that it has locked. Between two statements of a transaction nothing is waited for."""
 
+DEFERRED = "deferred"
+"""The option of a connection to SQLite that is not going to write."""
+
 
 def database_url(url: str | None, home: str) -> URL:
     """Return the URL for SQLAlchemy. None: SQLite in the home. Raises ConfigError."""
@@ -77,6 +80,13 @@ def new_engine(url: URL) -> AsyncEngine:
         sa.event.listen(engine.sync_engine, "connect", _end_silent_transactions)
         sa.event.listen(engine.sync_engine, "checkin", _note_use)
         sa.event.listen(engine.sync_engine, "checkout", partial(_ping_if_idle, engine.dialect))
+    return engine
+
+
+def new_file_engine(url: URL) -> Engine:
+    """Return an engine for threads, to the same SQLite."""
+    engine = sa.create_engine(url.set(drivername="sqlite+pysqlite"), **_options(url))
+    _listen_to_sqlite(engine)
     return engine
 
 
@@ -155,6 +165,7 @@ def _prepare(connection: Any, _: object) -> None:  # noqa: ANN401 - the driver's
 
 
 def _begin(connection: sa.Connection) -> None:
-    # At once: a transaction that begins by reading could not become a writing one while another writes.
-    if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    options = connection.get_execution_options()
+    if options.get("isolation_level") != "AUTOCOMMIT":
+        # At once: a transaction that begins by reading could not become a writing one while another writes.
+        connection.exec_driver_sql("BEGIN" if options.get(DEFERRED) else "BEGIN IMMEDIATE")

@@ -16,6 +16,8 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from appserver.errors import ConfigError
 from appserver.gateway.database.connections import database_url, new_engine, once_unlocked, to_its_end
+from appserver.gateway.database.expressions import Now
+from appserver.gateway.database.functions import PostgresFunctions, SqliteFunctions
 from appserver.gateway.database.prepared import Prepared
 
 if TYPE_CHECKING:
@@ -23,8 +25,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-UNIX_EPOCH, DAY_SECONDS = 2440587.5, 86_400.0
-"""As a Julian day, which SQLite's clock tells in all versions; and what turns days into seconds."""
+    from appserver.gateway.database.functions import Functions
 
 MIGRATION_LOCK = 0x6170_7073_7276
 """PostgreSQL's advisory lock under which one node migrates."""
@@ -40,6 +41,9 @@ class Database:
         self.is_postgres = engine.dialect.name == "postgresql"
         self._writer = anyio.Lock(fast_acquire=True)
         """Held by what writes to SQLite: the lock between processes knows no order, and has to be asked for again."""
+        self.functions: Functions = (
+            PostgresFunctions(engine) if self.is_postgres else SqliteFunctions(engine.url, self._writer)
+        )
 
     @classmethod
     async def open(cls, url: str | None, home: str) -> Database:
@@ -85,9 +89,7 @@ class Database:
     @property
     def now(self) -> sa.ColumnElement[float]:
         """The time that all nodes go by, in Unix seconds: that of the database's clock."""
-        if self.is_postgres:
-            return sa.extract("epoch", sa.func.clock_timestamp()).cast(sa.Double)
-        return (sa.func.julianday("now") - UNIX_EPOCH) * DAY_SECONDS
+        return Now()
 
     def insert(self, table: sa.Table) -> Any:  # noqa: ANN401 - of either dialect; both have on_conflict_do_update
         """Return an INSERT that can become an update where the row is there."""
@@ -103,6 +105,7 @@ class Database:
         """Close all connections."""
         for one in self._prepared:
             await one.close()
+        await self.functions.close()
         await self._engine.dispose()
 
     async def _migrate(self) -> None:

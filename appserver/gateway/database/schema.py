@@ -25,6 +25,7 @@ users = sa.Table(
     sa.Column("name", sa.String, nullable=False, unique=True),
     sa.Column("password", sa.String),  # argon2; null: no sign-in
     sa.Column("created_at", sa.Double, nullable=False),
+    sa.Column("touched", sa.BigInteger, nullable=False, server_default="0"),  # the last touch of the user's threads
 )
 
 credentials = sa.Table(
@@ -96,6 +97,13 @@ leases = sa.Table(
     sa.Column("name", sa.String, primary_key=True),
     sa.Column("holder", sa.String, nullable=False),
     sa.Column("until", sa.Double, nullable=False),
+)
+
+nodes = sa.Table(
+    "nodes",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("until", sa.Double, nullable=False),  # it lives, as it has renewed its lease up to then
 )
 
 settings = sa.Table(

@@ -1,7 +1,7 @@
 """Where threads are kept: the Protocol that `registry.py` works with, and what its implementations share.
 
-There are two: memory.py for ephemeral threads, and sqlite/ for the others. One kit of tests runs on both, and on a
-store that answers late, as one in a database does.
+There are three: memory.py for ephemeral threads, sqlite/ for the others, and the gateway's, in its database. One kit of
+tests runs on all of them, and on one that answers late.
 """
 
 from __future__ import annotations

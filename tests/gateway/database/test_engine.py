@@ -9,13 +9,16 @@ import anyio
 import anyio.lowlevel
 import pytest
 import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
 from sqlalchemy.exc import DBAPIError
 
 from appserver.errors import ConfigError, RequestError
 from appserver.gateway.database import connections
 from appserver.gateway.database.accounts import Accounts
 from appserver.gateway.database.engine import Database
-from appserver.gateway.database.schema import users
+from appserver.gateway.database.schema import metadata, users
+from appserver.gateway.database.threads.schema import threads
 from appserver.testing.signals import WAIT_SECONDS
 
 if TYPE_CHECKING:
@@ -129,6 +132,15 @@ async def test_what_is_written_is_seen_by_the_next_read_and_nothing_of_what_fail
         assert (await connection.execute(sa.select(sa.func.count()).select_from(users))).scalar_one() == 1
         await accounts.add_user("ben", None)
         assert (await connection.execute(sa.select(sa.func.count()).select_from(users))).scalar_one() == 2
+
+
+async def test_the_migrations_lead_to_the_schema(database: Database) -> None:
+    def differences(connection: sa.Connection) -> list[object]:
+        return list(compare_metadata(MigrationContext.configure(connection), metadata))
+
+    assert threads.metadata is metadata  # its tables are among those that are compared
+    async with database.reading() as connection:
+        assert await connection.run_sync(differences) == []
 
 
 async def test_a_write_that_waits_for_another_process_can_be_cancelled(

@@ -11,7 +11,6 @@ from appserver.errors import InvalidParams, RequestError, ThreadNotFound
 from appserver.threads.paging import PageQuery, ThreadQuery
 from appserver.threads.stores.base import Changes
 from appserver.threads.stores.memory import MemoryThreads
-from appserver.threads.stores.sqlite.store import SqliteThreads
 from appserver.threads.transcript import Cut, Entry, with_all_outputs
 from appserver.threads.turn_record import TurnRecord
 from tests.threads.records import (
@@ -31,10 +30,9 @@ from tests.threads.records import (
 )
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from appserver.threads.stores.base import ThreadStore
     from protocol.item import Item
+    from tests.threads.stores.sharing import Sharing
 
 pytestmark = pytest.mark.anyio
 
@@ -70,14 +68,13 @@ def entry(item: Item | None, sent: dict[str, Any]) -> Entry:
     return Entry(item, sent, forgets=False, completed_at=1.5)
 
 
-async def test_settings_that_cannot_be_written_are_not_changed(tmp_path: Path) -> None:
-    store = SqliteThreads(str(tmp_path))
+async def test_settings_that_cannot_be_written_are_not_changed(sharing: Sharing) -> None:
+    store = await sharing.open()
     record = await added(store, "Hello")
     await store.delete(record.id)
     with pytest.raises(RequestError):
         await record.change_settings({"model": "other"})
     assert record.metadata.model == "fake-model"
-    await store.close()
 
 
 async def test_overrides_and_usage_of_a_turn_are_kept(store: ThreadStore) -> None:

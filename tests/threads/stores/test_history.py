@@ -9,7 +9,6 @@ import pytest
 from appserver.errors import RequestError, ThreadNotFound
 from appserver.threads.paging import PageQuery
 from appserver.threads.stores.memory import MemoryThreads
-from appserver.threads.stores.sqlite.store import SqliteThreads
 from appserver.threads.transcript import Cut
 from tests.threads.records import (
     added,
@@ -26,9 +25,8 @@ from tests.threads.records import (
 )
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from appserver.threads.stores.base import ThreadStore
+    from tests.threads.stores.sharing import Sharing
 
 pytestmark = pytest.mark.anyio
 
@@ -138,24 +136,8 @@ async def test_a_turn_that_is_not_there_takes_nothing_out(store: ThreadStore) ->
     assert record.history == (await loaded(store, record.id)).history == said("one")
 
 
-async def test_another_process_goes_on_with_what_is_left(tmp_path: Path) -> None:
-    here, there = SqliteThreads(str(tmp_path)), SqliteThreads(str(tmp_path))
-    record = await added(here, "Hello", "one")
-    other = await loaded(there, record.id)
-    second = await run(record, "two")
-    await record.revert(second.id)
-    await record.inject([remembered("new")])
-    await run(other, "three")
-    assert other.history == said("one", "new", "three")
-    await other.inject([remembered("more")])
-    await run(record, "four")
-    assert record.history == said("one", "new", "three", "more", "four")
-    await here.close()
-    await there.close()
-
-
-async def test_nothing_is_put_into_a_thread_that_is_gone(tmp_path: Path) -> None:
-    store = SqliteThreads(str(tmp_path))
+async def test_nothing_is_put_into_a_thread_that_is_gone(sharing: Sharing) -> None:
+    store = await sharing.open()
     record = await added(store, "Hello", "one")
     await store.delete(record.id)
     with pytest.raises(ThreadNotFound):
@@ -163,4 +145,3 @@ async def test_nothing_is_put_into_a_thread_that_is_gone(tmp_path: Path) -> None
     with pytest.raises(ThreadNotFound):
         await record.revert("any")
     assert record.history == said("one")
-    await store.close()

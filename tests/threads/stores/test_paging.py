@@ -11,11 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from appserver.errors import InvalidParams
+from appserver.gateway.database.threads.store import SqlThreads
 from appserver.threads import paging as pages
 from appserver.threads.paging import MAX_LIMIT, PRUNING_STEP, ThreadQuery
 from appserver.threads.stores.base import Changes
 from appserver.threads.stores.memory import MemoryThreads
 from appserver.threads.stores.sqlite.store import SqliteThreads
+from tests.threads import slow_store
 from tests.threads.records import added, run, thread
 
 if TYPE_CHECKING:
@@ -24,8 +26,11 @@ if TYPE_CHECKING:
     from appserver.threads.paging import SortKey
     from appserver.threads.record import ThreadRecord
     from appserver.threads.stores.base import ThreadStore
+    from tests.threads.stores.sharing import Nodes
 
 pytestmark = pytest.mark.anyio
+
+UNHURRIED = [HealthCheck.too_slow]
 
 # What happens between two pages: a new thread (and how its time compares), a turn in one, a name for one.
 HAPPENINGS = st.one_of(
@@ -77,7 +82,7 @@ class Scene:
 
 
 @pytest.mark.parametrize("sort_key", ["created_at", "updated_at"])
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, suppress_health_check=UNHURRIED)
 @given(
     before=st.lists(st.integers(0, 4), min_size=1, max_size=12),
     between=st.lists(st.lists(HAPPENINGS, max_size=4), max_size=8),
@@ -89,30 +94,56 @@ async def test_whatever_happens_between_pages_drops_no_thread_and_shows_none_twi
 ) -> None:
     query = ThreadQuery(limit=limit, sort_key=sort_key, descending=descending)
     with tempfile.TemporaryDirectory() as home:
-        stores: list[ThreadStore] = [MemoryThreads(), SqliteThreads(home)]
+        stores = MemoryThreads(), SqliteThreads(home)
         try:
-            pages = []
-            for store in stores:
-                scene = Scene(store)
-                for number in before:
-                    await scene.happen("add", number)
-                at_first = {one.id for one in scene.threads}
-                seen = await scene.page_through(query, between)
-                assert len(seen) == len(set(seen)), "a thread came twice"
-                assert at_first - scene.deleted <= set(seen), "a thread was dropped"
-                pages.append(seen)
-            assert pages[0] == pages[1]
+            await check_pages(stores, query, before, between)
         finally:
             for store in stores:
                 await store.close()
 
 
-@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+@pytest.mark.parametrize("sort_key", ["created_at", "updated_at"])
+@settings(max_examples=15, deadline=None, suppress_health_check=[*UNHURRIED, HealthCheck.function_scoped_fixture])
+@given(
+    before=st.lists(st.integers(0, 4), min_size=1, max_size=12),
+    between=st.lists(st.lists(HAPPENINGS, max_size=4), max_size=8),
+    limit=st.integers(1, 5),
+    descending=st.booleans(),
+)
+async def test_neither_does_it_in_the_database_of_the_gateway(
+    nodes: Nodes,
+    sort_key: SortKey,
+    before: list[int],
+    between: list[list[tuple[str, int]]],
+    limit: int,
+    descending: bool,
+) -> None:
+    query = ThreadQuery(limit=limit, sort_key=sort_key, descending=descending)
+    stores = MemoryThreads(), SqlThreads(nodes.first, await nodes.add_user())
+    await check_pages(stores, query, before, between)
+
+
+async def check_pages(
+    stores: tuple[ThreadStore, ThreadStore], query: ThreadQuery, before: list[int], between: list[list[tuple[str, int]]]
+) -> None:
+    pages = []
+    for store in stores:
+        scene = Scene(store)
+        for number in before:
+            await scene.happen("add", number)
+        at_first = {one.id for one in scene.threads}
+        seen = await scene.page_through(query, between)
+        assert len(seen) == len(set(seen)), "a thread came twice"
+        assert at_first - scene.deleted <= set(seen), "a thread was dropped"
+        pages.append(seen)
+    assert pages[0] == pages[1]
+
+
 async def test_a_paging_goes_on_over_many_touches_and_is_refused_after_too_many(
-    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: ThreadStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pages, "TOUCHES_KEPT", 300)
-    store: ThreadStore = MemoryThreads() if kind == "memory" else SqliteThreads(str(tmp_path))
+    monkeypatch.setattr(slow_store, "SECONDS", 0.0)
     threads = [await added(store) for _ in range(4)]
     first = await store.page(ThreadQuery(limit=1, sort_key="updated_at"))
     for number in range(299):
@@ -125,7 +156,6 @@ async def test_a_paging_goes_on_over_many_touches_and_is_refused_after_too_many(
         await store.page(ThreadQuery(sort_key="updated_at", cursor=first.next))
     newer = await store.page(ThreadQuery(sort_key="updated_at", cursor=first.back, descending=False))
     assert len(newer.rows) == 4, "who goes back begins now"
-    await store.close()
 
 
 async def test_touches_do_not_grow_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from typing import TYPE_CHECKING
 
-import anyio
 import pytest
 
 from appserver.threads.paging import PageQuery, ThreadQuery
 from appserver.threads.stores.sqlite.leases import Owners
-from tests.threads.records import added, begin, end, loaded, locked, message, run, say, thread, transcript_of, turns_of
+from tests.threads.records import added, begin, end, loaded, locked, run, say, thread, transcript_of, turns_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,26 +22,6 @@ pytestmark = pytest.mark.anyio
 
 WAIT_SECONDS = 10.0
 """What a test waits at most for a thread."""
-
-
-async def test_a_thread_is_read_as_of_one_moment(opened: Callable[..., SqliteThreads]) -> None:
-    here = await added(opened(), "Hello", "one")
-    reading, changed = threading.Event(), threading.Event()
-
-    def query(found: ThreadReader) -> None:
-        before = found.thread()
-        reading.set()
-        assert changed.wait(WAIT_SECONDS)
-        assert [[entry.item for entry in one.entries] for one in found.transcript()] == [[message("one")]]
-        assert len(found.turns(PageQuery()).rows) == len(found.items(PageQuery()).rows) == 1
-        assert found.thread() == before
-
-    async with anyio.create_task_group() as group:
-        group.start_soon(opened().read, here.id, query)
-        await anyio.to_thread.run_sync(reading.wait, WAIT_SECONDS)
-        await run(here, "two")
-        await opened().delete(here.id)
-        changed.set()
 
 
 async def test_a_thread_of_any_length_is_read_in_few_statements(

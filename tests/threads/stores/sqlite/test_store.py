@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
-from appserver.errors import RequestError, ThreadStoreError
+from appserver.errors import ThreadStoreError
 from appserver.threads.model_items import model_item
 from appserver.threads.paging import PageQuery, ThreadQuery
 from appserver.threads.stores.sqlite.connection import LOG_BYTES
 from appserver.threads.stores.sqlite.leases import DIRECTORY
 from appserver.threads.stores.sqlite.schema import MIGRATIONS, VERSION, migrate, version_of
 from appserver.threads.stores.sqlite.store import SqliteThreads
-from appserver.threads.transcript import Cut, Entry
-from appserver.threads.turn_record import TurnRecord
+from appserver.threads.transcript import Cut
 from tests.threads.records import (
     added,
     begin,
@@ -29,9 +28,7 @@ from tests.threads.records import (
     loaded,
     locked,
     message,
-    remembered,
     run,
-    say,
     thread,
     transcript_of,
     turns_of,
@@ -49,75 +46,6 @@ LARGE = "x" * 2_000_000
 
 async def statuses(store: SqliteThreads, thread_id: str) -> list[str]:
     return [turn.status for turn in (await turns_of(store, thread_id, PageQuery(descending=False))).rows]
-
-
-# Two processes on one home
-
-
-async def test_what_one_process_wrote_the_other_reads(opened: Callable[..., SqliteThreads]) -> None:
-    record = await added(opened(), "Hello", "one")
-    other = opened()
-    assert (await loaded(other, record.id)).history == record.history
-    assert [one.id for one in (await other.page(ThreadQuery())).rows] == [record.id]
-
-
-async def test_a_turn_of_a_process_that_lives_is_in_progress_for_the_other(
-    opened: Callable[..., SqliteThreads],
-) -> None:
-    record = thread()
-    first, second = opened(), opened()
-    await first.add(record)
-    turn = await begin(record)
-    await say(record, turn, "one")
-    theirs = await loaded(second, record.id)
-    assert await statuses(second, record.id) == ["inProgress"]
-    with pytest.raises(RequestError, match="active in this thread") as caught:
-        await begin(theirs)
-    assert caught.value.data == {"kind": "threadBusy", "activeTurnId": turn.id}
-    await end(record, turn)
-    assert await statuses(second, record.id) == ["completed"]
-    await run(theirs, "two")
-    assert theirs.history == [remembered("one"), remembered("two")]
-
-
-async def test_a_turn_of_a_process_that_died_is_found_as_interrupted(opened: Callable[..., SqliteThreads]) -> None:
-    record = thread()
-    died, other = opened(), opened()
-    await died.add(record)
-    turn = await begin(record)
-    await say(record, turn, "one")
-    await died.close()  # what the system does for a process: its lock is gone, its turn is not
-    (found,) = await transcript_of(other, record.id)
-    assert found.turn.status == "interrupted"
-    assert found.turn.completed_at is not None
-    assert [entry.item for entry in found.entries] == [message("one")]
-    assert await statuses(other, record.id) == ["interrupted"]
-    await run(await loaded(other, record.id), "two")
-    assert await statuses(other, record.id) == ["interrupted", "completed"]
-
-
-async def test_a_thread_that_is_loaded_twice_takes_over_what_the_other_did(
-    opened: Callable[..., SqliteThreads],
-) -> None:
-    here = await added(opened(), "Hello", "one")
-    there = await loaded(opened(), here.id)
-    await run(there, "two")
-    await run(here, "three")
-    await run(there, "four")
-    assert there.history == [remembered(text) for text in ("one", "two", "three", "four")]
-
-
-async def test_a_thread_that_another_process_deleted_takes_no_turn(opened: Callable[..., SqliteThreads]) -> None:
-    here, other = await added(opened(), "Hello", "one"), opened()
-    turn = await begin(here)
-    await other.delete(here.id)
-    with pytest.raises(RequestError, match="thread not found"):
-        await say(here, turn, "two")
-    await end(here, turn)
-    told = Entry(message("three"), remembered("three"), forgets=False, completed_at=1.5)
-    with pytest.raises(RequestError, match="thread not found"):
-        await here.start_turn(TurnRecord([]), [told], {"model": "other-model"})
-    assert (here.history, here.metadata.model, here.active) == ([remembered("one")], "fake-model", None)
 
 
 async def test_lock_files_of_dead_processes_are_swept(opened: Callable[..., SqliteThreads], tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""The threads of the gateway's users, in the database that all nodes share."""
