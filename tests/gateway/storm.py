@@ -22,6 +22,7 @@ import httpx
 from appserver.testing import FakeBackend, Gate, stalled
 from tests.gateway.postgres import new_database, programs, running_postgres
 from tests.gateway.rig import KEY, RESPONSES, gateway_process
+from tests.gateway.thread_scenes import killed_during_a_turn, suspended_during_a_turn
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -176,6 +177,8 @@ SCENES: list[Callable[[Nodes], Awaitable[None]]] = [
     suspended_with_the_answer,
     suspended_with_the_question,
     killed_while_streaming,
+    killed_during_a_turn,
+    suspended_during_a_turn,
     limited,
     revoked,
 ]
