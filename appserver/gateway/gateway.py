@@ -151,9 +151,9 @@ class Gateway:
             if not self.metrics.running:
                 self._idle.set()
 
-    def connection(self, caller: Caller) -> Connection:
+    def connection(self, caller: Caller, kind: type[RemoteConnection] = RemoteConnection) -> Connection:
         """Return a connection of a user's for a client that speaks JSON-RPC."""
-        return self.server.connection(caller.workspace, kind=RemoteConnection)
+        return self.server.connection(caller.workspace, kind=kind)
 
     async def drain(self) -> None:
         """Take no further request, and no turn, and wait until none runs. Those that take too long are interrupted.

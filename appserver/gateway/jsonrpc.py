@@ -11,6 +11,7 @@ import anyio
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from appserver import __version__, json_text
+from appserver.gateway.remote import PostConnection
 from appserver.transport.base import Ending, TransportClosed
 from protocol.envelope import error
 
@@ -132,7 +133,7 @@ async def answer(gateway: Gateway, caller: Caller, document: object) -> bytes | 
         return None
     asked = _older_requests(document)
     post = Post(json_text.encode(document).encode())
-    connection = gateway.connection(caller)
+    connection = gateway.connection(caller, PostConnection)
     connection.session.begin(CLIENT_NAME, __version__, frozenset())
     ending: Ending | None = None
 

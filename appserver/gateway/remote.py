@@ -6,6 +6,7 @@ of its own, and is told nothing of the process and its configuration.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -75,12 +76,40 @@ PLACES = ("config", "modelProvider")
 """Params that choose where requests, and the credential with them, are sent."""
 
 
+ON_LOADED_THREADS = (
+    "thread/compact/start",
+    "thread/inject_items",
+    "thread/revert",
+    "thread/rollback",
+    "thread/settings/update",
+    "turn/start",
+)
+"""Methods for which a thread must be loaded, and that do not end with its turn."""
+
+
 class RemoteConnection(Connection):
     """One client."""
 
     def _routes(self) -> Mapping[str, Handler]:
         table = super()._routes()
         return {method: partial(_checked, method, table[method]) for method in METHODS}
+
+
+class PostConnection(RemoteConnection):
+    """A client of one POST. It cannot know which node has a thread loaded: each loads it when a request needs it."""
+
+    def _routes(self) -> Mapping[str, Handler]:
+        table = super()._routes()
+        return {**table, **{method: partial(self._on_loaded_thread, table[method]) for method in ON_LOADED_THREADS}}
+
+    async def _on_loaded_thread(self, handler: Handler, params: dict[str, Any]) -> object:
+        threads, thread_id = self.workspace.threads, params["threadId"]
+        if not threads.is_loaded(thread_id):
+            async with threads.order(thread_id):
+                await threads.resume(thread_id, {}, lambda _: None)
+                self.workspace.subscriptions.subscribe(self, thread_id)  # once it has left, the thread is closed later
+        found = handler(params)
+        return await found if isinstance(found, Awaitable) else found
 
 
 def _checked(method: str, handler: Handler, params: dict[str, Any]) -> object:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import anyio
 import pytest
 
 from appserver.testing import Gate, stalled
+from appserver.testing.signals import WAIT_SECONDS
 from tests.gateway.rig import RESPONSES, Running, managed, running_gateway, sign_in
 from tests.gateway.websocket import websocket_peer
 
@@ -126,6 +129,46 @@ async def test_while_one_node_runs_a_turn_the_other_starts_none(nodes: Nodes, ba
     assert (await nodes.here.finished_turn(turn))["status"] == "completed"
     assert (await nodes.there.turn(thread, "two"))["status"] == "completed"
     assert asked(backend) == ["one", "two"]
+
+
+async def test_over_post_a_thread_needs_not_be_loaded_on_the_node_that_is_asked(
+    nodes: Nodes, backend: FakeBackend
+) -> None:
+    clients, number = [nodes.one.http, nodes.other.http], count(1)
+
+    async def call(method: str, **params: object) -> Any:  # noqa: ANN401 - whatever the method returns
+        clients.reverse()
+        request = {"jsonrpc": "2.0", "id": next(number), "method": method, "params": params}
+        answer = (await clients[0].post("/jsonrpc", json=request)).json()
+        assert "result" in answer, (method, answer)
+        return answer["result"]
+
+    async def turn(thread_id: str, text: str) -> str:
+        told: str = (await call("turn/start", threadId=thread_id, input=[{"type": "text", "text": text}]))["turn"]["id"]
+        with anyio.fail_after(WAIT_SECONDS):
+            while True:
+                if (await call("thread/turns/list", threadId=thread_id))["data"][0]["status"] == "completed":
+                    return told
+                await anyio.sleep(0.01)  # there is no notification over POST
+
+    thread_id = (await call("thread/start"))["thread"]["id"]
+    await turn(thread_id, "one")
+    await turn(thread_id, "two")
+    last = await turn(thread_id, "three")
+    assert asked(backend) == ["one", "two", "three"]
+    await call("thread/settings/update", threadId=thread_id, model="gpt-6-sol")
+    await call("thread/revert", threadId=thread_id, beforeTurnId=last)
+    await call("thread/inject_items", threadId=thread_id, items=[message("four")])
+    await call("thread/read", threadId=thread_id)
+    await turn(thread_id, "five")
+    assert asked(backend) == ["one", "two", "four", "five"]
+    unknown = {"jsonrpc": "2.0", "id": 1, "method": "turn/start", "params": {"threadId": "x", "input": []}}
+    for client in clients:
+        assert (await client.post("/jsonrpc", json=unknown)).json()["error"]["data"] == {"kind": "threadNotFound"}
+
+
+def message(text: str) -> dict[str, Any]:
+    return {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}
 
 
 async def test_another_users_thread_is_on_no_node_what_it_is_on_the_first(nodes: Nodes) -> None:
