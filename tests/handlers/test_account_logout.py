@@ -8,7 +8,7 @@ import pytest
 
 from appserver.auth.stores.file import FileStore
 from appserver.auth.stores.refused_tokens import fingerprint
-from appserver.testing.ledger import RefreshState
+from appserver.testing import RefreshState
 from protocol.base import Secret
 from tests.auth.disks import names
 from tests.auth.store_kit import redeeming

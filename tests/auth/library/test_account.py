@@ -13,7 +13,7 @@ import pytest
 from appserver.auth import Account, AccountInfo, ConfigError, MemoryStore, NotSignedIn, RefreshError, StoreBusy
 from appserver.auth.stores.file import FileStore
 from appserver.errors import AuthError
-from appserver.testing.ledger import RefreshState
+from appserver.testing import RefreshState
 from tests.auth.slow_store import Database, SlowStore
 from tests.handlers.accounts import store_login, stored
 

@@ -18,8 +18,7 @@ from appserver.auth import (
     RefreshRequest,
     Secret,
 )
-from appserver.testing import Decision, Profile, make_jwt
-from appserver.testing.ledger import RefreshState
+from appserver.testing import Decision, Profile, RefreshState, make_jwt
 from tests.handlers.accounts import browse, store_login, stored
 
 if TYPE_CHECKING:
