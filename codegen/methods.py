@@ -70,7 +70,7 @@ def methods_file() -> str:
     blocks = [
         _class(
             f"Async{resource.capitalize()}{'Methods' if resource in EXTENDED_BY_HAND else ''}",
-            f"`{'server' if resource == 'server' else f'server.{resource}'}`: what the method table has for it.",
+            f"Methods of the protocol, as `{'server' if resource == 'server' else f'server.{resource}'}`.",
             [_method(writer, one, said[one.method]) for one in found if one.resource == resource],
         )
         for resource in resources
@@ -78,7 +78,7 @@ def methods_file() -> str:
     of_a_thread = [one for one in found if one.resource == "threads" and "threadId" in _required(one.params)]
     its_id = "    id: str\n"
     methods_ = [its_id, *(_method(writer, one, said[one.method], known="threadId") for one in of_a_thread)]
-    blocks.append(_class(THREAD, "What the method table has for one thread.", methods_))
+    blocks.append(_class(THREAD, "Methods of the protocol for one thread.", methods_))
     options = dict.fromkeys(_options_name(one) for one in found if _optional(one.params))
     imports = METHODS_HEAD.replace("{options}", ", ".join(options))
     return head("The requests of the method table, by resource.") + imports + "".join(blocks)

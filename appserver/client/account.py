@@ -66,7 +66,7 @@ class AsyncDeviceCodeLogin(AsyncLogin):
 
 
 class AsyncAccount(AsyncAccountMethods):
-    """`server.account`."""
+    """Who is signed in; signing in and out. `server.account`."""
 
     def __init__(self, owner: AccountOwner) -> None:
         super().__init__(owner)

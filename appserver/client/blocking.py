@@ -58,7 +58,7 @@ N = TypeVar("N", bound=Notification)
 
 
 class Models(Blocking[AsyncModels]):
-    """`server.models`: what the method table has for it."""
+    """Methods of the protocol, as `server.models`."""
 
     def list(self, **options: Unpack[ModelListOptions]) -> types.ModelListResult:
         """Models for a picker, page by page.
@@ -71,7 +71,7 @@ class Models(Blocking[AsyncModels]):
 
 
 class Config(Blocking[AsyncConfig]):
-    """`server.config`: what the method table has for it."""
+    """Methods of the protocol, as `server.config`."""
 
     def read(self, **options: Unpack[ConfigReadOptions]) -> types.ConfigReadResult:
         """The configuration in force and where each value comes from, without secrets.
@@ -128,7 +128,7 @@ class DeviceCodeLogin(Blocking[AsyncDeviceCodeLogin]):
 
 
 class Account(Blocking[AsyncAccount]):
-    """`server.account`."""
+    """Who is signed in; signing in and out. `server.account`."""
 
     def read(self, **options: Unpack[AccountReadOptions]) -> types.AccountReadResult:
         """Who is signed in; `refresh_token: true` refreshes a managed login first.
@@ -442,7 +442,7 @@ class Thread(Blocking[AsyncThread]):
 
 
 class Threads(Blocking[AsyncThreads]):
-    """`server.threads`."""
+    """Starting, resuming and forking threads, and all else by their id. `server.threads`."""
 
     def read(self, thread_id: str, **options: Unpack[ThreadReadOptions]) -> types.ThreadReadResult:
         """A thread, loaded or not; `include_turns: true` with its transcript.

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class AsyncAccountMethods(Caller):
-    """`server.account`: what the method table has for it."""
+    """Methods of the protocol, as `server.account`."""
 
     async def read(self, **options: Unpack[AccountReadOptions]) -> types.AccountReadResult:
         """Who is signed in; `refresh_token: true` refreshes a managed login first.
@@ -90,7 +90,7 @@ class AsyncAccountMethods(Caller):
 
 
 class AsyncModels(Caller):
-    """`server.models`: what the method table has for it."""
+    """Methods of the protocol, as `server.models`."""
 
     async def list(self, **options: Unpack[ModelListOptions]) -> types.ModelListResult:
         """Models for a picker, page by page.
@@ -103,7 +103,7 @@ class AsyncModels(Caller):
 
 
 class AsyncConfig(Caller):
-    """`server.config`: what the method table has for it."""
+    """Methods of the protocol, as `server.config`."""
 
     async def read(self, **options: Unpack[ConfigReadOptions]) -> types.ConfigReadResult:
         """The configuration in force and where each value comes from, without secrets.
@@ -116,7 +116,7 @@ class AsyncConfig(Caller):
 
 
 class AsyncServerMethods(Caller):
-    """`server`: what the method table has for it."""
+    """Methods of the protocol, as `server`."""
 
     async def diagnostics(self) -> types.ServerDiagnosticsResult:
         """Figures about the process: uptime, connections, turns, memory, refreshes; see docs/observability.md.
@@ -127,7 +127,7 @@ class AsyncServerMethods(Caller):
 
 
 class AsyncThreadsMethods(Caller):
-    """`server.threads`: what the method table has for it."""
+    """Methods of the protocol, as `server.threads`."""
 
     async def read(self, thread_id: str, **options: Unpack[ThreadReadOptions]) -> types.ThreadReadResult:
         """A thread, loaded or not; `include_turns: true` with its transcript.
@@ -292,7 +292,7 @@ class AsyncThreadsMethods(Caller):
 
 
 class AsyncThreadMethods(Caller):
-    """What the method table has for one thread."""
+    """Methods of the protocol for one thread."""
 
     id: str
 

@@ -172,7 +172,7 @@ class AsyncThread(AsyncThreadMethods):
 
 
 class AsyncThreads(AsyncThreadsMethods):
-    """`server.threads`."""
+    """Starting, resuming and forking threads, and all else by their id. `server.threads`."""
 
     def __init__(self, owner: ThreadOwner) -> None:
         super().__init__(owner)

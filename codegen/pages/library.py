@@ -204,8 +204,8 @@ def _code(text: str) -> str:
 
 
 def _prose(doc: str | None) -> str:
-    """Return a docstring as Markdown: what looks like an HTML tag is text, an indented part is code."""
-    text = inspect.cleandoc(doc or "")
+    """Return a docstring as Markdown: what looks like an HTML tag is text, an indented part is code, a page a link."""
+    text = re.sub(r"\bdocs/([\w-]+\.md)\b", r"[docs/\1](../\1)", inspect.cleandoc(doc or ""))
     return re.sub(r"^(?!    )(.*)$", lambda found: found[0].replace("<", "&lt;"), text, flags=re.MULTILINE)
 
 
