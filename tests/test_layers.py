@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 
+pytestmark = pytest.mark.xdist_group("layers")  # so that one process parses all files, not each
+
 ORDER = (
     # From top to bottom. A package stands for all its modules, unless one of them is named on its own. A module may
     # import what stands above it, and what shares its line.

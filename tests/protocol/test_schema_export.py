@@ -8,6 +8,8 @@ import pytest
 from protocol.methods import CLIENT_NOTIFICATIONS, CLIENT_REQUESTS, SERVER_NOTIFICATIONS, SERVER_REQUESTS
 from protocol.schema_export import SCHEMA_FILE, schema, write_schema
 
+pytestmark = pytest.mark.xdist_group("schema")  # so that one process builds pydantic's validators of all types
+
 COMMITTED = Path(__file__).parents[2] / "schema" / SCHEMA_FILE
 
 
