@@ -1,16 +1,14 @@
 """A user's credential in the database (`auth.stores.base.CredentialStore`): encrypted, refreshed by one node at a time.
 
-Each change is one transaction, which has the row locked. The lock of a redemption is a lease in the row: it lasts as
-long as its node renews it, so that one which dies costs the lease and not the login. A node that was suspended and has
-lost its lease leaves the write-ahead record to the next holder; what the issuer has answered it is still stored, if
-nothing else was stored in place of the credential that was redeemed.
+Each change is one transaction, which has the row locked. The lock of a redemption is a lease (`lease.py`). A node that
+was suspended and has lost it leaves the write-ahead record to the next holder; what the issuer has answered it is still
+stored, if nothing else was stored in place of the credential that was redeemed.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import uuid
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
@@ -19,10 +17,10 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from appserver.auth.stores import base
 from appserver.auth.stores.auth_json import credential_in, document_bytes, document_with, parse_document
 from appserver.auth.stores.base import Contents
 from appserver.errors import AuthError, StoreBusy, StoreChangedError, StoreError
+from appserver.gateway.database.lease import Lease, LeaseLost
 from appserver.gateway.database.schedule import refresh_at
 from appserver.gateway.database.schema import credentials
 from appserver.log import warn
@@ -39,15 +37,6 @@ if TYPE_CHECKING:
     from appserver.tasks import Tasks
     from protocol.base import Secret
 
-LEASE_SECONDS = 6.0
-"""After which a node that does not renew its lease is taken to be dead. Requests of its users wait for that."""
-
-RENEW_SECONDS = 1.0
-"""Several may fail before the lease is lost."""
-
-FIRST_POLL_SECONDS, MAX_POLL_SECONDS = 0.02, 0.5
-"""Between two tries to get the lease: a redemption takes tenths of a second."""
-
 WRITE_TRIES = 20
 WRITE_RETRY_SECONDS = 0.5
 """How often the issuer's response is written before it is given up: it is the only copy, and a database may restart."""
@@ -56,10 +45,6 @@ ACTIVE, NEEDS_LOGIN, NONE = "active", "needs_login", "none"
 HASH_BYTES = 32
 
 _DATABASE_ERRORS = (DBAPIError, PoolTimeout, OSError)
-
-
-class _LeaseLost(StoreBusy):
-    """Another node may hold the lease, or has held it."""
 
 
 class Place(NamedTuple):
@@ -151,16 +136,18 @@ class SqlCredentials:
     @asynccontextmanager
     async def redeeming(self) -> AsyncIterator[Redemption]:
         """Hold the lease of a redemption."""
-        holder = uuid.uuid4().hex
-        await self._take_lease(holder)
+        async with self._transaction() as connection:
+            await self._locked(connection)  # that there is a row
+        lease = Lease(self._place.database, self._transaction, self._user_id)
+        await lease.take(self._stopping)
         done = anyio.CancelScope()
-        self._place.tasks.start(self._keep_lease, holder, done)
+        self._place.tasks.start(lease.keep, done)
         try:
-            yield Redemption(self, holder)
+            yield Redemption(self, lease)
         finally:
             done.cancel()
             with anyio.CancelScope(shield=True):
-                await self._release(holder)
+                await lease.give_back()
 
     def stop_waiting(self) -> None:
         self._stopping.set()
@@ -183,11 +170,10 @@ class SqlCredentials:
 
     # The row
 
-    async def write_record(self, record: dict[str, Any] | None, holder: str) -> None:
-        """Store a write-ahead record, or none, and renew the lease. Raises StoreError, StoreBusy, _LeaseLost."""
+    async def write_record(self, record: dict[str, Any] | None, lease: Lease) -> None:
+        """Store a write-ahead record, or none. Raises StoreError, StoreBusy, LeaseLost."""
         value = None if record is None else self._encrypted("record", json.dumps(record).encode())
-        if not await self._change_if_held(holder, {"record": value, "held_until": self._lease_end}):
-            raise _LeaseLost(_LOST)
+        await lease.change({"record": value})
         self._has_record = record is not None
 
     async def ended(self) -> bytes:
@@ -240,58 +226,6 @@ class SqlCredentials:
         assert row is not None  # noqa: S101 - of the insert, or of another node's
         return row
 
-    # The lease
-
-    async def _take_lease(self, holder: str) -> None:
-        """Wait until no other node redeems. Raises StoreBusy."""
-        wait = FIRST_POLL_SECONDS
-        with anyio.move_on_after(base.REDEEM_PATIENCE):
-            while not await self._try_lease(holder):
-                with anyio.move_on_after(wait):
-                    await self._stopping.wait()
-                    break
-                wait = min(wait * 1.5, MAX_POLL_SECONDS)
-            else:
-                return
-        raise StoreBusy("the stored credential is held by another process, which redeems its refresh token")
-
-    async def _try_lease(self, holder: str) -> bool:
-        now = self._place.database.now
-        free = sa.or_(credentials.c.holder.is_(None), credentials.c.held_until <= now)
-        async with self._transaction() as connection:
-            await self._locked(connection)
-            taken = self._where(sa.update(credentials)).where(free)
-            values = {"holder": holder, "held_until": self._lease_end, "ended": None}
-            return bool((await connection.execute(taken.values(**values))).rowcount)
-
-    async def _change_if_held(self, holder: str, values: dict[str, Any]) -> bool:
-        """Change the row if the lease is this holder's, and return whether it is. Raises StoreError, StoreBusy."""
-        held = self._where(sa.update(credentials)).where(credentials.c.holder == holder)
-        async with self._transaction() as connection:
-            return bool((await connection.execute(held.values(**values))).rowcount)
-
-    @property
-    def _lease_end(self) -> sa.ColumnElement[float]:
-        return self._place.database.now + LEASE_SECONDS
-
-    async def _keep_lease(self, holder: str, done: anyio.CancelScope) -> None:
-        """Renew the lease as long as it is held."""
-        with done:
-            while True:
-                await anyio.sleep(RENEW_SECONDS)
-                try:
-                    if not await self._change_if_held(holder, {"held_until": self._lease_end}):
-                        warn(_LOST)
-                        return
-                except (StoreError, StoreBusy):
-                    warn("the lease of a refresh could not be renewed; this is tried again")
-
-    async def _release(self, holder: str) -> None:
-        try:
-            await self._change_if_held(holder, {"holder": None, "held_until": 0.0, "ended": None})
-        except (StoreError, StoreBusy):
-            warn("the lease of a refresh could not be given back; it ends by itself")
-
     # Values
 
     @asynccontextmanager
@@ -339,18 +273,18 @@ class SqlCredentials:
 class Redemption:
     """What may be done while the lease is held (`auth.stores.base.Redemption`)."""
 
-    def __init__(self, store: SqlCredentials, holder: str) -> None:
+    def __init__(self, store: SqlCredentials, lease: Lease) -> None:
         self._store = store
-        self._holder = holder
+        self._lease = lease
 
     async def prepare(self) -> None:
-        await self._store.write_record(None, self._holder)
+        await self._store.write_record(None, self._lease)
 
     async def write(self, record: dict[str, Any]) -> None:
         for _ in range(WRITE_TRIES):
             try:
-                await self._store.write_record(record, self._holder)
-            except _LeaseLost:
+                await self._store.write_record(record, self._lease)
+            except LeaseLost:
                 return  # the record is the next holder's
             except (StoreError, StoreBusy):
                 await anyio.sleep(WRITE_RETRY_SECONDS)
@@ -360,8 +294,8 @@ class Redemption:
 
     async def discard(self) -> None:
         try:
-            await self._store.write_record(None, self._holder)
-        except _LeaseLost:
+            await self._store.write_record(None, self._lease)
+        except LeaseLost:
             return
         except (StoreError, StoreBusy):
             warn("what was redeemed could not be removed from the database")
@@ -370,8 +304,6 @@ class Redemption:
         ended, wanted = await self._store.ended(), _hash(refresh_token)
         return any(ended[start : start + HASH_BYTES] == wanted for start in range(0, len(ended), HASH_BYTES))
 
-
-_LOST = "the lease of a refresh was lost: this process was suspended for too long"
 
 _EMPTY: dict[str, Any] = {"record": None, "refused": None, "refusal": None, "expires_at": None}
 """What ends with every change of the credential."""

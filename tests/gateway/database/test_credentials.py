@@ -11,7 +11,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from appserver.auth.stores.base import Contents
 from appserver.errors import StoreBusy, StoreChangedError, StoreError
-from appserver.gateway.database import credentials as module
+from appserver.gateway.database import credentials as store_module
+from appserver.gateway.database import lease
 from appserver.gateway.database.accounts import Accounts
 from appserver.gateway.database.cipher import Cipher
 from appserver.gateway.database.credentials import Place, SqlCredentials
@@ -126,7 +127,7 @@ async def test_users_without_a_credential_have_the_fallback(place: Place, user_i
 async def test_a_lease_of_a_node_that_has_died_ends(
     place: Place, store: SqlCredentials, user_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "LEASE_SECONDS", 0.2)
+    monkeypatch.setattr(lease, "LEASE_SECONDS", 0.2)
     await store.save(login())
     dead = SqlCredentials(place._replace(tasks=Tasks()), user_id)  # nothing runs that would renew its lease
     async with dead.redeeming() as redemption:
@@ -138,8 +139,8 @@ async def test_a_lease_of_a_node_that_has_died_ends(
 async def test_a_lease_is_renewed_as_long_as_it_is_held(
     place: Place, store: SqlCredentials, user_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "LEASE_SECONDS", 0.3)
-    monkeypatch.setattr(module, "RENEW_SECONDS", 0.05)
+    monkeypatch.setattr(lease, "LEASE_SECONDS", 0.3)
+    monkeypatch.setattr(lease, "RENEW_SECONDS", 0.05)
     async with store.redeeming():
         with anyio.move_on_after(0.6):
             async with SqlCredentials(place, user_id).redeeming():
@@ -149,7 +150,7 @@ async def test_a_lease_is_renewed_as_long_as_it_is_held(
 async def test_a_node_that_has_lost_its_lease_leaves_the_record_to_the_next_holder(
     place: Place, store: SqlCredentials, user_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "LEASE_SECONDS", 0.2)
+    monkeypatch.setattr(lease, "LEASE_SECONDS", 0.2)
     await store.save(login())
     suspended = SqlCredentials(place._replace(tasks=Tasks()), user_id)  # nothing runs that would renew its lease
     async with suspended.redeeming() as late, store.redeeming() as redemption:
@@ -164,7 +165,7 @@ async def test_a_node_that_has_lost_its_lease_leaves_the_record_to_the_next_hold
 async def test_what_a_node_without_its_lease_was_answered_is_stored_in_place_of_what_it_redeemed_alone(
     place: Place, store: SqlCredentials, user_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "LEASE_SECONDS", 0.2)
+    monkeypatch.setattr(lease, "LEASE_SECONDS", 0.2)
     await store.save(old := login("rt-one"))
     suspended = SqlCredentials(place._replace(tasks=Tasks()), user_id)
     async with suspended.redeeming(), store.redeeming():
@@ -178,7 +179,7 @@ async def test_what_a_node_without_its_lease_was_answered_is_stored_in_place_of_
 async def test_the_issuers_answer_is_written_again_while_the_database_is_busy(
     place: Place, store: SqlCredentials, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "WRITE_RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(store_module, "WRITE_RETRY_SECONDS", 0.0)
     writing, tries = place.database.writing, iter([PoolTimeout, OSError])
 
     def busy() -> AbstractAsyncContextManager[AsyncConnection]:
