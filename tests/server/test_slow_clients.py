@@ -9,8 +9,10 @@ import anyio
 import pytest
 
 from appserver.rpc import outbox
+from appserver.server import connection
 from appserver.settings import load_settings
 from appserver.testing import text
+from appserver.testing.signals import WAIT_SECONDS
 from appserver.transport import memory
 from appserver.transport.framing import Oversized
 from tests.peer import Peer, house
@@ -120,6 +122,7 @@ async def test_a_client_that_falls_too_far_behind_is_left_with_a_reason_and_the_
 ) -> None:
     monkeypatch.setattr(outbox, "LAG_BYTES", 128 * 1024)
     monkeypatch.setattr(outbox, "MAX_BYTES", 256 * 1024)
+    monkeypatch.setattr(connection, "FLUSH_SECONDS", WAIT_SECONDS)  # it reads the reason after all the turns
     backend.script(*[text(*WORDS[:50]) for _ in range(TURNS)])
     async with several() as clients, clients.client("fast") as fast:
         thread = await named_thread(fast, backend)
