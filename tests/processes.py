@@ -1,4 +1,4 @@
-"""The end of a process that a test has started."""
+"""How a test ends a process that it has started, or keeps it from running for a while."""
 
 from __future__ import annotations
 
@@ -20,6 +20,20 @@ def kill_by_id(pid: int) -> None:
         os.kill(pid, signal.SIGTERM)  # any signal ends a process there
     else:
         os.kill(pid, signal.SIGKILL)
+
+
+def suspend(process: Process) -> None:
+    """Keep a process from running, as a frozen virtual machine does."""
+    if sys.platform == "win32":
+        raise NotImplementedError
+    process.send_signal(signal.SIGSTOP)
+
+
+def go_on(process: Process) -> None:
+    """Let a suspended process run again."""
+    if sys.platform == "win32":
+        raise NotImplementedError
+    process.send_signal(signal.SIGCONT)
 
 
 async def kill(process: Process) -> None:

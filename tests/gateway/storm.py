@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
 import sys
 import tempfile
 from collections import Counter
@@ -23,6 +22,7 @@ from appserver.testing import FakeBackend, Gate, stalled
 from tests.gateway.postgres import new_database, programs, running_postgres
 from tests.gateway.rig import KEY, RESPONSES, gateway_process
 from tests.gateway.thread_scenes import killed_during_a_turn, suspended_during_a_turn
+from tests.processes import go_on, suspend
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -198,13 +198,11 @@ async def _suspended_node(nodes: Nodes, gate: Gate) -> AsyncIterator[None]:
     async with anyio.create_task_group() as group:
         group.start_soon(ask)
         await gate.reached.wait()
-        if sys.platform == "win32":
-            raise NotImplementedError
-        nodes.processes[0].send_signal(signal.SIGSTOP)
+        suspend(nodes.processes[0])
         try:
             yield
         finally:
-            nodes.processes[0].send_signal(signal.SIGCONT)
+            go_on(nodes.processes[0])
 
 
 async def _active(nodes: Nodes, which: tuple[int, ...] = (0, 1)) -> None:

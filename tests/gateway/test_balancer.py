@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import signal
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -130,7 +129,7 @@ async def test_a_large_body_is_passed_on_and_metrics_are_not(balanced: Balanced)
 async def test_requests_go_to_the_other_node_when_one_has_died_or_drains(balanced: Balanced) -> None:
     through = balanced.nodes._replace(urls=[balanced.url, balanced.url])
     assert await through.ask(20) == {200: 20}
-    balanced.nodes.processes[0].send_signal(signal.SIGKILL)
+    balanced.nodes.processes[0].kill()
     await balanced.nodes.processes[0].wait()
     assert await through.ask(20) == {200: 20}
 

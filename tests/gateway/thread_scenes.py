@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,9 +10,12 @@ import anyio
 from appserver.gateway.database.node import LEASE_SECONDS
 from appserver.testing import Gate, stalled
 from tests.gateway.websocket import WebSocketPeer, websocket_peer
+from tests.processes import go_on, suspend
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
+
+    from anyio.abc import Process
 
     from tests.gateway.storm import Nodes
 
@@ -30,7 +32,7 @@ class _Stopped(NamedTuple):
 
 async def killed_during_a_turn(nodes: Nodes) -> None:
     """The other node sees the turn as interrupted once the lease has run out, with what was told of it, and goes on."""
-    async with _stopped_during_a_turn(nodes, signal.SIGKILL) as found:
+    async with _stopped_during_a_turn(nodes, lambda process: process.kill()) as found:
         items = (await found.there.result("thread/items/list", {"threadId": found.thread}))["data"]
         assert [one["item"]["type"] for one in items] == ["userMessage"]
         assert (await found.there.turn(found.thread, "two"))["status"] == "completed"
@@ -39,9 +41,9 @@ async def killed_during_a_turn(nodes: Nodes) -> None:
 
 async def suspended_during_a_turn(nodes: Nodes) -> None:
     """A node that comes back after another has gone on in the thread writes nothing more of its turn."""
-    async with _stopped_during_a_turn(nodes, signal.SIGSTOP) as found:
+    async with _stopped_during_a_turn(nodes, suspend) as found:
         assert (await found.there.turn(found.thread, "two"))["status"] == "completed"
-        nodes.processes[0].send_signal(signal.SIGCONT)
+        go_on(nodes.processes[0])
         found.gate.release()
         failed = await found.here.finished_turn(found.turn)
         assert (failed["status"], failed["error"]["kind"]) == ("failed", "threadStoreUnavailable")
@@ -54,8 +56,8 @@ async def suspended_during_a_turn(nodes: Nodes) -> None:
 
 
 @asynccontextmanager
-async def _stopped_during_a_turn(nodes: Nodes, number: signal.Signals) -> AsyncIterator[_Stopped]:
-    """Stop the first node by a signal while the model writes, and wait until the second one sees that."""
+async def _stopped_during_a_turn(nodes: Nodes, stop: Callable[[Process], None]) -> AsyncIterator[_Stopped]:
+    """Stop the first node while the model writes, and wait until the second one sees that."""
     gate = Gate()
     async with websocket_peer(nodes.urls[0]) as here, websocket_peer(nodes.urls[1]) as there:
         thread = await here.start_thread()
@@ -65,7 +67,7 @@ async def _stopped_during_a_turn(nodes: Nodes, number: signal.Signals) -> AsyncI
         await there.result("thread/resume", {"threadId": thread})
         started = {"threadId": thread, "input": [{"type": "text", "text": "two"}]}
         assert (await there.error("turn/start", started))["data"] == {"kind": "threadBusy", "activeTurnId": turn}
-        nodes.processes[0].send_signal(number)
+        stop(nodes.processes[0])
         with anyio.fail_after(5 * LEASE_SECONDS):
             while True:
                 turns = (await there.result("thread/turns/list", {"threadId": thread}))["data"]
