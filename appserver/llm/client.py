@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from appserver.llm.events import Event
     from appserver.session import Session
     from appserver.settings import Provider, Settings
+    from appserver.tasks import Tasks
     from appserver.telemetry import Span, Telemetry
     from appserver.trace_context import TraceContext
 
@@ -45,6 +46,12 @@ HEADER_SECONDS = 60.0
 
 PIECE_BYTES = 256 * 1024
 """Of a request's body that are given to the socket at once."""
+
+FINAL = frozenset({"response.completed", "response.incomplete", "response.failed"})
+"""The types of events after which a response has nothing more to say."""
+
+END_SECONDS = 5.0
+"""What the end of a response's body may take after its final event. Servers mostly send it at once."""
 
 
 class Request(Protocol):
@@ -91,12 +98,14 @@ class ModelRequest:
 class EventStream:
     """The event stream of a response. Iterate over it for batches of events; it must be closed on every path."""
 
-    def __init__(self, response: httpx.Response, url: str, span: Span) -> None:
+    def __init__(self, response: httpx.Response, url: str, span: Span, tasks: Tasks) -> None:
         """`span`: ends when the stream is closed."""
         self._response = response
         self._span = span
+        self._tasks = tasks
         self._chunks = response.aiter_raw()
         self._url = url
+        self._has_said_all = False
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -110,6 +119,7 @@ class EventStream:
                 async for chunk in self._chunks:
                     events = [event for data in parser.feed(chunk) if (event := decode_event(data)) is not None]
                     if events:
+                        self._has_said_all = events[-1]["type"] in FINAL
                         yield events
         except EventTooLong:
             raise stream_cut("an event did not end") from None
@@ -117,27 +127,36 @@ class EventStream:
             raise stream_cut(str(exc), retryable=exc.transient) from None
 
     async def close(self) -> None:
-        """Return the connection to the pool if the response is complete, else close it.
+        """Close the response. After its final event the connection is kept for the next request.
 
-        HTTP's own end of the body follows the final event. It has mostly arrived with it, and is read without waiting.
+        HTTP's own end of the body follows that event, often in a packet of its own, and nobody waits for it here.
         """
+        # Who reads the stream closes it on the way out, also when an event tells of a failure.
+        failure = sys.exc_info()[1]
+        self._span.end(error_name(failure) if isinstance(failure, BackendError) else None)
+        if self._has_said_all:
+            self._tasks.start(self._read_end)
+        else:
+            await self._response.aclose()
+
+    async def _read_end(self) -> None:
+        """Read the end of the body, with which the connection goes back to the pool. It is closed if more comes."""
         try:
-            with suppress(HttpFailure), translated(self._url), anyio.move_on_after(0):
+            with suppress(HttpFailure), translated(self._url), anyio.move_on_after(END_SECONDS):
                 async for _ in self._chunks:
-                    break  # something else than an end
+                    break
         finally:
-            # Who reads the stream closes it on the way out, also when an event tells of a failure.
-            failure = sys.exc_info()[1]
-            self._span.end(error_name(failure) if isinstance(failure, BackendError) else None)
             await self._response.aclose()
 
 
 class ModelClient:
     """Sends requests to a provider's Responses API."""
 
-    def __init__(self, http: Http, settings: Settings, telemetry: Telemetry = NO_TELEMETRY) -> None:
+    def __init__(self, http: Http, settings: Settings, tasks: Tasks, telemetry: Telemetry = NO_TELEMETRY) -> None:
+        """`tasks`: what becomes of a response's connection outlives the request."""
         self._http = http
         self._settings = settings
+        self._tasks = tasks
         self._telemetry = telemetry
 
     async def open(self, request: Request, access: Access | None) -> EventStream:
@@ -155,7 +174,7 @@ class ModelClient:
         except BaseException as exc:
             span.end(error_name(exc))
             raise
-        return EventStream(response, url, span)
+        return EventStream(response, url, span, self._tasks)
 
     async def _response(
         self, request: Request, access: Access | None, url: str, body: bytes, trace: TraceContext | None

@@ -136,7 +136,7 @@ class Workspace:
         """Requests to the model backend."""
         from appserver.llm.client import ModelClient
 
-        return ModelClient(self.runtime.http, self.settings, self.runtime.telemetry)
+        return ModelClient(self.runtime.http, self.settings, self.tasks, self.runtime.telemetry)
 
     async def loaded_thread(self, thread_id: str) -> ThreadRecord:
         """Return a loaded thread, after the end of its last turn has been written. Raises RequestError.

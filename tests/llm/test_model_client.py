@@ -11,10 +11,12 @@ from anyio.abc import SocketAttribute
 
 from appserver.errors import BackendError, Unauthorized
 from appserver.http import Http
+from appserver.llm import client
 from appserver.llm.authorized import Access
 from appserver.llm.client import HEADER_SECONDS, PIECE_BYTES, ModelClient, ModelRequest, header_seconds
 from appserver.session import Session
 from appserver.settings import Provider, Settings
+from appserver.tasks import Tasks
 from appserver.testing import Gate, Stream, cut, http_error, stalled, text
 from protocol.base import Secret
 from tests.wire import GONE, chunked, head
@@ -40,7 +42,8 @@ class Caller:
     def __init__(self, backend: FakeBackend) -> None:
         self.settings = Settings("/nowhere", chatgpt_base_url=backend.chatgpt_base_url)
         self.http = Http(self.settings)
-        self.client = ModelClient(self.http, self.settings)
+        self.tasks = Tasks()
+        self.client = ModelClient(self.http, self.settings, self.tasks)
         self.provider = Provider("fake", "Fake", backend.base_url)
 
     def request(self, **members: Any) -> ModelRequest:  # noqa: ANN401 - fields of the request
@@ -59,7 +62,9 @@ class Caller:
 @pytest.fixture
 async def caller(backend: FakeBackend) -> AsyncIterator[Caller]:
     calling = Caller(backend)
-    yield calling
+    async with anyio.create_task_group() as group:
+        calling.tasks.open(group)
+        yield calling
     await calling.http.close()
 
 
@@ -185,13 +190,26 @@ def test_a_local_model_may_be_silent_for_longer_before_its_headers_than_a_hosted
     assert header_seconds(provider) == bound
 
 
-@pytest.mark.parametrize(("end", "opened"), [(b"0\r\n\r\n", 1), (b"", 2), (b"1\r\nx\r\n", 2)])
-async def test_a_connection_is_used_again_if_the_answer_ended_with_its_final_event(
-    caller: Caller, end: bytes, opened: int
+@pytest.mark.parametrize("end", [[b"0\r\n\r\n"], [b"", b"0\r\n\r\n"], [b"0\r", b"\n\r\n"]])
+async def test_a_connection_is_used_again_also_where_the_end_of_the_body_comes_after_the_final_event(
+    caller: Caller, end: list[bytes]
 ) -> None:
-    connections = 0
+    assert await connections_of_two_requests(caller, end) == 1
+
+
+@pytest.mark.parametrize("end", [[b""], [b"1\r\nx\r\n"], [b"", b"1\r\nx\r\n"], [b"nonsense\r\n"]])
+async def test_a_connection_is_closed_where_something_else_or_nothing_follows_the_final_event(
+    caller: Caller, end: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "END_SECONDS", 0.05)
+    assert await connections_of_two_requests(caller, end) == 2
+
+
+async def connections_of_two_requests(caller: Caller, end: list[bytes]) -> int:
+    """Return over how many connections two requests go. What is in `end` comes with the final event, and after it."""
+    connections, closed = 0, anyio.Event()
     event = b'data: {"type": "response.completed", "response": {"id": "r"}}\n\n'
-    answer = head("content-type: text/event-stream", "transfer-encoding: chunked") + chunked([event]) + end
+    answer = head("content-type: text/event-stream", "transfer-encoding: chunked") + chunked([event])
 
     async def serve(connection: ByteStream) -> None:
         nonlocal connections
@@ -200,17 +218,24 @@ async def test_a_connection_is_used_again_if_the_answer_ended_with_its_final_eve
             with suppress(*GONE):
                 while True:
                     await connection.receive()
-                    await connection.send(answer)
+                    await connection.send(answer + end[0])
+                    await closed.wait()
+                    for piece in end[1:]:
+                        await connection.send(piece)
 
     async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener, anyio.create_task_group() as tasks:
         tasks.start_soon(listener.serve, serve)
         port = listener.extra_attributes[SocketAttribute.local_port]()
         provider = Provider("fake", "Fake", f"http://127.0.0.1:{port}")
         for _ in range(2):
-            stream = await caller.client.open(caller.request(provider=provider), ACCESS)
-            async with aclosing(stream.batches()) as batches:
-                assert [event["type"] for event in await anext(batches)] == ["response.completed"]
+            closed = anyio.Event()
             with anyio.fail_after(PATIENCE):
-                await stream.close()
+                async with anyio.create_task_group() as ends:
+                    caller.tasks.open(ends)
+                    stream = await caller.client.open(caller.request(provider=provider), ACCESS)
+                    async with aclosing(stream.batches()) as batches:
+                        assert [event["type"] for event in await anext(batches)] == ["response.completed"]
+                    await stream.close()
+                    closed.set()
         tasks.cancel_scope.cancel()
-    assert connections == opened
+    return connections
