@@ -75,7 +75,12 @@ class Prepared:
 
             url = self._url.set(drivername="postgresql", query={})
             dsn = url.render_as_string(hide_password=False)
-            return await asyncpg.create_pool(dsn, min_size=1, max_size=POOL_SIZE, ssl=self._url.query.get("ssl"))
+            ssl = self._url.query.get("ssl")
+            return await asyncpg.create_pool(dsn, min_size=1, max_size=POOL_SIZE, ssl=ssl, reset=_left_alone)
         import aiosqlite
 
         return await aiosqlite.connect(self._url.database or "", isolation_level=None, timeout=SECONDS)
+
+
+async def _left_alone(connection: object) -> None:
+    """Reset nothing when a connection goes back to the pool: a SELECT leaves nothing, and a reset is a round trip."""
