@@ -6,6 +6,7 @@ the server, cancel the request to the backend.
 
 from __future__ import annotations
 
+import math
 import time
 import uuid
 from contextlib import aclosing
@@ -107,6 +108,7 @@ class Exchange:
         self._accepted = False
         self._started = False
         self._ended = False
+        self._done = False
         self._last_sent = 0.0
         self._scope = anyio.CancelScope()
         self._interrupted: Failure | None = None
@@ -126,27 +128,34 @@ class Exchange:
         self._send = send
         async with anyio.create_task_group() as group:
             group.start_soon(self._watch, receive, group.cancel_scope)
-            if self.dialect.stream:
-                group.start_soon(self._keep_alive)
             with self._scope:
                 await self._answer()
             if self._interrupted is not None and not self._ended:
                 await self._fail(self._interrupted)
-            group.cancel_scope.cancel()
+            self._done = True
 
     async def _watch(self, receive: Callable[[], Awaitable[Message]], scope: anyio.CancelScope) -> None:
-        """Notice that the client has left, and end what is done for it."""
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        scope.cancel()
+        """Notice that the client has left, and end what is done for it. The end of the answer is told like that, too.
 
-    async def _keep_alive(self) -> None:
-        """Send a comment whenever the stream has been silent: what stands in between must not take it for dead."""
-        self._last_sent = anyio.current_time()
-        while not self._ended:
-            await anyio.sleep_until(self._last_sent + self._keepalive_seconds)
-            if anyio.current_time() >= self._last_sent + self._keepalive_seconds and not self._ended:
+        Meanwhile send a comment whenever the stream has been silent: what stands in between must not take it for dead.
+        """
+        self._last_sent = time.monotonic()
+        while True:
+            with anyio.move_on_after(self._quiet_seconds):
+                while (await receive())["type"] != "http.disconnect":
+                    pass
+                if not self._done:
+                    scope.cancel()
+                return
+            if self._quiet_seconds <= 0:
                 await self._write(self.dialect.begin() + COMMENT)
+
+    @property
+    def _quiet_seconds(self) -> float:
+        """For how long nothing need be sent."""
+        if self._ended or not self.dialect.stream:
+            return math.inf
+        return self._last_sent + self._keepalive_seconds - time.monotonic()
 
     async def _answer(self) -> None:
         try:
@@ -216,7 +225,7 @@ class Exchange:
     async def _write(self, data: bytes, *, more: bool = True) -> None:
         if not self._started:
             await self._start(200, STREAM_HEADERS)
-        self._last_sent = anyio.current_time()
+        self._last_sent = time.monotonic()
         self._ended = not more
         await self._send({"type": "http.response.body", "body": data, "more_body": more})
 
