@@ -29,7 +29,7 @@ FILE = "gateway.db"
 BUSY_SECONDS = 15
 """What SQLite waits for another process's transaction. Each takes milliseconds."""
 
-TRY_SECONDS = 0.1
+TRY_SECONDS = 1.0
 """What a statement of SQLite's waits for that by itself, and holds up a thread."""
 
 RETRY_SECONDS = 0.005
@@ -158,7 +158,7 @@ def _answers(dialect: sa.Dialect, connection: Any) -> bool:  # noqa: ANN401 - th
 def _prepare(connection: Any, _: object) -> None:  # noqa: ANN401 - the driver's
     connection.isolation_level = None  # transactions are begun by us: the driver would begin none for a SELECT
     cursor = connection.cursor()
-    busy_timeout = f"busy_timeout={10 * TRY_SECONDS * 1000:.0f}"
+    busy_timeout = f"busy_timeout={TRY_SECONDS * 1000:.0f}"
     for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", busy_timeout):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
