@@ -35,7 +35,10 @@ class Functions(Protocol):
         """Return what a function makes of rows, all of them as of one moment. It gets what reads the rows."""
 
     async def write(self, function: Callable[[sa.Connection], T], committing: Callable[[], object]) -> T:
-        """Return what a function returns, once it is committed. `committing` is called before that may have been."""
+        """Return what a function returns, once it is committed.
+
+        `committing` is called before the database is asked to commit where its answer can get lost. SQLite's cannot.
+        """
 
     async def close(self) -> None:
         """Close what is open."""

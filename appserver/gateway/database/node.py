@@ -30,7 +30,6 @@ RENEW_SECONDS = 1.0
 KEPT_SECONDS = 3600.0
 """After which the row of a dead node may be removed: without one it is as dead."""
 
-
 CLOSE_SECONDS = 1.0
 """What giving the lease back may take at the end of the process."""
 
