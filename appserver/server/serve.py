@@ -19,7 +19,7 @@ from appserver.server.runtime import Runtime, telemetry_of
 from appserver.transport.base import Ending
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterable
 
     from anyio.abc import TaskGroup
 
@@ -84,18 +84,13 @@ class Server:
 
     async def remove(self, workspace: Workspace) -> None:
         """Keep a workspace running no longer: its clients are left, its turns interrupted, and it is closed."""
-        from anyio import move_on_after
-
         self._workspaces.remove(workspace)
         self.runtime.maintenance.remove(workspace.account.auth)
         clients = [one for one in self._connections if one.workspace is workspace]
         for client in clients:
             client.stop_reading(Ending.REVOKED)
         workspace.interrupt_turns()
-        with move_on_after(DRAIN_SECONDS):
-            for client in clients:
-                await client.dispatcher.idle()
-            await workspace.turns_ended()
+        await _drained(clients, [workspace], DRAIN_SECONDS)
         await workspace.close()
 
     def connection(
@@ -222,10 +217,10 @@ class Server:
 
         for workspace in self._workspaces:
             workspace.interrupt_turns()
-        await self._drained(LOCK_SECONDS)
+        await _drained(self._connections, self._workspaces, LOCK_SECONDS)
         for workspace in self._workspaces:
             workspace.stop_waiting()
-        await self._drained(DRAIN_SECONDS - LOCK_SECONDS)
+        await _drained(self._connections, self._workspaces, DRAIN_SECONDS - LOCK_SECONDS)
         with move_on_after(SETTLE_SECONDS) as bound:
             async with create_task_group() as group:
                 for workspace in self._workspaces:
@@ -233,17 +228,18 @@ class Server:
         for workspace in self._workspaces:
             workspace.account.end_revocations(bound.deadline)
 
-    async def _drained(self, seconds: float) -> None:
-        """Wait until requests in flight are answered and turns have ended, but no longer than this."""
-        from anyio import move_on_after
-
-        with move_on_after(seconds):
-            for connection in tuple(self._connections):
-                await connection.dispatcher.idle()
-            for workspace in self._workspaces:
-                await workspace.turns_ended()
-
     async def _close(self) -> None:
         for workspace in self._workspaces:
             await workspace.close()
         await self.runtime.close()
+
+
+async def _drained(connections: Iterable[Connection], workspaces: Iterable[Workspace], seconds: float) -> None:
+    """Wait until requests in flight are answered and turns have ended, but no longer than this."""
+    from anyio import move_on_after
+
+    with move_on_after(seconds):
+        for connection in tuple(connections):
+            await connection.dispatcher.idle()
+        for workspace in tuple(workspaces):
+            await workspace.turns_ended()
