@@ -23,6 +23,12 @@ if TYPE_CHECKING:
     from protocol.item import Item
     from protocol.thread import TokenUsage
 
+FLUSH_SECONDS = 1.0
+"""Between two tries to write the end of a turn that could not be written in time: the client has been told of it."""
+
+UNKNOWN = -1
+"""In place of the number of a thread's last touch: whatever it is, the history is read again before the next turn."""
+
 
 class News(NamedTuple):
     """What other processes have done to a thread since it was loaded."""
@@ -59,8 +65,12 @@ class ThreadRows(Protocol):
         `changed`: whether its settings are not as they were written last.
         """
 
-    async def flush(self) -> None:
-        """Write the ends of turns that could not be written in time, as soon as that is possible."""
+    @property
+    def has_deferred(self) -> bool:
+        """Whether there are ends of turns that could not be written in time."""
+
+    async def write_deferred(self) -> None:
+        """Try to write them."""
 
     async def change_settings(self, changed: StoredThread) -> None:
         """Write the settings of the thread."""
@@ -107,7 +117,11 @@ class StoredRecorder:
 
     async def flush(self) -> None:
         """Write the ends of turns that could not be written in time, as soon as that is possible."""
-        await self._rows.flush()
+        from anyio import sleep  # late: there may be no event loop yet
+
+        while self._rows.has_deferred:
+            await sleep(FLUSH_SECONDS)
+            await self._rows.write_deferred()
 
     async def change_settings(self, metadata: ThreadMetadata, settings: ThreadSettings) -> None:
         """Write changed settings: what lists show of them is in the metadata."""

@@ -36,7 +36,7 @@ from appserver.gateway.database.threads.writes import (
 )
 from appserver.log import warn
 from appserver.threads.stores.base import UNAVAILABLE, StoredThread, turn_is_active
-from appserver.threads.stores.recorder import News
+from appserver.threads.stores.recorder import UNKNOWN, News
 from appserver.threads.stores.rows import changing_columns, metadata_in, settings_in, settings_text, usage_in
 from appserver.threads.transcript import Cut
 
@@ -49,9 +49,6 @@ if TYPE_CHECKING:
     from appserver.threads.stores.rows import Row
     from appserver.threads.transcript import Entry
     from appserver.threads.turn_record import TurnRecord
-
-UNKNOWN = -1
-"""In place of the number of the last touch: whatever it is, the history is read again before the next turn."""
 
 _END_TURN: Final = sa.update(turns).where(here(turns), turns.c.number == sa.bindparam("at_turn"))
 _LAST_TURN: Final = sa.select(sa.func.coalesce(sa.func.max(turns.c.number), 0)).where(here(turns))
@@ -153,9 +150,14 @@ class SqlThreadRows:
             self._node.end(turn.id)
             self._touched = UNKNOWN if before == UNKNOWN else touched
 
-    async def flush(self) -> None:
-        """Write the ends of turns that could not be written in time, as soon as that is possible."""
-        await self._transactions.flush()
+    @property
+    def has_deferred(self) -> bool:
+        """Whether there are ends of turns that could not be written in time."""
+        return self._transactions.has_deferred
+
+    async def write_deferred(self) -> None:
+        """Try to write them."""
+        await self._transactions.write_deferred()
 
     async def change_settings(self, changed: StoredThread) -> None:
         """Write the settings of the thread."""

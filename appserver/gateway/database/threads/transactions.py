@@ -35,9 +35,6 @@ COMMIT_SECONDS = 15.0
 RETRY_SECONDS = 0.1
 """Between two tries."""
 
-FLUSH_SECONDS = 1.0
-"""Between two tries to write the end of a turn that could not be written in time: the client has been told of it."""
-
 STOP_SECONDS = 0.4
 """What is left of a wait at the end of the process, and what one gets that begins then."""
 
@@ -119,11 +116,10 @@ class Transactions:
         """Return the turns that have ended although the database does not have it yet, by id."""
         return {one.turn.id: one.turn for one in self._deferred.values()}
 
-    async def flush(self) -> None:
-        """Write the ends of turns that could not be written in time, as soon as that is possible."""
-        while self._deferred:
-            await anyio.sleep(FLUSH_SECONDS)
-            await self.write_deferred()
+    @property
+    def has_deferred(self) -> bool:
+        """Whether there are ends of turns that could not be written in time."""
+        return bool(self._deferred)
 
     async def write_deferred(self) -> None:
         """Try to write the ends of turns that could not be written in time."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from appserver.errors import ThreadStoreBusy, ThreadStoreError
 from appserver.log import warn
 from appserver.threads.stores.base import StoredThread
+from appserver.threads.stores.recorder import UNKNOWN
 from appserver.threads.stores.rows import changing_columns, turn_row
 from appserver.threads.stores.sqlite import history
 from appserver.threads.stores.sqlite.history import RecordedThread
@@ -26,12 +27,6 @@ if TYPE_CHECKING:
     from appserver.threads.stores.sqlite.replacement import Keys
     from appserver.threads.transcript import Entry
     from appserver.threads.turn_record import TurnRecord
-
-FLUSH_SECONDS = 1.0
-"""Between two tries to write the end of a turn that could not be written in time: the client has been told of it."""
-
-UNKNOWN = -1
-"""In place of the number of the last touch: whatever it is, the history is read again before the next turn."""
 
 
 class SqliteThreadRows:
@@ -78,13 +73,14 @@ class SqliteThreadRows:
         else:
             self._touched(UNKNOWN if self.recorded.touched == UNKNOWN else touched)
 
-    async def flush(self) -> None:
-        """Write the ends of turns that could not be written in time, as soon as that is possible."""
-        from anyio import sleep  # late: there may be no event loop yet
+    @property
+    def has_deferred(self) -> bool:
+        """Whether there are ends of turns that could not be written in time."""
+        return self._file.writes.has_deferred
 
-        while self._file.writes.has_deferred:
-            await sleep(FLUSH_SECONDS)
-            await self._file.write_deferred()
+    async def write_deferred(self) -> None:
+        """Try to write them."""
+        await self._file.write_deferred()
 
     async def change_settings(self, changed: StoredThread) -> None:
         """Write the settings of the thread."""
