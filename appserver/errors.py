@@ -58,6 +58,15 @@ class InvalidParams(AppServerError):
     """The params of a request do not fit its method (JSON-RPC -32602)."""
 
 
+class ForwardedError(AppServerError):
+    """A request was forwarded to where it can be answered, and refused there, with this error of JSON-RPC."""
+
+    def __init__(self, code: int, message: str, data: object = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.data = data
+
+
 class MethodNotFound(AppServerError):
     """There is no such method (JSON-RPC -32601)."""
 

@@ -37,6 +37,8 @@ def _translated(exc: Exception) -> WireError:
             return WireError(error_codes.INVALID_PARAMS, exc.message)
         case errors.RequestError():
             return WireError(error_codes.INVALID_REQUEST, exc.message, exc.data)
+        case errors.ForwardedError():
+            return WireError(exc.code, exc.message, exc.data)
         case errors.Overloaded():
             data = {"codex_error_info": "server_overloaded", "retryAfterMs": exc.retry_after_ms}
             return WireError(error_codes.SERVER_OVERLOADED, exc.message, data)

@@ -13,6 +13,7 @@ from appserver.rpc.error_map import wire_error
         (errors.InvalidParams("Invalid params"), -32602, "Invalid params"),
         (errors.RequestError("refused"), -32600, "refused"),
         (errors.Overloaded(1), -32001, "Server overloaded; retry later."),
+        (errors.ForwardedError(-32601, "not there"), -32601, "not there"),
         (errors.NotSignedIn("sign in"), -32600, "sign in"),
         (errors.LoginError("no login"), -32600, "no login"),
         (errors.RefreshError("no refresh", permanent=True), -32600, "no refresh"),
@@ -54,6 +55,6 @@ def test_no_error_of_ours_counts_as_unexpected(caplog: pytest.LogCaptureFixture)
     for kind in all_errors():
         exc = kind.__new__(kind)
         errors.AppServerError.__init__(exc, "in its own words")
-        exc.__dict__ |= {"data": None, "retry_after_ms": 1}
+        exc.__dict__ |= {"code": -32600, "data": None, "retry_after_ms": 1}
         assert wire_error(exc).message == "in its own words", kind
     assert not caplog.records
