@@ -42,6 +42,7 @@ class Node:
         self.id = uuid.uuid4().hex
         self._tasks = tasks
         self._turns: set[str] = set()
+        self._had_turns = False
         self._renewed_at: float | None = None
         """When the lease was renewed last, by the clock of this process. None: it never was taken."""
         self._is_renewing = False
@@ -51,6 +52,7 @@ class Node:
         if self._renewed_at is None or monotonic() - self._renewed_at > 2 * RENEW_SECONDS:
             await self._renew()
         self._turns.add(turn_id)
+        self._had_turns = True
         if not self._is_renewing:
             self._is_renewing = True
             self._tasks.start(self._keep_renewing)
@@ -58,6 +60,11 @@ class Node:
     def end(self, turn_id: str) -> None:
         """Note that a turn is not this node's any more."""
         self._turns.discard(turn_id)
+
+    def had_turns(self) -> bool:
+        """Return whether any turn has been this node's at any time since this was asked last."""
+        had, self._had_turns = self._had_turns, bool(self._turns)
+        return had
 
     def has(self, turn_id: str, owner: str, *, leased: bool) -> bool:
         """Whether a turn runs: on this node, or on another one, which has a lease."""
