@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
@@ -20,6 +21,7 @@ from appserver.gateway.database.engine import Database
 from appserver.gateway.database.node import Node
 from appserver.gateway.database.secret_keys import check_keys
 from appserver.gateway.database.versions import Versions
+from appserver.gateway.forwarding import Forwarding
 from appserver.gateway.metering import Metering
 from appserver.gateway.metrics import Metrics
 from appserver.gateway.oauth.endpoints import Provider
@@ -73,6 +75,7 @@ class Gateway:
         self.metering = Metering(database, self.metrics)
         self.refreshing = Refreshing(database, self.users)
         self.served = Served(database, self.users)
+        self.forwarding = Forwarding(database, self.node)
         self._idle = anyio.Event()
 
     @classmethod
@@ -153,7 +156,8 @@ class Gateway:
 
     def connection(self, caller: Caller, kind: type[RemoteConnection] = RemoteConnection) -> Connection:
         """Return a connection of a user's for a client that speaks JSON-RPC."""
-        return self.server.connection(caller.workspace, kind=kind)
+        forwarded = partial(self.forwarding.result, caller.user_id)
+        return self.server.connection(caller.workspace, kind=partial(kind, forwarded=forwarded))
 
     async def drain(self) -> None:
         """Take no further request, and no turn, and wait until none runs. Those that take too long are interrupted.

@@ -14,6 +14,7 @@ from appserver import __version__, json_text
 from appserver.gateway.remote import PostConnection
 from appserver.transport.base import Ending, TransportClosed
 from protocol.envelope import error
+from protocol.error_codes import INVALID_REQUEST
 
 if TYPE_CHECKING:
     from starlette.websockets import WebSocket
@@ -149,6 +150,19 @@ async def answer(gateway: Gateway, caller: Caller, document: object) -> bytes | 
     if post.answer is None or not asked:
         return post.answer
     return json_text.encode(_in_older_words(json_text.decode_stored(post.answer.decode()), asked)).encode()
+
+
+async def respond(gateway: Gateway, user_id: str, request: dict[str, Any]) -> dict[str, Any]:
+    """Return the response to a request that another node has forwarded (`forwarding.py`)."""
+    caller = gateway.users.known(user_id)
+    try:
+        answered = None if caller is None else await answer(gateway, caller, request)
+    except (Ended, TimeoutError):
+        answered = None
+    if answered is None:
+        return refusal(INVALID_REQUEST, "the node that runs the turn serves the user no more")
+    response: dict[str, Any] = json_text.decode_stored(answered.decode())
+    return response
 
 
 def refusal(code: int, message: str, data: object = None) -> dict[str, Any]:

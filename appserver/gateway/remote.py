@@ -6,17 +6,21 @@ of its own, and is told nothing of the process and its configuration.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from appserver.errors import InvalidParams, RequestError
+from appserver.rpc.router import Accepted
 from appserver.server.connection import Connection
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from appserver.rpc.router import Handler
+
+Forwarded: TypeAlias = Callable[[str, dict[str, Any]], Awaitable[object]]
+"""Returns the result of a request about a thread from the node that runs a turn in it, None if no other one does."""
 
 METHODS = frozenset(
     (
@@ -87,12 +91,33 @@ ON_LOADED_THREADS = (
 """Methods for which a thread must be loaded, and that do not end with its turn."""
 
 
+ON_RUNNING_TURNS = ("turn/interrupt", "turn/steer")
+"""Methods for the turn that runs in a thread, on whichever node that is."""
+
+
 class RemoteConnection(Connection):
     """One client."""
 
+    def __init__(self, *args: Any, forwarded: Forwarded, **options: Any) -> None:  # noqa: ANN401 - as Connection
+        super().__init__(*args, **options)
+        self._forwarded = forwarded
+
     def _routes(self) -> Mapping[str, Handler]:
         table = super()._routes()
-        return {method: partial(_checked, method, table[method]) for method in METHODS}
+        checked = {method: partial(_checked, method, table[method]) for method in METHODS}
+        return {**checked, **{one: partial(self._on_running_turn, one, checked[one]) for one in ON_RUNNING_TURNS}}
+
+    def _on_running_turn(self, method: str, handler: Handler, params: dict[str, Any]) -> Accepted[object]:
+        return Accepted(self._where_it_runs(method, handler, params))
+
+    async def _where_it_runs(self, method: str, handler: Handler, params: dict[str, Any]) -> object:
+        threads, thread_id = self.workspace.threads, params["threadId"]
+        if not threads.is_loaded(thread_id) or threads.get(thread_id).active is None:
+            result = await self._forwarded(method, params)
+            if result is not None:
+                return result
+        found = handler(params)
+        return await found if isinstance(found, Awaitable) else found
 
 
 class PostConnection(RemoteConnection):

@@ -5,12 +5,14 @@ from __future__ import annotations
 import socket
 import sys
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
 import uvicorn
 
 from appserver.errors import ConfigError
+from appserver.gateway import jsonrpc
 from appserver.gateway.app import application
 from appserver.gateway.gateway import Gateway
 from appserver.gateway.request_heads import BoundedHeads
@@ -84,12 +86,15 @@ async def serve(
 async def serving(gateway: Gateway, listener: socket.socket) -> AsyncIterator[None]:
     """Serve for the length of the block. Then running requests get their time, and others are turned away."""
     async with anyio.create_task_group() as group:
-        server = _HttpServer(gateway)
-        group.start_soon(server.serve, [listener])
-        await server.started_event.wait()
-        yield
-        await gateway.drain()
-        server.should_exit = True
+        group.start_soon(gateway.forwarding.run, partial(jsonrpc.respond, gateway))
+        async with anyio.create_task_group() as clients:
+            server = _HttpServer(gateway)
+            clients.start_soon(server.serve, [listener])
+            await server.started_event.wait()
+            yield
+            await gateway.drain()
+            server.should_exit = True
+        group.cancel_scope.cancel()
 
 
 class _HttpServer(uvicorn.Server):

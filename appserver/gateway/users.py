@@ -106,6 +106,11 @@ class Users:
             self._workspaces[user_id] = self._server.add(workspace)
         return self._workspaces[user_id]
 
+    def known(self, user_id: str) -> Caller | None:
+        """Return a user whom this node has met, as somebody who may call every method of a thread's."""
+        workspace = self._workspaces.get(user_id)
+        return None if workspace is None else Caller(user_id, workspace, frozenset(ALL))
+
     @property
     def met(self) -> Collection[str]:
         """The ids of the users whom this node has met."""

@@ -19,7 +19,7 @@ from appserver.server.runtime import Runtime, telemetry_of
 from appserver.transport.base import Ending
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable
 
     from anyio.abc import TaskGroup
 
@@ -94,7 +94,7 @@ class Server:
         await workspace.close()
 
     def connection(
-        self, workspace: Workspace | None = None, *, bounded: bool = True, kind: type[Connection] = Connection
+        self, workspace: Workspace | None = None, *, bounded: bool = True, kind: Callable[..., Connection] = Connection
     ) -> Connection:
         """Return a connection for one client, of the home directory's workspace or of another.
 

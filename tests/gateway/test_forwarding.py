@@ -1,0 +1,192 @@
+"""A turn is interrupted and steered on whichever node it runs, wherever the client has come."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import anyio
+import anyio.lowlevel
+import pytest
+import sqlalchemy as sa
+
+from appserver.gateway import forwarding
+from appserver.gateway.database.node import LEASE_SECONDS
+from appserver.gateway.database.schema import forwarded, nodes
+from appserver.gateway.database.threads.schema import threads
+from appserver.testing import Gate, stalled
+from tests.gateway.rig import RESPONSES, Running, managed, running_gateway, sign_in
+from tests.gateway.websocket import websocket_peer
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from appserver.testing import FakeBackend
+    from tests.peer import Peer
+
+pytestmark = pytest.mark.anyio
+
+
+class Scene(NamedTuple):
+    """A turn that runs on one node, which a client of that node follows; and another node."""
+
+    one: Running
+    other: Running
+    here: Peer
+    there: Peer
+    thread: str
+    turn: str
+    gate: Gate
+
+    async def post(self, method: str, **params: object) -> dict[str, Any]:
+        """Call a method at the other node."""
+        request = {"jsonrpc": "2.0", "id": 7, "method": method, "params": {"threadId": self.thread, **params}}
+        response: dict[str, Any] = (await self.other.http.post("/jsonrpc", json=request)).json()
+        assert response["id"] == 7
+        return response
+
+    async def requests_left(self) -> int:
+        async with self.one.gateway.database.reading() as connection:
+            count: int = (await connection.execute(sa.select(sa.func.count()).select_from(forwarded))).scalar_one()
+            return count
+
+
+@pytest.fixture
+async def scene(backend: FakeBackend, home: Path, database_url: str | None) -> AsyncIterator[Scene]:
+    async with running_scene(backend, home, database_url) as running:
+        yield running
+
+
+@asynccontextmanager
+async def running_scene(backend: FakeBackend, home: Path, database_url: str | None) -> AsyncIterator[Scene]:
+    gate = Gate()
+    async with (
+        running_gateway(backend, home, backend.grant(), database_url=database_url) as one,
+        running_gateway(backend, home, database_url=database_url) as other,
+        websocket_peer(one.url) as here,
+        websocket_peer(other.url) as there,
+    ):
+        thread = await here.start_thread()
+        backend.script(stalled(gate, "Half", "whole"))
+        turn = await here.start_turn(thread, "one")
+        await gate.reached.wait()
+        yield Scene(one, other, here, there, thread, turn, gate)
+        gate.release()
+
+
+async def test_a_post_to_another_node_interrupts_a_turn(scene: Scene) -> None:
+    assert (await scene.post("turn/interrupt", turnId=scene.turn))["result"] == {}
+    assert (await scene.here.finished_turn(scene.turn))["status"] == "interrupted"
+    assert await scene.requests_left() == 0
+
+
+async def test_a_client_of_a_websocket_interrupts_a_turn_of_another_node(scene: Scene) -> None:
+    await scene.there.result("thread/resume", {"threadId": scene.thread})
+    assert await scene.there.result("turn/interrupt", {"threadId": scene.thread, "turnId": ""}) == {}
+    assert (await scene.here.finished_turn(scene.turn))["status"] == "interrupted"
+
+
+async def test_a_turn_of_another_node_is_steered(scene: Scene, backend: FakeBackend) -> None:
+    text = [{"type": "text", "text": "two \0 \U0001f642"}]
+    told = await scene.post("turn/steer", expectedTurnId=scene.turn, input=text)
+    assert told["result"] == {"turnId": scene.turn}
+    scene.gate.release()
+    assert (await scene.here.finished_turn(scene.turn))["status"] == "completed"
+    sent = backend.requests.to(RESPONSES)[-1].json()["input"]
+    assert [one["content"][0]["text"] for one in sent if one.get("role") == "user"] == ["one", text[0]["text"]]
+
+
+async def test_what_the_other_node_refuses_is_told_in_its_words(scene: Scene) -> None:
+    for method, params in (
+        ("turn/interrupt", {"turnId": "another"}),
+        ("turn/steer", {"expectedTurnId": "another", "input": [{"type": "text", "text": "two"}]}),
+        ("turn/steer", {"expectedTurnId": scene.turn, "input": []}),
+    ):
+        own = await scene.here.error(method, {"threadId": scene.thread, **params})
+        assert (await scene.post(method, **params))["error"] == own
+    assert await scene.requests_left() == 0
+
+
+async def test_what_may_not_come_over_http_is_not_forwarded(scene: Scene) -> None:
+    file = [{"type": "localImage", "path": "/etc/passwd"}]
+    told = await scene.post("turn/steer", expectedTurnId=scene.turn, input=file)
+    assert "only text and image over HTTP" in told["error"]["message"]
+
+
+async def test_where_no_turn_runs_a_request_is_answered_as_on_one_node_alone(scene: Scene) -> None:
+    await scene.here.result("turn/interrupt", {"threadId": scene.thread, "turnId": scene.turn})
+    await scene.here.finished_turn(scene.turn)
+    steer = {"threadId": scene.thread, "expectedTurnId": scene.turn, "input": [{"type": "text", "text": "two"}]}
+    await scene.there.result("thread/resume", {"threadId": scene.thread})
+    for method, params in (("turn/interrupt", {"threadId": scene.thread, "turnId": scene.turn}), ("turn/steer", steer)):
+        assert await scene.there.error(method, params) == await scene.here.error(method, params)
+        unknown = {**params, "threadId": "unknown"}
+        assert await scene.there.error(method, unknown) == await scene.here.error(method, unknown)
+
+
+async def test_another_user_interrupts_no_turn(scene: Scene, backend: FakeBackend) -> None:
+    await sign_in(scene.one.gateway, managed(backend.grant(account="org-2", user="user-2")), "ben")
+    _, key = await scene.one.gateway.accounts.add_key(await scene.one.gateway.user_id("ben"), ["rpc"])
+    for node in (scene.one, scene.other):
+        async with websocket_peer(node.url, key.reveal()) as ben:
+            params = {"threadId": scene.thread, "turnId": scene.turn}
+            error = await ben.error("turn/interrupt", params)
+            assert error == await ben.error("turn/interrupt", {**params, "threadId": "unknown"}) | {
+                "message": f"thread not found: {scene.thread}"
+            }
+    scene.gate.release()
+    assert (await scene.here.finished_turn(scene.turn))["status"] == "completed"
+
+
+async def test_a_node_that_does_not_respond_is_waited_for_within_a_bound(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forwarding, "RESPONSE_SECONDS", 0.3)
+    async with scene.one.gateway.database.writing() as connection:
+        until = scene.one.gateway.database.now + LEASE_SECONDS
+        await connection.execute(sa.insert(nodes).values(id="suspended", until=until))
+        await connection.execute(sa.update(threads).values(owner="suspended"))
+    error = (await scene.post("turn/interrupt", turnId=scene.turn))["error"]
+    assert error["message"] == "the node that runs the turn does not respond"
+    assert error["data"] == {"kind": "threadStoreUnavailable"}
+    assert await scene.requests_left() == 0
+
+
+async def test_a_request_that_comes_as_the_turn_ends_is_answered(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forwarding, "LOOK_SECONDS", 1.0)  # time enough for the turn to end before anybody looks
+    steer = {"expectedTurnId": scene.turn, "input": [{"type": "text", "text": "two"}]}
+    answers: list[dict[str, Any]] = []
+
+    async def ask() -> None:
+        answers.append(await scene.post("turn/steer", **steer))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(ask)
+        while not answers and not await scene.requests_left():
+            await anyio.lowlevel.checkpoint()
+        await scene.here.call("turn/interrupt", {"threadId": scene.thread, "turnId": scene.turn})
+    [answer] = answers
+    assert answer.get("result") == {"turnId": scene.turn} or answer["error"]["message"] == "no active turn to steer"
+
+
+async def test_many_requests_for_other_nodes_are_each_answered_once(
+    scene: Scene, backend: FakeBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forwarding, "LOOK_SECONDS", 0.001)  # again and again while they are being answered
+    answers: list[dict[str, Any]] = []
+    backend.script(*(stalled(scene.gate, "Well") for _ in range(20)))  # a message ends a response
+
+    async def steer(number: int) -> None:
+        text = [{"type": "text", "text": str(number)}]
+        answers.append(await scene.post("turn/steer", expectedTurnId=scene.turn, input=text))
+
+    async with anyio.create_task_group() as group:
+        for number in range(20):
+            group.start_soon(steer, number)
+    assert [one.get("result", one) for one in answers] == [{"turnId": scene.turn}] * 20
+    scene.gate.release()
+    assert (await scene.here.finished_turn(scene.turn))["status"] == "completed"
+    sent = backend.requests.to(RESPONSES)[-1].json()["input"]
+    said = [one["content"][0]["text"] for one in sent if one.get("role") == "user"]
+    assert sorted(said[1:], key=int) == [str(number) for number in range(20)]
