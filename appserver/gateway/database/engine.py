@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
@@ -18,6 +14,7 @@ from appserver.errors import ConfigError
 from appserver.gateway.database.connections import database_url, new_engine, once_unlocked, to_its_end
 from appserver.gateway.database.expressions import Now
 from appserver.gateway.database.functions import PostgresFunctions, SqliteFunctions
+from appserver.gateway.database.migrations import LATEST
 from appserver.gateway.database.prepared import Prepared
 
 if TYPE_CHECKING:
@@ -51,6 +48,9 @@ class Database:
         database = cls(new_engine(database_url(url, home)))
         try:
             await database._migrate()
+        except ConfigError:
+            await database.close()
+            raise
         except (DBAPIError, OSError) as exc:
             await database.close()
             raise ConfigError(f"The database cannot be used: {type(exc).__name__}") from exc
@@ -109,15 +109,19 @@ class Database:
         await self._engine.dispose()
 
     async def _migrate(self) -> None:
+        async with self.reading() as connection:
+            if await connection.run_sync(_revision) == LATEST:
+                return
+        from appserver.gateway.database.upgrade import upgrade  # late: Alembic takes longer to import than to say so
+
         async with self.writing() as connection:
             if self.is_postgres:
                 await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
-            await connection.run_sync(_upgrade)
+            await connection.run_sync(upgrade)
 
 
-def _upgrade(connection: sa.Connection) -> None:
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+def _revision(connection: sa.Connection) -> object:
+    """Return what the schema's revision is. None: there is no schema."""
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()

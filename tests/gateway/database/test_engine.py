@@ -17,6 +17,7 @@ from appserver.errors import ConfigError, RequestError
 from appserver.gateway.database import connections
 from appserver.gateway.database.accounts import Accounts
 from appserver.gateway.database.engine import Database
+from appserver.gateway.database.migrations import LATEST
 from appserver.gateway.database.schema import metadata, users
 from appserver.gateway.database.threads.schema import threads
 from appserver.testing.signals import WAIT_SECONDS
@@ -141,6 +142,17 @@ async def test_the_migrations_lead_to_the_schema(database: Database) -> None:
     assert threads.metadata is metadata  # its tables are among those that are compared
     async with database.reading() as connection:
         assert await connection.run_sync(differences) == []
+        assert (await connection.exec_driver_sql("SELECT version_num FROM alembic_version")).scalar() == LATEST
+
+
+async def test_a_database_of_a_newer_version_is_left_alone(database_url: str | None, tmp_path: Path) -> None:
+    database = await Database.open(database_url, str(tmp_path))
+    async with database.writing() as connection:
+        await connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(ConfigError, match="newer version"):
+        await Database.open(database_url, str(tmp_path))
+    assert await database.answers()
+    await database.close()
 
 
 async def test_a_write_that_waits_for_another_process_can_be_cancelled(
