@@ -96,11 +96,11 @@ def new_database(server: str, template: str = "template1") -> Iterator[str]:
         _execute(server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
-def migrate(url: str) -> None:
-    """Bring a database's schema up to date."""
+def migrate(url: str | None, home: str = "") -> None:
+    """Bring a database's schema up to date. None: SQLite in the home."""
 
     async def opened() -> None:
-        await (await Database.open(url, "")).close()
+        await (await Database.open(url, home)).close()
 
     _in_a_loop_of_its_own(opened)
 

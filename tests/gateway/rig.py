@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import ssl
 import sys
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,6 +20,7 @@ from appserver.gateway.gateway import Gateway
 from appserver.gateway.serve import listen, serving
 from appserver.settings import load_settings
 from protocol.base import Secret
+from tests.gateway.sqlite import write_database
 from tests.ports import free_port
 from tests.processes import kill
 
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
 
 KEY = "sk-of-the-tests"
 RESPONSES = "/v1/responses"
+
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""For clients that speak no TLS: to read all the authorities that they would trust takes longer than many a test."""
 
 START_SECONDS = 20.0
 """What a process may take to serve, on a busy machine."""
@@ -76,18 +81,26 @@ async def running_gateway(
 ) -> AsyncIterator[Running]:
     """Run a gateway whose one user is signed in with a grant, and with none where that is None."""
     settings = load_settings(backend.environ(home), overrides)
+    if environment.get("database_url") is None:
+        write_database(home)
     listener = listen("127.0.0.1", 0)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     headers = {"Authorization": f"Bearer {KEY}"}
     async with (
         Gateway.running(settings, Environment(**{"api_key": Secret(KEY), "public_url": url, **environment})) as gateway,
         serving(gateway, listener),
-        openai.AsyncOpenAI(base_url=f"{url}/v1", api_key=KEY, max_retries=0) as client,
-        httpx.AsyncClient(base_url=url, headers=headers) as http,
+        openai_client(url) as client,
+        httpx.AsyncClient(base_url=url, headers=headers, verify=NO_TLS) as http,
     ):
         if grant is not None:
             await sign_in(gateway, managed(grant))
         yield Running(url, client, http, gateway, backend)
+
+
+def openai_client(url: str, key: str = KEY) -> openai.AsyncOpenAI:
+    """Return OpenAI's client of a gateway."""
+    http = openai.DefaultAsyncHttpxClient(verify=NO_TLS)
+    return openai.AsyncOpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0, http_client=http)
 
 
 async def sign_in(gateway: Gateway, credential: Credential, user: str = "default") -> None:
@@ -130,7 +143,7 @@ async def gateway_process(environ: Mapping[str, str], *options: str) -> AsyncIte
 
 async def is_ready(url: str) -> bool:
     """Whether a gateway serves."""
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(verify=NO_TLS) as client:
         try:
             return (await client.get(f"{url}/ready")).status_code == 200
         except httpx.TransportError:

@@ -20,7 +20,7 @@ import httpx
 
 from appserver.testing import FakeBackend, Gate, stalled
 from tests.gateway.postgres import new_database, programs, running_postgres
-from tests.gateway.rig import KEY, RESPONSES, gateway_process
+from tests.gateway.rig import KEY, NO_TLS, RESPONSES, gateway_process
 from tests.gateway.thread_scenes import killed_during_a_turn, suspended_during_a_turn
 from tests.processes import go_on, suspend
 
@@ -65,7 +65,7 @@ class Nodes(NamedTuple):
         limits = httpx.Limits(max_connections=None)
         headers = {"Authorization": f"Bearer {key}"}
         async with (
-            httpx.AsyncClient(headers=headers, timeout=REQUEST_SECONDS, limits=limits) as client,
+            httpx.AsyncClient(headers=headers, timeout=REQUEST_SECONDS, limits=limits, verify=NO_TLS) as client,
             anyio.create_task_group() as group,
         ):
             for number in range(count):

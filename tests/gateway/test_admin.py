@@ -16,7 +16,7 @@ from anyio.streams.text import TextReceiveStream
 from appserver.testing.device import Decision
 from appserver.testing.signals import WAIT_SECONDS
 from protocol.base import Secret
-from tests.gateway.rig import KEY, gateway_process, running_gateway
+from tests.gateway.rig import KEY, gateway_process, openai_client, running_gateway
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,7 +76,7 @@ async def test_a_user_who_was_added_beside_a_running_gateway_can_use_it(
         told = await admin("credential", "import", "--user", "ada", stdin=auth_json(backend))
         assert told == {"user": "ada", "kind": "chatgpt", "account_id": "org-1"}
         key = await admin("key", "add", "--user", "ada", "--scopes", "models responses", "--rpm", "100")
-        async with openai.AsyncOpenAI(base_url=f"{url}/v1", api_key=key["key"], max_retries=0) as client:
+        async with openai_client(url, key["key"]) as client:
             question: Any = [{"role": "user", "content": "Hi"}]
             answer = await client.chat.completions.create(model="m", messages=question)
             assert answer.choices[0].message.content == "You said: Hi"
@@ -101,7 +101,7 @@ async def test_a_user_who_signs_in_by_device_code_can_use_a_running_gateway(
     words = [sys.executable, "-m", "appserver", "gateway", "credential", "login", "--user", "ada"]
     async with (
         gateway_process(environ) as (_, url),
-        openai.AsyncOpenAI(base_url=f"{url}/v1", api_key=key["key"], max_retries=0) as client,
+        openai_client(url, key["key"]) as client,
         await anyio.open_process(words, env=environ) as login,
     ):
         with pytest.raises(openai.AuthenticationError):
@@ -239,7 +239,7 @@ async def test_the_key_of_the_environment_makes_its_user(
     backend: FakeBackend, environ: dict[str, str], admin: Admin
 ) -> None:
     both = {**environ, "GATEWAY_API_KEY": KEY, "OPENAI_API_KEY": "sk-of-the-platform"}
-    async with gateway_process(both) as (_, url), openai.AsyncOpenAI(base_url=f"{url}/v1", api_key=KEY) as client:
+    async with gateway_process(both) as (_, url), openai_client(url) as client:
         assert (await client.responses.create(model="m", input="Hi")).output_text == "You said: Hi"
     assert backend.requests.to("/v1/responses")[-1].bearer == "sk-of-the-platform"
     assert [one["name"] for one in (await admin("user", "list"))["users"]] == ["default"]

@@ -15,7 +15,7 @@ from anyio.abc import SocketAttribute
 
 from appserver.testing import Gate, Message, Stream
 from appserver.testing.signals import WAIT_SECONDS
-from tests.gateway.rig import KEY, RESPONSES, is_ready
+from tests.gateway.rig import KEY, NO_TLS, RESPONSES, is_ready
 from tests.gateway.storm import Nodes, two_nodes
 from tests.gateway.websocket import websocket_peer
 from tests.ports import free_port
@@ -90,7 +90,7 @@ async def test_what_a_stream_says_is_passed_on_before_it_says_more(balanced: Bal
     request = {**REQUEST, "stream": True}
     with anyio.fail_after(WAIT_SECONDS):
         async with (
-            httpx.AsyncClient(headers=HEADERS) as client,
+            httpx.AsyncClient(headers=HEADERS, verify=NO_TLS) as client,
             client.stream("POST", f"{balanced.url}{RESPONSES}", json=request) as answer,
         ):
             async for line in answer.aiter_lines():
@@ -106,7 +106,7 @@ async def test_a_client_that_leaves_the_balancer_ends_the_request_to_the_backend
     balanced.nodes.backend.script(Stream((Message(("Hel", "lo")),), hold_after=1, gate=gate))
     request = {**REQUEST, "stream": True}
     async with (
-        httpx.AsyncClient(headers=HEADERS) as client,
+        httpx.AsyncClient(headers=HEADERS, verify=NO_TLS) as client,
         client.stream("POST", f"{balanced.url}{RESPONSES}", json=request),
     ):
         await gate.reached.wait()
@@ -120,7 +120,7 @@ async def test_a_websocket_is_passed_on(balanced: Balanced) -> None:
 
 
 async def test_a_large_body_is_passed_on_and_metrics_are_not(balanced: Balanced) -> None:
-    async with httpx.AsyncClient(headers=HEADERS, timeout=30) as client:
+    async with httpx.AsyncClient(headers=HEADERS, timeout=30, verify=NO_TLS) as client:
         large = {**REQUEST, "input": "x" * 8_000_000}
         assert (await client.post(f"{balanced.url}{RESPONSES}", json=large)).status_code == 200
         assert (await client.get(f"{balanced.url}/metrics")).status_code == 404
@@ -147,7 +147,10 @@ async def test_a_node_is_told_the_clients_address_and_nothing_that_the_client_sa
     async with await anyio.create_tcp_listener(local_host="127.0.0.1") as node, anyio.create_task_group() as group:
         group.start_soon(node.serve, answer)
         place = f"127.0.0.1:{node.extra(SocketAttribute.local_port)}"  # noqa: S610 - this is not Django
-        async with running_nginx(tmp_path, (place, place)) as url, httpx.AsyncClient(headers=said) as client:
+        async with (
+            running_nginx(tmp_path, (place, place)) as url,
+            httpx.AsyncClient(headers=said, verify=NO_TLS) as client,
+        ):
             await answered(url)
             heads.clear()
             await client.post(url, content=b"")

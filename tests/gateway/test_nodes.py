@@ -20,7 +20,7 @@ from appserver.gateway.database.schema import leases
 from appserver.testing import Gate, stalled
 from appserver.testing.signals import WAIT_SECONDS
 from protocol.base import Secret
-from tests.gateway.rig import KEY, RESPONSES, Running, gateway_process, managed, running_gateway, sign_in
+from tests.gateway.rig import KEY, NO_TLS, RESPONSES, Running, gateway_process, managed, running_gateway, sign_in
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -247,7 +247,7 @@ async def post(url: str, lines: list[str] | None = None) -> int:
     body = {**REQUEST, "stream": lines is not None}
     headers = {"Authorization": f"Bearer {KEY}"}
     async with (
-        httpx.AsyncClient(headers=headers, timeout=30) as client,
+        httpx.AsyncClient(headers=headers, timeout=30, verify=NO_TLS) as client,
         client.stream("POST", f"{url}{RESPONSES}", json=body) as answer,
     ):
         async for line in answer.aiter_lines():

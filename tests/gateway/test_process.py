@@ -18,7 +18,7 @@ from anyio import to_thread
 from appserver.testing import Gate, stalled
 from appserver.testing.signals import WAIT_SECONDS
 from protocol.base import Secret
-from tests.gateway.rig import KEY, gateway_process, is_ready, running_gateway
+from tests.gateway.rig import KEY, NO_TLS, gateway_process, is_ready, running_gateway
 from tests.gateway.websocket import websocket_peer
 
 if TYPE_CHECKING:
@@ -41,14 +41,14 @@ def environ(backend: FakeBackend, home: Path, database_url: str | None) -> dict[
 
 async def stream(url: str, lines: list[str]) -> None:
     async with (
-        httpx.AsyncClient(headers=HEADERS) as client,
+        httpx.AsyncClient(headers=HEADERS, verify=NO_TLS) as client,
         client.stream("POST", f"{url}/v1/chat/completions", json=REQUEST) as answer,
     ):
         lines.extend([line async for line in answer.aiter_lines()])
 
 
 async def until_turned_away(url: str) -> httpx.Response:
-    async with httpx.AsyncClient(headers=HEADERS) as client:
+    async with httpx.AsyncClient(headers=HEADERS, verify=NO_TLS) as client:
         while (answer := await client.get(f"{url}/v1/models")).status_code == 200:
             await anyio.lowlevel.checkpoint()  # the signal is on its way
         return answer

@@ -30,7 +30,7 @@ from tests.gateway.oauth.browser import (
     request,
     set_up,
 )
-from tests.gateway.rig import Running, running_gateway
+from tests.gateway.rig import NO_TLS, Running, running_gateway
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -380,7 +380,7 @@ async def test_another_client_can_neither_use_nor_revoke_a_token(gateway: Runnin
     issued = (await exchange_code(gateway, await Browser(gateway.url).code(request()))).json()
     other = {"client_id": APP, "client_secret": ""}
     assert error_in(await refresh(gateway, issued["refresh_token"], **other)) == "invalid_grant"
-    async with httpx.AsyncClient(base_url=gateway.url) as http:
+    async with httpx.AsyncClient(base_url=gateway.url, verify=NO_TLS) as http:
         answer = await http.post("/oauth/revoke", data={"client_id": APP, "token": issued["refresh_token"]})
         assert answer.status_code == 200
     assert await models_with(gateway, issued["access_token"]) == 200
@@ -423,7 +423,7 @@ async def test_a_bad_token_request_says_what_is_wrong(gateway: Running, params: 
 )
 @pytest.mark.parametrize("path", ["/oauth/token", "/oauth/revoke"])
 async def test_a_body_that_makes_no_sense_is_refused(gateway: Running, path: str, body: bytes, kind: str) -> None:
-    async with httpx.AsyncClient(base_url=gateway.url) as http:
+    async with httpx.AsyncClient(base_url=gateway.url, verify=NO_TLS) as http:
         assert error_in(await http.post(path, content=body, headers={"Content-Type": kind})) in (
             "invalid_request",
             "invalid_client",
@@ -432,14 +432,14 @@ async def test_a_body_that_makes_no_sense_is_refused(gateway: Running, path: str
 
 @pytest.mark.parametrize("path", ["/oauth/token", "/oauth/revoke", "/oauth/sign-in"])
 async def test_a_body_that_is_too_long_is_refused(gateway: Running, path: str) -> None:
-    async with httpx.AsyncClient(base_url=gateway.url) as http:
+    async with httpx.AsyncClient(base_url=gateway.url, verify=NO_TLS) as http:
         answer = await http.post(path, content=b"x" * 100_000)
         assert (answer.status_code, answer.json()["error"]) == (413, "invalid_request")
 
 
 @pytest.mark.parametrize("header", ["Basic", "Basic !!!", "Basic Z3B0", "Basic /////w==", "Bearer x"])
 async def test_an_authorization_header_that_cannot_be_read_is_refused(gateway: Running, header: str) -> None:
-    async with httpx.AsyncClient(base_url=gateway.url) as http:
+    async with httpx.AsyncClient(base_url=gateway.url, verify=NO_TLS) as http:
         form = {"grant_type": "refresh_token", "refresh_token": "x"}
         answer = await http.post("/oauth/token", data=form, headers={"Authorization": header})
         assert (answer.status_code, error_in(answer)) == (401, "invalid_client")

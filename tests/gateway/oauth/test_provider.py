@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
+from appserver.gateway.hashes import hashed_password
 from protocol.base import Secret
 from tests.gateway.oauth.browser import (
     APP,
@@ -15,6 +16,7 @@ from tests.gateway.oauth.browser import (
     CALLBACK,
     CLIENT,
     NAME,
+    PASSWORD,
     SECRET,
     Browser,
     Page,
@@ -27,7 +29,7 @@ from tests.gateway.oauth.browser import (
     request,
     set_up,
 )
-from tests.gateway.rig import Running, running_gateway
+from tests.gateway.rig import NO_TLS, Running, running_gateway
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -62,10 +64,17 @@ async def test_a_person_signs_in_consents_and_the_client_gets_tokens(gateway: Ru
     told = tokens.json()
     assert (told["token_type"], told["expires_in"], told["scope"]) == ("bearer", 3600, "models responses")
     headers = {"Authorization": f"Bearer {told['access_token']}"}
-    async with httpx.AsyncClient(base_url=gateway.url, headers=headers) as http:
+    async with httpx.AsyncClient(base_url=gateway.url, headers=headers, verify=NO_TLS) as http:
         said = await http.post("/v1/responses", json={"model": "m", "input": "Hi"})
         assert said.json()["output"][0]["content"][0]["text"] == "You said: Hi"
         assert (await http.post("/jsonrpc", json={"id": 1, "method": "account/read"})).status_code == 403
+
+
+async def test_a_person_signs_in_with_a_new_password_and_the_old_one_is_wrong(gateway: Running) -> None:
+    await gateway.gateway.accounts.set_password(NAME, hashed_password(Secret("staple horse")))
+    browser = Browser(gateway.url)
+    assert (await browser.submit(await browser.open(request()), name=NAME, password=PASSWORD)).status_code == 401
+    assert (await browser.sign_in(request(), password="staple horse")).status_code == 200
 
 
 async def test_a_refusal_is_told_to_the_client(gateway: Running) -> None:
@@ -100,7 +109,7 @@ async def test_a_client_shows_its_secret_in_three_ways(gateway: Running, way: st
     code = await Browser(gateway.url).code(request())
     form = {"grant_type": "authorization_code", "code": code, "redirect_uri": CALLBACK}
     both = {**form, "client_id": CLIENT, "client_secret": SECRET}
-    async with httpx.AsyncClient(base_url=gateway.url) as http:
+    async with httpx.AsyncClient(base_url=gateway.url, verify=NO_TLS) as http:
         match way:
             case "basic":
                 answer = await http.post("/oauth/token", data=form, auth=(CLIENT, SECRET))
@@ -131,7 +140,7 @@ async def test_what_is_revoked_is_good_no_longer(gateway: Running) -> None:
     tokens = (await exchange_code(gateway, await Browser(gateway.url).code(request()))).json()
     more = (await refresh(gateway, tokens["refresh_token"])).json()
     client = {"client_id": CLIENT, "client_secret": SECRET}
-    async with httpx.AsyncClient(base_url=gateway.url) as http:
+    async with httpx.AsyncClient(base_url=gateway.url, verify=NO_TLS) as http:
         for token in (tokens["access_token"], "never-known"):
             assert (await http.post("/oauth/revoke", data={**client, "token": token})).status_code == 200
         assert await models_with(gateway, tokens["access_token"]) == 401
