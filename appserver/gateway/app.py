@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
 
     from appserver.gateway.dialects import Dialect
     from appserver.gateway.gateway import Gateway
-    from appserver.gateway.metering import Reservation
     from appserver.gateway.users import Caller
 
 OWNER = "openai"
@@ -168,23 +168,22 @@ class Api:
         reservation = await reserved(caller, self._gateway.metering, body)
         provider = caller.workspace.settings.provider
         asked = Asked(provider, self._gateway.session, body, dropped, dialect.name)
-        exchange = Exchange(asked, dialect, caller.workspace, self._gateway.environment.keepalive)
-        return _Answer(self._gateway, caller, exchange, reservation)
+        count = partial(self._gateway.metering.used, caller, reservation)
+        exchange = Exchange(asked, dialect, caller.workspace, self._gateway.environment.keepalive, count)
+        return _Answer(self._gateway, caller, exchange)
 
 
 class _Answer:
     """An answer that is written by an exchange (an ASGI application, as any response is)."""
 
-    def __init__(self, gateway: Gateway, caller: Caller, exchange: Exchange, reservation: Reservation | None) -> None:
+    def __init__(self, gateway: Gateway, caller: Caller, exchange: Exchange) -> None:
         self._gateway = gateway
         self._caller = caller
         self._exchange = exchange
-        self._reservation = reservation
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         with self._gateway.served.request(self._caller, self._exchange.end):
             await self._exchange.run(receive, send)
-        await self._gateway.metering.used(self._caller, self._exchange.usage, self._reservation)
 
 
 def _models(caller: Caller) -> list[dict[str, Any]]:

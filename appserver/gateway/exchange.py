@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from appserver.transport.base import Ending
 
     Message = MutableMapping[str, Any]
+    Count = Callable[[dict[str, Any] | None], Awaitable[None]]
+    """Counts what the backend told of the tokens used. None: it did not tell."""
 
 DROPPED = "x-gateway-dropped-params"
 
@@ -100,11 +102,15 @@ class Asked:
 class Exchange:
     """Answers one HTTP request."""
 
-    def __init__(self, asked: Asked, dialect: Dialect, workspace: Workspace, keepalive_seconds: float) -> None:
+    def __init__(
+        self, asked: Asked, dialect: Dialect, workspace: Workspace, keepalive_seconds: float, count: Count
+    ) -> None:
         self.asked = asked
         self.dialect = dialect
         self._workspace = workspace
         self._keepalive_seconds = keepalive_seconds
+        self._count = count
+        self._counted = False
         self._accepted = False
         self._started = False
         self._ended = False
@@ -112,11 +118,6 @@ class Exchange:
         self._last_sent = 0.0
         self._scope = anyio.CancelScope()
         self._interrupted: Failure | None = None
-
-    @property
-    def usage(self) -> dict[str, Any] | None:
-        """What the backend told of the tokens used: nothing where it refused the request, None if it did not tell."""
-        return self.dialect.usage or (None if self._accepted else {})
 
     def end(self, ending: Ending) -> None:
         """End it now, and tell the client why."""
@@ -133,6 +134,7 @@ class Exchange:
             if self._interrupted is not None and not self._ended:
                 await self._fail(self._interrupted)
             self._done = True
+        await self._count_once()
 
     async def _watch(self, receive: Callable[[], Awaitable[Message]], scope: anyio.CancelScope) -> None:
         """Notice that the client has left, and end what is done for it. The end of the answer is told like that, too.
@@ -190,6 +192,15 @@ class Exchange:
             raise stream_cut("the connection was closed")
         await self._finish()
 
+    async def _count_once(self) -> None:
+        """Count what was used. That comes before the end of the answer: the client's next request may follow at once.
+
+        It is nothing where the backend refused the request, and not known where the backend did not tell.
+        """
+        if not self._counted:
+            self._counted = True
+            await self._count(self.dialect.usage or (None if self._accepted else {}))
+
     async def _pass_on(self, batch: list[dict[str, Any]]) -> None:
         """Take the events of one read, and send on what they say in one write."""
         pieces: list[bytes] = []
@@ -200,9 +211,12 @@ class Exchange:
                     break
         finally:
             if told := b"".join(pieces):
+                if self.dialect.complete:
+                    await self._count_once()
                 await self._write(told)
 
     async def _finish(self) -> None:
+        await self._count_once()
         if self.dialect.stream:
             await self._write(self.dialect.end(), more=False)
         else:
@@ -210,6 +224,7 @@ class Exchange:
 
     async def _fail(self, told: Failure) -> None:
         """End with an error: a status if there is none yet."""
+        await self._count_once()
         if self._started:
             await self._write(self.dialect.error(told), more=False)
         else:

@@ -28,6 +28,9 @@ DAY = 86_400
 FLUSH_SECONDS = 1.0
 """How long totals are kept before they are written: one write for many requests. Limits are written at once."""
 
+SETTLE_SECONDS = 2.0
+"""For how long the end of an answer waits until its tokens are counted: after that what was reserved counts."""
+
 KEPT_MINUTES = 60
 """After which the windows of limits are removed."""
 
@@ -94,8 +97,8 @@ class Metering:
             now = (await connection.execute(sa.select(self._database.now))).scalar_one()
         raise Limited("tokens", caller.tpm, _left_of_minute(now))
 
-    async def used(self, caller: Caller, told: dict[str, Any] | None, reserved: Reservation | None = None) -> None:
-        """Count what a request has used, as the Responses API tells it. Never raises.
+    async def used(self, caller: Caller, reserved: Reservation | None, told: dict[str, Any] | None) -> None:
+        """Count what a request has used, as the Responses API tells it. Never raises, and is not broken off halfway.
 
         `told`: None where that is not known, and then what was reserved counts.
         """
@@ -107,8 +110,9 @@ class Metering:
         self._totals[caller.key_id] = (requests + 1, before_given + given, before_taken + taken)
         if reserved is not None and told is not None:
             try:
-                await self._settle(reserved, given + taken)
-            except (DBAPIError, PoolTimeout, OSError) as exc:
+                with anyio.fail_after(SETTLE_SECONDS, shield=True):
+                    await self._settle(reserved, given + taken)
+            except (DBAPIError, PoolTimeout, OSError) as exc:  # TimeoutError is an OSError
                 warn(f"the tokens of a request could not be counted ({type(exc).__name__})")
 
     async def run(self) -> None:

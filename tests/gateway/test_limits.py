@@ -9,7 +9,10 @@ import anyio
 import pytest
 import sqlalchemy as sa
 
+from appserver.gateway import metering
 from appserver.gateway.database.engine import Database
+from appserver.gateway.exchange import Exchange
+from appserver.gateway.metering import Metering
 from appserver.testing import Gate, http_error, stalled
 from appserver.testing.signals import WAIT_SECONDS
 from tests.gateway.rig import RESPONSES, Running, raw_connection, running_gateway
@@ -18,6 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from starlette.types import Message, Receive, Send
+
+    from appserver.gateway.metering import Reservation
     from appserver.testing import FakeBackend
 
 pytestmark = pytest.mark.anyio
@@ -141,6 +147,48 @@ async def test_a_request_that_the_backend_refuses_takes_nothing(nodes: Nodes) ->
     key = await nodes.key(tpm=TAKEN)
     nodes.backend.script(http_error(500), http_error(500))
     assert [await key.ask() for _ in range(3)] == [500, 500, 200]
+
+
+@pytest.mark.parametrize("request_body", [REQUEST, {**REQUEST, "stream": True}], ids=["whole", "stream"])
+@pytest.mark.parametrize("refuses", [False, True], ids=["answered", "refused"])
+async def test_what_is_not_used_is_given_back_before_the_client_is_told_of_the_end(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch, request_body: dict[str, Any], refuses: bool
+) -> None:
+    """Its next request may come at once, at the other node."""
+    log: list[str | bytes] = []
+    run, settle = Exchange.run, Metering._settle
+
+    async def logged_run(self: Exchange, receive: Receive, send: Send) -> None:
+        async def logged_send(message: Message) -> None:
+            log.append(message.get("body", b""))
+            await send(message)
+
+        await run(self, receive, logged_send)
+
+    async def logged_settle(self: Metering, reserved: Reservation, used: int) -> None:
+        await settle(self, reserved, used)
+        log.append("settled")
+
+    monkeypatch.setattr(Exchange, "run", logged_run)
+    monkeypatch.setattr(Metering, "_settle", logged_settle)
+    if refuses:
+        nodes.backend.script(http_error(500))
+    await (await nodes.key(tpm=TAKEN)).ask(request_body)
+    before, after = log[: log.index("settled")], log[log.index("settled") + 1 :]
+    ends = (b"http_500",) if refuses else (b'"status":"completed"', b"response.completed")
+    assert not any(end in body for body in before if isinstance(body, bytes) for end in ends)
+    assert any(end in body for body in after if isinstance(body, bytes) for end in ends)
+
+
+async def test_tokens_that_cannot_be_counted_hold_up_no_answer(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metering, "SETTLE_SECONDS", 0.01)
+
+    async def never(self: Metering, *args: object) -> None:
+        await anyio.sleep_forever()
+
+    monkeypatch.setattr(Metering, "_settle", never)
+    key = await nodes.key(tpm=TAKEN)
+    assert [await key.ask(), await key.ask()] == [200, 429]
 
 
 async def test_an_answer_that_is_broken_off_counts_as_estimated(nodes: Nodes) -> None:
