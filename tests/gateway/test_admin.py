@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from anyio.streams.text import TextReceiveStream
 from appserver.testing.device import Decision
 from appserver.testing.signals import WAIT_SECONDS
 from protocol.base import Secret
+from tests.forked import run_forked
 from tests.gateway.rig import KEY, gateway_process, openai_client, running_gateway
 
 if TYPE_CHECKING:
@@ -38,18 +38,10 @@ class Admin:
         return await anyio.to_thread.run_sync(self._run, words, stdin, code)
 
     def _run(self, words: tuple[str, ...], stdin: str, code: int) -> Any:  # noqa: ANN401 - what is printed
-        done = subprocess.run(
-            [sys.executable, "-m", "appserver", "gateway", *words],
-            env=self._environ,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-        )
-        assert done.returncode == code, done.stderr
-        assert "Traceback" not in done.stderr
-        return json.loads(done.stdout) if code == 0 else done.stderr
+        ended = run_forked(["gateway", *words], self._environ, stdin, "appserver.gateway.command")
+        assert ended.code == code, ended.err
+        assert "Traceback" not in ended.err
+        return json.loads(ended.out) if code == 0 else ended.err
 
 
 @pytest.fixture
