@@ -1,28 +1,31 @@
 """Requests that only another node can answer, handed over in the database: those that interrupt or steer a turn.
 
 The node that was asked writes the request down. The one that runs the turn looks for such requests while it runs any,
-answers as if the client had come to it, and writes down the response, for which the first one waits.
+responds as if the client had come to it, and writes down the response, for which the first one looks.
 """
 
 from __future__ import annotations
 
 import uuid
+from collections import Counter
+from contextlib import AsyncExitStack, contextmanager
+from itertools import count
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 import anyio
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from appserver import json_text
-from appserver.errors import ForwardedError, ThreadStoreError
-from appserver.gateway.database.schema import forwarded
+from appserver.errors import ForwardedError, Overloaded, ThreadStoreError
 from appserver.gateway.database.threads.queries import LEASED
-from appserver.gateway.database.threads.schema import threads
+from appserver.gateway.database.threads.schema import Key, forwarded_requests, here, threads
 from appserver.log import warn
-from appserver.threads.stores.base import UNAVAILABLE
+from appserver.threads.stores.base import UNAVAILABLE, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
     from anyio.abc import TaskGroup
 
@@ -33,15 +36,42 @@ if TYPE_CHECKING:
     """Returns the response of this node to a request of a user's, by the user's id."""
 
 LOOK_SECONDS = 0.25
-"""Between two looks for requests of other nodes, and for a response of another node."""
+"""Between two looks at the database: for requests of other nodes, and for their responses."""
+
+LOOK_TIMEOUT_SECONDS = 5.0
+"""What a look may take."""
 
 RESPONSE_SECONDS = 8.0
-"""What a node gets to respond: longer than the lease of one that has died."""
+"""What a node gets to respond: longer than the lease of one that has died. A request is not answered after that."""
 
 CLEAN_UP_SECONDS = 1.0
-"""What the removal of a request may take. One that stays goes with the node that it was for."""
+"""What the removal of a request may take."""
 
-_FAILURES = (SQLAlchemyError, OSError)
+KEPT_SECONDS = 60.0
+"""After which a request that could not be removed is removed together with another one."""
+
+MAX_OF_USER = 32
+"""Requests of a user's that wait for other nodes at once."""
+
+MAX_WAITING = 500
+"""Requests that wait for other nodes at once."""
+
+MAX_TAKEN = 100
+"""Requests that are read in one look."""
+
+RETRY_AFTER_MS = 1000
+"""When a client whose request was one too many may try again."""
+
+_FAILURES = (SQLAlchemyError, OSError)  # TimeoutError among them
+
+
+class _Waiting:
+    """A request that was written down, until its response has been read."""
+
+    def __init__(self) -> None:
+        self.ended = anyio.Event()
+        self.response: dict[str, Any] | None = None
+        """None: there is none, and if the request has ended, its node has."""
 
 
 class Forwarding:
@@ -50,93 +80,183 @@ class Forwarding:
     def __init__(self, database: Database, node: Node) -> None:
         self._database = database
         self._node = node
+        self._asking = WeakValueDictionary[Key, anyio.Lock]()
+        """Held while a request about a thread is written down: they are answered in the order in which they came."""
+        self._answering = WeakValueDictionary[Key, anyio.Lock]()
+        """Held while requests about a thread are answered, for the same reason."""
+        self._numbers = count()
+        self._of_users = Counter[str]()
+        self._waiting: dict[str, _Waiting] = {}
         self._taken: set[str] = set()
 
-    async def result(self, user_id: str, method: str, params: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
+    async def forward(self, user_id: str, method: str, params: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
         """Return the result of a request about a thread, from the node that runs a turn in it.
 
-        None: no other node does. Raises ForwardedError if that one refuses it, ThreadStoreError if it does not respond.
+        None: no other node does. Raises ForwardedError if that one refuses it, ThreadStoreError if it does not respond,
+        and Overloaded.
         """
-        request_id = uuid.uuid4().hex
-        request = {"jsonrpc": "2.0", "id": request_id, "method": method, "params": params}
+        key = Key(user_id, plain(params["threadId"]))
         try:
-            if not await self._ask(request_id, user_id, params["threadId"], request):
-                return None
-            try:
-                response = await self._response(request_id)
-            finally:
-                await self._remove(request_id)
+            with self._counted(user_id), anyio.move_on_after(RESPONSE_SECONDS):
+                waiting = await self._response(key, method, params)
+                if waiting is None:
+                    return None
+                if waiting.response is not None:
+                    return _result(waiting.response)
         except _FAILURES as exc:
             raise ThreadStoreError(f"the database cannot be used ({type(exc).__name__})", UNAVAILABLE) from exc
-        if response is None:
-            raise ThreadStoreError("the node that runs the turn does not respond", UNAVAILABLE)
-        if "error" in response:
-            raise ForwardedError(**response["error"])
-        return response["result"]
+        raise ThreadStoreError("the node that runs the turn does not respond", UNAVAILABLE)
 
     async def run(self, respond: Respond) -> None:
-        """Respond to what other nodes ask, again and again, while this one runs turns, and once more after that."""
+        """Look for requests to this node while it runs turns, and once more after that; and for responses to it."""
+        look = False
         async with anyio.create_task_group() as group:
             while True:
                 await anyio.sleep(LOOK_SECONDS)
-                if self._node.had_turns():
-                    try:
-                        await self._take(group, respond)
-                    except _FAILURES as exc:
-                        warn(f"requests of other nodes could not be looked for ({type(exc).__name__})")
+                look = self._node.had_turns() or look
+                try:
+                    with anyio.fail_after(LOOK_TIMEOUT_SECONDS):
+                        if look:
+                            look = await self._take(group, respond)
+                        if self._waiting:
+                            await self._read_responses()
+                except _FAILURES as exc:
+                    warn(f"requests between nodes could not be looked for; this is tried again ({type(exc).__name__})")
 
-    async def _ask(self, request_id: str, user_id: str, thread_id: str, request: dict[str, Any]) -> bool:
+    # On the node that was asked
+
+    @contextmanager
+    def _counted(self, user_id: str) -> Iterator[None]:
+        """Count a request while it is in the block. Raises Overloaded where it is one too many."""
+        if self._of_users[user_id] >= MAX_OF_USER or self._of_users.total() >= MAX_WAITING:
+            raise Overloaded(RETRY_AFTER_MS)
+        self._of_users[user_id] += 1
+        try:
+            yield
+        finally:
+            self._of_users[user_id] -= 1
+            if not self._of_users[user_id]:
+                del self._of_users[user_id]
+
+    async def _runs_elsewhere(self, key: Key) -> bool:
+        """Whether another node runs a turn in the thread. It spares a transaction that writes where none does."""
+        async with self._database.reading() as connection:
+            query = sa.select(sa.literal(1)).where(here(threads), self._elsewhere)
+            return (await connection.execute(query, key.at)).first() is not None
+
+    async def _response(self, key: Key, method: str, params: dict[str, Any]) -> _Waiting | None:
+        """Write a request down and wait until it has ended. None: no other node runs a turn in the thread."""
+        request_id, waiting = uuid.uuid4().hex, _Waiting()
+        request = {"jsonrpc": "2.0", "id": request_id, "method": method, "params": params}
+        async with AsyncExitStack() as stack:
+            async with self._asking.setdefault(key, anyio.Lock()):
+                if not await self._runs_elsewhere(key):
+                    return None
+                stack.push_async_callback(self._remove, request_id)
+                if not await self._ask(request_id, key, json_text.encode(request)):
+                    return None
+            self._waiting[request_id] = waiting
+            stack.callback(self._waiting.pop, request_id)
+            await waiting.ended.wait()
+            return waiting
+
+    async def _ask(self, request_id: str, key: Key, request: str) -> bool:
         """Write a request down for the node that runs a turn in the thread. Returns whether another node does.
 
         The turn does not end meanwhile, so the node finds the request when it looks for the last time.
         """
-        here = sa.and_(threads.c.user_id == user_id, threads.c.id == thread_id)
-        elsewhere = sa.and_(threads.c.running.is_not(None), threads.c.owner != self._node.id, LEASED)
-        values = (sa.literal(request_id), threads.c.owner, threads.c.user_id, sa.literal(json_text.encode(request)))
-        row = sa.insert(forwarded).from_select(
-            ["id", "node_id", "user_id", "request"],
-            sa.select(*values).where(here, elsewhere).with_for_update(read=True, of=threads),
-        )
+        values = {
+            "id": sa.literal(request_id),
+            "node_id": threads.c.owner,
+            "user_id": threads.c.user_id,
+            "thread_id": threads.c.id,
+            "number": sa.literal(next(self._numbers)),
+            "asked_at": self._database.now,
+            "request": sa.literal(request),
+        }
+        running = sa.select(*values.values()).where(here(threads), self._elsewhere)
+        running = running.with_for_update(read=True, of=threads)
         async with self._database.writing() as connection:
-            return (await connection.execute(row)).rowcount == 1
+            row = sa.insert(forwarded_requests).from_select(list(values), running)
+            return (await connection.execute(row, key.at)).rowcount == 1
 
-    async def _response(self, request_id: str) -> dict[str, Any] | None:
-        """Wait for a response. None: none comes in time, or the node has ended."""
-        query = sa.select(forwarded.c.response).where(forwarded.c.id == request_id)
-        with anyio.move_on_after(RESPONSE_SECONDS):
-            while True:
-                await anyio.sleep(LOOK_SECONDS)
-                async with self._database.reading() as connection:
-                    row = (await connection.execute(query)).one_or_none()
-                if row is None:
-                    return None
-                if row.response is not None:
-                    response: dict[str, Any] = json_text.decode_stored(row.response)
-                    return response
-        return None
+    @property
+    def _elsewhere(self) -> sa.ColumnElement[bool]:
+        return sa.and_(threads.c.running.is_not(None), threads.c.owner != self._node.id, LEASED)
+
+    async def _read_responses(self) -> None:
+        asked = list(self._waiting)
+        query = sa.select(forwarded_requests.c.id, forwarded_requests.c.response)
+        async with self._database.reading() as connection:
+            rows = await connection.execute(query.where(forwarded_requests.c.id.in_(asked)))
+            responses = {row.id: row.response for row in rows}
+        for request_id in asked:
+            response = responses.get(request_id)
+            waiting = self._waiting.get(request_id)
+            if waiting is not None and (response is not None or request_id not in responses):
+                waiting.response = None if response is None else json_text.decode_stored(response)
+                waiting.ended.set()
 
     async def _remove(self, request_id: str) -> None:
-        with anyio.move_on_after(CLEAN_UP_SECONDS, shield=True):
-            async with self._database.writing() as connection:
-                await connection.execute(sa.delete(forwarded).where(forwarded.c.id == request_id))
+        """Remove a request, and such as nobody has removed. Never raises."""
+        old = forwarded_requests.c.asked_at < self._database.now - KEPT_SECONDS
+        try:
+            with anyio.fail_after(CLEAN_UP_SECONDS, shield=True):
+                async with self._database.writing() as connection:
+                    row = sa.delete(forwarded_requests).where(sa.or_(forwarded_requests.c.id == request_id, old))
+                    await connection.execute(row)
+        except _FAILURES as exc:
+            warn(f"a request between nodes could not be removed; another one removes it ({type(exc).__name__})")
 
-    async def _take(self, group: TaskGroup, respond: Respond) -> None:
-        """Take the requests for this node, and respond to each in a task of its own."""
-        query = sa.select(forwarded.c.id, forwarded.c.user_id, forwarded.c.request).where(
-            forwarded.c.node_id == self._node.id, forwarded.c.response.is_(None)
+    # On the node that runs the turn
+
+    async def _take(self, group: TaskGroup, respond: Respond) -> bool:
+        """Take requests for this node, and answer those of a thread in their order. Returns whether to look again."""
+        table = forwarded_requests.c
+        query = (
+            sa.select(table.id, table.user_id, table.thread_id, table.request)
+            .where(
+                table.node_id == self._node.id,
+                table.response.is_(None),
+                table.asked_at > self._database.now - RESPONSE_SECONDS,
+                table.id.not_in(self._taken),
+            )
+            .order_by(table.number)
+            .limit(MAX_TAKEN)
         )
         async with self._database.reading() as connection:
             rows = (await connection.execute(query)).all()
+        self._taken.update(row.id for row in rows)
         for row in rows:
-            if row.id not in self._taken:
-                group.start_soon(self._answer, respond, row.id, row.user_id, row.request)
-        self._taken = {row.id for row in rows}  # not fewer: what was answered since the rows were read is among them
+            key = Key(row.user_id, row.thread_id)
+            group.start_soon(self._answer, respond, key, row.id, row.request)
+        return len(rows) == MAX_TAKEN
 
-    async def _answer(self, respond: Respond, request_id: str, user_id: str, request: str) -> None:
-        response = json_text.encode(await respond(user_id, json_text.decode_stored(request)))
-        change = sa.update(forwarded).where(forwarded.c.id == request_id).values(response=response)
-        try:
-            async with self._database.writing() as connection:
-                await connection.execute(change)
-        except _FAILURES as exc:
-            warn(f"the response to another node could not be written ({type(exc).__name__})")
+    async def _answer(self, respond: Respond, key: Key, request_id: str, request: str) -> None:
+        """Respond to a request, if somebody still waits once those before it are answered."""
+        deadline = anyio.current_time() + RESPONSE_SECONDS
+        async with self._answering.setdefault(key, anyio.Lock()):
+            if anyio.current_time() < deadline:
+                response = await respond(key.user_id, json_text.decode_stored(request))
+                await self._write(request_id, json_text.encode(response))
+        self._taken.discard(request_id)  # with a response it is not found again, and without one not after this time
+
+    async def _write(self, request_id: str, response: str) -> None:
+        """Write a response down. Never raises: it is tried again while anybody waits."""
+        change = sa.update(forwarded_requests).where(forwarded_requests.c.id == request_id).values(response=response)
+        with anyio.move_on_after(RESPONSE_SECONDS):
+            while True:
+                try:
+                    async with self._database.writing() as connection:
+                        await connection.execute(change)
+                    return
+                except _FAILURES as exc:
+                    warn(f"a response to another node could not be written ({type(exc).__name__})")
+                await anyio.sleep(LOOK_SECONDS)
+
+
+def _result(response: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
+    """Return the result in a response. Raises ForwardedError."""
+    if "error" in response:
+        raise ForwardedError(**response["error"])
+    return response["result"]

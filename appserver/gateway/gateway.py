@@ -156,8 +156,8 @@ class Gateway:
 
     def connection(self, caller: Caller, kind: type[RemoteConnection] = RemoteConnection) -> Connection:
         """Return a connection of a user's for a client that speaks JSON-RPC."""
-        forwarded = partial(self.forwarding.result, caller.user_id)
-        return self.server.connection(caller.workspace, kind=partial(kind, forwarded=forwarded))
+        forward = partial(self.forwarding.forward, caller.user_id)
+        return self.server.connection(caller.workspace, kind=partial(kind, forward=forward))
 
     async def drain(self) -> None:
         """Take no further request, and no turn, and wait until none runs. Those that take too long are interrupted.

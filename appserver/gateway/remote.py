@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from appserver.rpc.router import Handler
 
-Forwarded: TypeAlias = Callable[[str, dict[str, Any]], Awaitable[object]]
+Forward: TypeAlias = Callable[[str, dict[str, Any]], Awaitable[object]]
 """Returns the result of a request about a thread from the node that runs a turn in it, None if no other one does."""
 
 METHODS = frozenset(
@@ -98,14 +98,15 @@ ON_RUNNING_TURNS = ("turn/interrupt", "turn/steer")
 class RemoteConnection(Connection):
     """One client."""
 
-    def __init__(self, *args: Any, forwarded: Forwarded, **options: Any) -> None:  # noqa: ANN401 - as Connection
+    def __init__(self, *args: Any, forward: Forward, **options: Any) -> None:  # noqa: ANN401 - as Connection
         super().__init__(*args, **options)
-        self._forwarded = forwarded
+        self._forward = forward
 
     def _routes(self) -> Mapping[str, Handler]:
-        table = super()._routes()
-        checked = {method: partial(_checked, method, table[method]) for method in METHODS}
-        return {**checked, **{one: partial(self._on_running_turn, one, checked[one]) for one in ON_RUNNING_TURNS}}
+        table = dict(super()._routes())
+        for method in ON_RUNNING_TURNS:
+            table[method] = partial(self._on_running_turn, method, table[method])
+        return {method: partial(_checked, method, table[method]) for method in METHODS}
 
     def _on_running_turn(self, method: str, handler: Handler, params: dict[str, Any]) -> Accepted[object]:
         return Accepted(self._where_it_runs(method, handler, params))
@@ -113,7 +114,7 @@ class RemoteConnection(Connection):
     async def _where_it_runs(self, method: str, handler: Handler, params: dict[str, Any]) -> object:
         threads, thread_id = self.workspace.threads, params["threadId"]
         if not threads.is_loaded(thread_id) or threads.get(thread_id).active is None:
-            result = await self._forwarded(method, params)
+            result = await self._forward(method, params)
             if result is not None:
                 return result
         found = handler(params)

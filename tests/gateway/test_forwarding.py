@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import anyio
@@ -11,10 +13,14 @@ import pytest
 import sqlalchemy as sa
 
 from appserver.gateway import forwarding
+from appserver.gateway.database.engine import Database
 from appserver.gateway.database.node import LEASE_SECONDS
-from appserver.gateway.database.schema import forwarded, nodes
-from appserver.gateway.database.threads.schema import threads
+from appserver.gateway.database.schema import nodes, users
+from appserver.gateway.database.threads.schema import forwarded_requests, threads
+from appserver.gateway.forwarding import Forwarding
 from appserver.testing import Gate, stalled
+from appserver.testing.signals import WAIT_SECONDS
+from protocol.error_codes import SERVER_OVERLOADED
 from tests.gateway.rig import RESPONSES, Running, managed, running_gateway, sign_in
 from tests.gateway.websocket import websocket_peer
 
@@ -42,13 +48,15 @@ class Scene(NamedTuple):
     async def post(self, method: str, **params: object) -> dict[str, Any]:
         """Call a method at the other node."""
         request = {"jsonrpc": "2.0", "id": 7, "method": method, "params": {"threadId": self.thread, **params}}
-        response: dict[str, Any] = (await self.other.http.post("/jsonrpc", json=request)).json()
+        response: dict[str, Any] = (await self.other.http.post("/jsonrpc", content=json.dumps(request))).json()
         assert response["id"] == 7
         return response
 
     async def requests_left(self) -> int:
         async with self.one.gateway.database.reading() as connection:
-            count: int = (await connection.execute(sa.select(sa.func.count()).select_from(forwarded))).scalar_one()
+            count: int = (
+                await connection.execute(sa.select(sa.func.count()).select_from(forwarded_requests))
+            ).scalar_one()
             return count
 
 
@@ -108,10 +116,27 @@ async def test_what_the_other_node_refuses_is_told_in_its_words(scene: Scene) ->
     assert await scene.requests_left() == 0
 
 
-async def test_what_may_not_come_over_http_is_not_forwarded(scene: Scene) -> None:
+async def test_what_may_not_come_over_http_is_not_forwarded(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Forwarding, "_ask", None)
     file = [{"type": "localImage", "path": "/etc/passwd"}]
     told = await scene.post("turn/steer", expectedTurnId=scene.turn, input=file)
     assert "only text and image over HTTP" in told["error"]["message"]
+
+
+@pytest.mark.parametrize("thread", ["a\0b", "a\ud800b", "\U0001f642" * 1000])
+async def test_a_thread_id_that_no_thread_can_have_is_not_found(scene: Scene, thread: str) -> None:
+    params = {"threadId": thread, "turnId": ""}
+    own = await scene.here.error("turn/interrupt", params)
+    assert (await scene.post("turn/interrupt", **params))["error"] == own
+    assert own["message"].startswith("thread not found")
+
+
+async def test_where_no_turn_runs_nothing_is_written(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    await scene.here.result("turn/interrupt", {"threadId": scene.thread, "turnId": scene.turn})
+    await scene.here.finished_turn(scene.turn)
+    await scene.there.result("thread/resume", {"threadId": scene.thread})
+    monkeypatch.setattr(Database, "writing", None)
+    assert "no active turn" in (await scene.post("turn/interrupt", turnId=scene.turn))["error"]["message"]
 
 
 async def test_where_no_turn_runs_a_request_is_answered_as_on_one_node_alone(scene: Scene) -> None:
@@ -153,8 +178,13 @@ async def test_a_node_that_does_not_respond_is_waited_for_within_a_bound(
     assert await scene.requests_left() == 0
 
 
-async def test_a_request_that_comes_as_the_turn_ends_is_answered(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("fails", [False, True])
+async def test_a_request_that_comes_as_the_turn_ends_is_answered(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
     monkeypatch.setattr(forwarding, "LOOK_SECONDS", 1.0)  # time enough for the turn to end before anybody looks
+    if fails:
+        fail_once(monkeypatch, scene.one.gateway.forwarding, "_take")
     steer = {"expectedTurnId": scene.turn, "input": [{"type": "text", "text": "two"}]}
     answers: list[dict[str, Any]] = []
 
@@ -190,3 +220,141 @@ async def test_many_requests_for_other_nodes_are_each_answered_once(
     sent = backend.requests.to(RESPONSES)[-1].json()["input"]
     said = [one["content"][0]["text"] for one in sent if one.get("role") == "user"]
     assert sorted(said[1:], key=int) == [str(number) for number in range(20)]
+
+
+@pytest.mark.parametrize("looks", ["_take", "_read_responses"])
+async def test_a_look_that_fails_is_followed_by_another(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, looks: str
+) -> None:
+    failed = [fail_once(monkeypatch, node.gateway.forwarding, looks) for node in (scene.one, scene.other)]
+    assert (await scene.post("turn/interrupt", turnId=scene.turn))["result"] == {}
+    assert any(one.is_set() for one in failed)
+
+
+async def test_a_response_that_cannot_be_written_is_tried_again(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    database = Failing(scene.one.gateway.database)
+    monkeypatch.setattr(scene.one.gateway.forwarding, "_database", database)
+    steer = {"expectedTurnId": scene.turn, "input": [{"type": "text", "text": "two"}]}
+    assert (await scene.post("turn/steer", **steer))["result"] == {"turnId": scene.turn}
+    assert database.failed == 1
+
+
+async def test_a_request_that_cannot_be_removed_loses_no_response_and_is_removed_later(
+    scene: Scene, backend: FakeBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remove = Forwarding._remove
+    backend.script(stalled(scene.gate, "Well"), stalled(scene.gate, "Well"))  # a message ends a response
+
+    async def removed_from_a_failing_database(self: Forwarding, request_id: str) -> None:
+        monkeypatch.setattr(self, "_database", Failing(self._database))
+        await remove(self, request_id)
+
+    steer = {"expectedTurnId": scene.turn, "input": [{"type": "text", "text": "two"}]}
+    with monkeypatch.context() as context:
+        context.setattr(Forwarding, "_remove", removed_from_a_failing_database)
+        assert (await scene.post("turn/steer", **steer))["result"] == {"turnId": scene.turn}
+    assert await scene.requests_left() == 1
+    async with scene.one.gateway.database.writing() as connection:
+        await connection.execute(sa.update(forwarded_requests).values(asked_at=0.0))
+    assert (await scene.post("turn/steer", **steer))["result"] == {"turnId": scene.turn}
+    assert await scene.requests_left() == 0
+
+
+async def test_a_request_for_which_nobody_waits_any_more_is_not_answered(scene: Scene, backend: FakeBackend) -> None:
+    late = {"threadId": scene.thread, "expectedTurnId": scene.turn, "input": [{"type": "text", "text": "late"}]}
+    request = {"jsonrpc": "2.0", "id": "late", "method": "turn/steer", "params": late}
+    database = scene.one.gateway.database
+    async with database.writing() as connection:
+        row = {"id": "late", "node_id": scene.one.gateway.node.id, "thread_id": scene.thread, "number": 0}
+        row |= {"user_id": await scene.one.gateway.user_id("default"), "request": json.dumps(request)}
+        long_ago = database.now - forwarding.RESPONSE_SECONDS - 1
+        await connection.execute(sa.insert(forwarded_requests).values(**row, asked_at=long_ago))
+    steer = {"expectedTurnId": scene.turn, "input": [{"type": "text", "text": "two"}]}
+    assert (await scene.post("turn/steer", **steer))["result"] == {"turnId": scene.turn}
+    scene.gate.release()
+    await scene.here.finished_turn(scene.turn)
+    sent = backend.requests.to(RESPONSES)[-1].json()["input"]
+    assert [one["content"][0]["text"] for one in sent if one.get("role") == "user"] == ["one", "two"]
+
+
+async def test_a_client_may_not_have_any_number_of_requests_wait(
+    scene: Scene, backend: FakeBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forwarding, "MAX_OF_USER", 3)
+    backend.script(*(stalled(scene.gate, "Well") for _ in range(3)))  # a message ends a response
+    monkeypatch.setattr(forwarding, "LOOK_SECONDS", 1.0)
+    answers: list[dict[str, Any]] = []
+
+    async def steer(number: int) -> None:
+        text = [{"type": "text", "text": str(number)}]
+        answers.append(await scene.post("turn/steer", expectedTurnId=scene.turn, input=text))
+
+    async with anyio.create_task_group() as group:
+        for number in range(5):
+            group.start_soon(steer, number)
+    refused = [one["error"] for one in answers if "error" in one]
+    assert [one["code"] for one in refused] == [SERVER_OVERLOADED] * 2
+    assert sum(one.get("result") == {"turnId": scene.turn} for one in answers) == 3
+    assert (await scene.post("turn/interrupt", turnId=scene.turn))["result"] == {}
+
+
+async def test_what_a_client_says_to_a_turn_of_another_node_arrives_in_its_order(
+    scene: Scene, backend: FakeBackend
+) -> None:
+    await scene.there.result("thread/resume", {"threadId": scene.thread})
+    backend.script(*(stalled(scene.gate, "Well") for _ in range(20)))  # a message ends a response
+    steers = [{"expectedTurnId": scene.turn, "input": [{"type": "text", "text": str(number)}]} for number in range(20)]
+    async with anyio.create_task_group() as group:
+        for steer in steers:
+            group.start_soon(scene.there.result, "turn/steer", {"threadId": scene.thread, **steer})
+    scene.gate.release()
+    await scene.here.finished_turn(scene.turn)
+    sent = backend.requests.to(RESPONSES)[-1].json()["input"]
+    said = [one["content"][0]["text"] for one in sent if one.get("role") == "user"]
+    assert said[1:] == [str(number) for number in range(20)]
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)  # SQLite locks no rows
+async def test_a_request_is_written_down_beside_what_holds_the_row_of_its_user(scene: Scene) -> None:
+    """The removal of a user does, and waits for the rows of its threads: neither may wait for the other."""
+    database = scene.one.gateway.database
+    async with anyio.create_task_group() as group, database.writing() as connection:
+        await connection.execute(sa.select(users.c.id).with_for_update())
+        group.start_soon(partial(scene.post, "turn/interrupt", turnId=scene.turn))
+        with anyio.fail_after(WAIT_SECONDS):
+            while not await scene.requests_left():
+                await anyio.lowlevel.checkpoint()
+    assert (await scene.here.finished_turn(scene.turn))["status"] == "interrupted"
+
+
+class Failing:
+    """A database that cannot be written to the first time."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.failed = 0
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the database has
+        return getattr(self._database, name)
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[Any]:
+        if not self.failed:
+            self.failed += 1
+            raise OSError
+        async with self._database.writing() as connection:
+            yield connection
+
+
+def fail_once(monkeypatch: pytest.MonkeyPatch, of: Forwarding, name: str) -> anyio.Event:
+    """Let a look at the database fail. Returns what tells that it has."""
+    method, failed = getattr(of, name), anyio.Event()
+
+    async def fails(*args: object) -> object:
+        if failed.is_set():
+            return await method(*args)
+        failed.set()
+        raise sa.exc.OperationalError("", {}, OSError())
+
+    monkeypatch.setattr(of, name, fails)
+    return failed

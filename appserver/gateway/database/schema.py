@@ -106,16 +106,6 @@ nodes = sa.Table(
     sa.Column("until", sa.Double, nullable=False),  # it lives, as it has renewed its lease up to then
 )
 
-forwarded = sa.Table(  # requests that one node has for another
-    "forwarded_requests",
-    metadata,
-    sa.Column("id", sa.String, primary_key=True),
-    sa.Column("node_id", sa.String, sa.ForeignKey("nodes.id", ondelete="CASCADE"), nullable=False, index=True),
-    _owner(),
-    sa.Column("request", sa.Text, nullable=False),  # JSON, as is the response
-    sa.Column("response", sa.Text),  # null: there is none yet
-)
-
 settings = sa.Table(
     "settings",
     metadata,

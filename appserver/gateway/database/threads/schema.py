@@ -100,6 +100,20 @@ sa.Index(
     sqlite_where=items.c.forgets,
 )
 
+forwarded_requests = sa.Table(  # to the node that runs a turn, from one that was asked to interrupt or steer it
+    "forwarded_requests",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("node_id", sa.String, sa.ForeignKey("nodes.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("user_id", sa.String, nullable=False),
+    sa.Column("thread_id", _ID, nullable=False),
+    sa.Column("number", sa.BigInteger, nullable=False),  # grows with each that the same node forwards
+    sa.Column("asked_at", sa.Double, nullable=False),  # by the database's clock
+    sa.Column("request", sa.Text, nullable=False),  # JSON, as is the response
+    sa.Column("response", sa.Text),  # null: there is none yet
+    sa.ForeignKeyConstraint(["user_id", "thread_id"], ["threads.user_id", "threads.id"], ondelete="CASCADE"),
+)
+
 
 class Key(NamedTuple):
     """Which thread: whose, and which of theirs."""
