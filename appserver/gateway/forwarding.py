@@ -1,7 +1,6 @@
 """Requests that only another node can answer, handed over in the database: those that interrupt or steer a turn.
 
-The node that was asked writes the request down. The one that runs the turn looks for such requests while it runs any,
-responds as if the client had come to it, and writes down the response, for which the first one looks.
+The node that was asked writes the request down, and looks for the response of the one that runs the turn (`forwarded`).
 """
 
 from __future__ import annotations
@@ -25,18 +24,13 @@ from appserver.log import warn
 from appserver.threads.stores.base import UNAVAILABLE, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
-
-    from anyio.abc import TaskGroup
+    from collections.abc import Iterator
 
     from appserver.gateway.database.engine import Database
     from appserver.gateway.database.node import Node
 
-    Respond = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
-    """Returns the response of this node to a request of a user's, by the user's id."""
-
 LOOK_SECONDS = 0.25
-"""Between two looks at the database: for requests of other nodes, and for their responses."""
+"""Between two looks at the database, on either node."""
 
 LOOK_TIMEOUT_SECONDS = 5.0
 """What a look may take."""
@@ -56,13 +50,10 @@ MAX_OF_USER = 32
 MAX_WAITING = 500
 """Requests that wait for other nodes at once."""
 
-MAX_TAKEN = 100
-"""Requests that are read in one look."""
-
 RETRY_AFTER_MS = 1000
 """When a client whose request was one too many may try again."""
 
-_FAILURES = (SQLAlchemyError, OSError)  # TimeoutError among them
+FAILURES = (SQLAlchemyError, OSError)  # TimeoutError among them
 
 
 class _Waiting:
@@ -82,12 +73,9 @@ class Forwarding:
         self._node = node
         self._asking = WeakValueDictionary[Key, anyio.Lock]()
         """Held while a request about a thread is written down: they are answered in the order in which they came."""
-        self._answering = WeakValueDictionary[Key, anyio.Lock]()
-        """Held while requests about a thread are answered, for the same reason."""
         self._numbers = count()
         self._of_users = Counter[str]()
         self._waiting: dict[str, _Waiting] = {}
-        self._taken: set[str] = set()
 
     async def forward(self, user_id: str, method: str, params: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
         """Return the result of a request about a thread, from the node that runs a turn in it.
@@ -103,27 +91,20 @@ class Forwarding:
                     return None
                 if waiting.response is not None:
                     return _result(waiting.response)
-        except _FAILURES as exc:
+        except FAILURES as exc:
             raise ThreadStoreError(f"the database cannot be used ({type(exc).__name__})", UNAVAILABLE) from exc
         raise ThreadStoreError("the node that runs the turn does not respond", UNAVAILABLE)
 
-    async def run(self, respond: Respond) -> None:
-        """Look for requests to this node while it runs turns, and once more after that; and for responses to it."""
-        look = False
-        async with anyio.create_task_group() as group:
-            while True:
-                await anyio.sleep(LOOK_SECONDS)
-                look = self._node.had_turns() or look
+    async def run(self) -> None:
+        """Look for responses, again and again."""
+        while True:
+            await anyio.sleep(LOOK_SECONDS)
+            if self._waiting:
                 try:
                     with anyio.fail_after(LOOK_TIMEOUT_SECONDS):
-                        if look:
-                            look = await self._take(group, respond)
-                        if self._waiting:
-                            await self._read_responses()
-                except _FAILURES as exc:
-                    warn(f"requests between nodes could not be looked for; this is tried again ({type(exc).__name__})")
-
-    # On the node that was asked
+                        await self._read_responses()
+                except FAILURES as exc:
+                    warn(f"responses of other nodes could not be looked for ({type(exc).__name__})")
 
     @contextmanager
     def _counted(self, user_id: str) -> Iterator[None]:
@@ -205,54 +186,8 @@ class Forwarding:
                 async with self._database.writing() as connection:
                     row = sa.delete(forwarded_requests).where(sa.or_(forwarded_requests.c.id == request_id, old))
                     await connection.execute(row)
-        except _FAILURES as exc:
+        except FAILURES as exc:
             warn(f"a request between nodes could not be removed; another one removes it ({type(exc).__name__})")
-
-    # On the node that runs the turn
-
-    async def _take(self, group: TaskGroup, respond: Respond) -> bool:
-        """Take requests for this node, and answer those of a thread in their order. Returns whether to look again."""
-        table = forwarded_requests.c
-        query = (
-            sa.select(table.id, table.user_id, table.thread_id, table.request)
-            .where(
-                table.node_id == self._node.id,
-                table.response.is_(None),
-                table.asked_at > self._database.now - RESPONSE_SECONDS,
-                table.id.not_in(self._taken),
-            )
-            .order_by(table.number)
-            .limit(MAX_TAKEN)
-        )
-        async with self._database.reading() as connection:
-            rows = (await connection.execute(query)).all()
-        self._taken.update(row.id for row in rows)
-        for row in rows:
-            key = Key(row.user_id, row.thread_id)
-            group.start_soon(self._answer, respond, key, row.id, row.request)
-        return len(rows) == MAX_TAKEN
-
-    async def _answer(self, respond: Respond, key: Key, request_id: str, request: str) -> None:
-        """Respond to a request, if somebody still waits once those before it are answered."""
-        deadline = anyio.current_time() + RESPONSE_SECONDS
-        async with self._answering.setdefault(key, anyio.Lock()):
-            if anyio.current_time() < deadline:
-                response = await respond(key.user_id, json_text.decode_stored(request))
-                await self._write(request_id, json_text.encode(response))
-        self._taken.discard(request_id)  # with a response it is not found again, and without one not after this time
-
-    async def _write(self, request_id: str, response: str) -> None:
-        """Write a response down. Never raises: it is tried again while anybody waits."""
-        change = sa.update(forwarded_requests).where(forwarded_requests.c.id == request_id).values(response=response)
-        with anyio.move_on_after(RESPONSE_SECONDS):
-            while True:
-                try:
-                    async with self._database.writing() as connection:
-                        await connection.execute(change)
-                    return
-                except _FAILURES as exc:
-                    warn(f"a response to another node could not be written ({type(exc).__name__})")
-                await anyio.sleep(LOOK_SECONDS)
 
 
 def _result(response: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON

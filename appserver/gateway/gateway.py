@@ -21,6 +21,7 @@ from appserver.gateway.database.engine import Database
 from appserver.gateway.database.node import Node
 from appserver.gateway.database.secret_keys import check_keys
 from appserver.gateway.database.versions import Versions
+from appserver.gateway.forwarded import Forwarded
 from appserver.gateway.forwarding import Forwarding
 from appserver.gateway.metering import Metering
 from appserver.gateway.metrics import Metrics
@@ -76,6 +77,7 @@ class Gateway:
         self.refreshing = Refreshing(database, self.users)
         self.served = Served(database, self.users)
         self.forwarding = Forwarding(database, self.node)
+        self.forwarded = Forwarded(database, self.node)
         self._idle = anyio.Event()
 
     @classmethod

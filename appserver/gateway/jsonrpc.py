@@ -153,7 +153,7 @@ async def answer(gateway: Gateway, caller: Caller, document: object) -> bytes | 
 
 
 async def respond(gateway: Gateway, user_id: str, request: dict[str, Any]) -> dict[str, Any]:
-    """Return the response to a request that another node has forwarded (`forwarding.py`)."""
+    """Return the response to a request that another node has forwarded (`forwarded.py`)."""
     caller = gateway.users.known(user_id)
     try:
         answered = None if caller is None else await answer(gateway, caller, request)

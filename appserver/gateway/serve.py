@@ -86,7 +86,8 @@ async def serve(
 async def serving(gateway: Gateway, listener: socket.socket) -> AsyncIterator[None]:
     """Serve for the length of the block. Then running requests get their time, and others are turned away."""
     async with anyio.create_task_group() as group:
-        group.start_soon(gateway.forwarding.run, partial(jsonrpc.respond, gateway))
+        group.start_soon(gateway.forwarding.run)
+        group.start_soon(gateway.forwarded.run, partial(jsonrpc.respond, gateway))
         async with anyio.create_task_group() as clients:
             server = _HttpServer(gateway)
             clients.start_soon(server.serve, [listener])
