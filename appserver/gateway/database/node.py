@@ -7,6 +7,7 @@ on, unless another node has written by then that a turn was interrupted: whoever
 from __future__ import annotations
 
 import uuid
+from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,9 @@ from appserver.gateway.database.schema import nodes
 from appserver.log import warn
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from collections.abc import Set as AbstractSet
+
     from appserver.gateway.database.engine import Database
     from appserver.tasks import Tasks
 
@@ -42,6 +46,7 @@ class Node:
         self.id = uuid.uuid4().hex
         self._tasks = tasks
         self._turns: set[str] = set()
+        self._meanwhile: list[set[str]] = []
         self._had_turns = False
         self._renewed_at: float | None = None
         """When the lease was renewed last, by the clock of this process. None: it never was taken."""
@@ -51,7 +56,8 @@ class Node:
         """Note that a turn is about to be this node's, which has a lease from now on. Raises what the database does."""
         if self._renewed_at is None or monotonic() - self._renewed_at > 2 * RENEW_SECONDS:
             await self._renew()
-        self._turns.add(turn_id)
+        for turns in (self._turns, *self._meanwhile):
+            turns.add(turn_id)
         self._had_turns = True
         if not self._is_renewing:
             self._is_renewing = True
@@ -66,9 +72,25 @@ class Node:
         had, self._had_turns = self._had_turns, bool(self._turns)
         return had
 
-    def has(self, turn_id: str, owner: str, *, leased: bool) -> bool:
-        """Whether a turn runs: on this node, or on another one, which has a lease."""
-        return turn_id in self._turns if owner == self.id else leased
+    @contextmanager
+    def turns_meanwhile(self) -> Iterator[AbstractSet[str]]:
+        """Lend the ids of all turns that are this node's at any time within the block.
+
+        What is read there may be older than the end of a turn: a turn that still runs in it has not been cut off.
+        """
+        turns = set(self._turns)
+        self._meanwhile.append(turns)
+        try:
+            yield turns
+        finally:
+            self._meanwhile = [one for one in self._meanwhile if one is not turns]
+
+    def has(self, turn_id: str, owner: str, *, leased: bool, turns: AbstractSet[str] | None = None) -> bool:
+        """Whether a turn runs: on this node, or on another one, which has a lease.
+
+        `turns`: those of this node, where not those of now are meant.
+        """
+        return turn_id in (self._turns if turns is None else turns) if owner == self.id else leased
 
     async def close(self) -> None:
         """Give the lease up: turns that still count as running were cut off. Sweep up after those that have died."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
 
 import sqlalchemy as sa
 
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from appserver.gateway.database.functions import Query, Rows
-    from appserver.gateway.database.node import Node
     from appserver.gateway.database.threads.schema import Key
     from appserver.threads.paging import Page, PageQuery, Position
     from appserver.threads.stores.base import ThreadReader
@@ -43,6 +42,12 @@ if TYPE_CHECKING:
     from appserver.threads.transcript import Entry
     from appserver.threads.turn_record import TurnRecord
     from protocol.turn import ItemsView
+
+    class Runs(Protocol):
+        """Tells whether a turn runs (`Node.has`)."""
+
+        def __call__(self, turn_id: str, owner: str, *, leased: bool) -> bool: ...
+
 
 T = TypeVar("T")
 
@@ -75,13 +80,13 @@ class Found(NamedTuple):
 
 
 def read_thread(
-    rows: Rows, node: Node, key: Key, query: Callable[[ThreadReader], T], ended: Mapping[str, TurnRecord]
+    rows: Rows, key: Key, query: Callable[[ThreadReader], T], runs: Runs, ended: Mapping[str, TurnRecord]
 ) -> T:
     """Return what a query reads of a thread. Raises RequestError if it is not there.
 
     `ended`: turns whose end is not in the database yet, by id.
     """
-    return query(SqlReader(rows, key, _find(rows, node, key), ended))
+    return query(SqlReader(rows, key, _find(rows, runs, key), ended))
 
 
 def history_in(rows: Iterable[Row]) -> list[dict[str, Any]]:
@@ -173,9 +178,9 @@ class SqlReader:
         return turn
 
 
-def _find(rows: Rows, node: Node, key: Key) -> Found:
+def _find(rows: Rows, runs: Runs, key: Key) -> Found:
     for touched, running, owner, leased, usage, settings, *metadata in rows(_FIND, key.at):
-        cut_off = running if running is not None and not node.has(running, owner, leased=leased) else None
+        cut_off = running if running is not None and not runs(running, owner, leased=leased) else None
         thread = StoredThread(metadata_in(tuple(metadata)), settings_in(settings), usage_in(usage))
         return Found(touched, thread, cut_off)
     raise ThreadNotFound(key.thread_id)

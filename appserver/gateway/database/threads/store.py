@@ -91,10 +91,10 @@ class SqlThreads:
 
     async def read(self, thread_id: str, query: Callable[[ThreadReader], T]) -> T:
         """Return what a query reads of a thread, all of it as of one moment. The reader is good for this call."""
-        read = partial(
-            read_thread, node=self._node, key=self._key(thread_id), query=query, ended=self._transactions.ended()
-        )
-        return await self._transactions.read(read)
+        key, ended = self._key(thread_id), self._transactions.ended()
+        with self._node.turns_meanwhile() as turns:
+            runs = partial(self._node.has, turns=turns)
+            return await self._transactions.read(partial(read_thread, key=key, query=query, runs=runs, ended=ended))
 
     def attach(self, thread: ThreadRecord, continuation: Continuation) -> None:
         """Give a record of a stored thread its history, and record what happens in it from now on."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 import sqlalchemy as sa
+from anyio import from_thread
 
 from appserver.errors import ThreadNotFound, ThreadStoreBusy, ThreadStoreError
 from appserver.gateway.database.schema import users
@@ -40,8 +41,10 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from appserver.gateway.database.engine import Database
+    from appserver.gateway.database.functions import Parameters, Query, Row, Rows
     from appserver.threads.record import ThreadRecord
     from appserver.threads.stores.base import ThreadStore
+    from appserver.threads.turn_record import TurnRecord
     from tests.threads.stores.sharing import Nodes
 
     Impatient = Callable[[], AbstractContextManager[None]]
@@ -221,6 +224,44 @@ async def test_the_end_of_a_turn_is_written_with_the_end_of_the_process_at_the_l
             await record.end_turn(turn)
     await store.close()
     assert await statuses(other, record.id) == ["completed"]
+
+
+@pytest.mark.parametrize("begins_first", [True, False])
+async def test_a_turn_that_ends_while_its_thread_is_read_is_not_taken_for_interrupted(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch, begins_first: bool
+) -> None:
+    store, record = await nodes.open(), thread()
+    await store.add(record)
+    turns: list[TurnRecord] = []
+    functions = nodes.node_of(store).database.functions
+    read = functions.read
+
+    async def begin_turn() -> None:
+        turns.append(await begin(record))
+
+    async def end_turn() -> None:
+        await end(record, turns[-1])
+
+    async def read_slowly(function: Callable[[Rows], object]) -> object:
+        def within(rows: Rows) -> object:
+            def and_then_the_turn_ends(query: Query, parameters: Parameters) -> list[Row]:
+                found = rows(query, parameters)
+                if turns[-1].status == "inProgress":
+                    from_thread.run(end_turn)
+                return found
+
+            return function(and_then_the_turn_ends)
+
+        if not turns:
+            await begin_turn()
+        return await read(within)
+
+    if begins_first:
+        await begin_turn()
+    with monkeypatch.context() as patched:
+        patched.setattr(functions, "read", read_slowly)
+        assert await statuses(store, record.id) == ["inProgress"]
+    assert await statuses(store, record.id) == ["completed"]
 
 
 async def test_a_start_whose_outcome_nobody_knows_blocks_no_thread(
