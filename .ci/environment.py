@@ -59,7 +59,8 @@ def _make(home: Path) -> None:
 
 
 def _install(python: Path, requirements: tuple[str, ...]) -> None:
-    command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *requirements]
+    options = ("--quiet", "--disable-pip-version-check", "--no-compile")  # Python compiles what is imported: far less
+    command = [str(python), "-m", "pip", "install", *options, *requirements]
     try:
         done = subprocess.run(command, cwd=ROOT, check=False, timeout=INSTALL_SECONDS)  # noqa: S603 - our own command
     except subprocess.TimeoutExpired:
