@@ -242,11 +242,12 @@ class SharedStoreKit(StoreKit):
     async def test_only_one_redeems_at_a_time(
         self, store: CredentialStore, reopen: Reopen, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(base, "REDEEM_PATIENCE", 0.05)
         await store.save(login())
         async with store.redeeming():
-            with pytest.raises(StoreBusy, match="held by another process"):
-                await reopen().redeeming().__aenter__()
+            with monkeypatch.context() as patched:
+                patched.setattr(base, "REDEEM_PATIENCE", 0.05)
+                with pytest.raises(StoreBusy, match="held by another process"):
+                    await reopen().redeeming().__aenter__()
         async with reopen().redeeming():
             pass
 
