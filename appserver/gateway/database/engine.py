@@ -109,9 +109,12 @@ class Database:
         await self._engine.dispose()
 
     async def _migrate(self) -> None:
-        async with self.reading() as connection:
-            if await connection.run_sync(_revision) == LATEST:
-                return
+        async def revision() -> object:
+            async with self.reading() as connection:
+                return await connection.run_sync(_revision)
+
+        if await once_unlocked(revision) == LATEST:
+            return
         from appserver.gateway.database.upgrade import upgrade  # late: Alembic takes longer to import than to say so
 
         async with self.writing() as connection:
