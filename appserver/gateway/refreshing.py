@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from appserver.errors import AuthError
 from appserver.gateway.database.schema import credentials, leases
@@ -31,6 +31,8 @@ AT_ONCE = 8
 AGAIN_SECONDS = 300.0
 """After which a refresh that has failed is tried again."""
 
+_FAILURES = (SQLAlchemyError, OSError)
+
 
 class Refreshing:
     """Runs on every node, and works on one."""
@@ -46,7 +48,7 @@ class Refreshing:
             try:
                 if await self.lead():
                     await self.refresh_due()
-            except (DBAPIError, OSError) as exc:
+            except _FAILURES as exc:
                 warn(f"the scheduled refresh could not look at the database ({type(exc).__name__})")
             await anyio.sleep(LOOK_SECONDS)
 
@@ -91,9 +93,12 @@ class Refreshing:
             await self._later(user_id)
 
     async def _later(self, user_id: str) -> None:
-        """Try again after a while, unless the login has ended or was refreshed meanwhile."""
+        """Try again after a while, unless the login has ended or was refreshed meanwhile. Never raises."""
         again = sa.update(credentials).where(
             credentials.c.user_id == user_id, credentials.c.refresh_at <= self._database.now
         )
-        async with self._database.writing() as connection:
-            await connection.execute(again.values(refresh_at=self._database.now + AGAIN_SECONDS))
+        try:
+            async with self._database.writing() as connection:
+                await connection.execute(again.values(refresh_at=self._database.now + AGAIN_SECONDS))
+        except _FAILURES as exc:
+            warn(f"the next refresh of a login could not be put off: it comes at once ({type(exc).__name__})")
