@@ -13,8 +13,9 @@ import anyio
 import sqlalchemy as sa
 
 from appserver import json_text
+from appserver.gateway.database.connections import FAILURES
 from appserver.gateway.database.threads.schema import Key, forwarded_requests
-from appserver.gateway.forwarding import FAILURES, LOOK_SECONDS, LOOK_TIMEOUT_SECONDS, RESPONSE_SECONDS
+from appserver.gateway.forwarding import LOOK_SECONDS, LOOK_TIMEOUT_SECONDS, RESPONSE_SECONDS
 from appserver.log import warn
 
 if TYPE_CHECKING:

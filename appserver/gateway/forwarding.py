@@ -14,10 +14,10 @@ from weakref import WeakValueDictionary
 
 import anyio
 import sqlalchemy as sa
-from sqlalchemy.exc import SQLAlchemyError
 
 from appserver import json_text
 from appserver.errors import ForwardedError, Overloaded, ThreadStoreError
+from appserver.gateway.database.connections import FAILURES
 from appserver.gateway.database.threads.queries import LEASED
 from appserver.gateway.database.threads.schema import Key, forwarded_requests, here, threads
 from appserver.log import warn
@@ -52,8 +52,6 @@ MAX_WAITING = 500
 
 RETRY_AFTER_MS = 1000
 """When a client whose request was one too many may try again."""
-
-FAILURES = (SQLAlchemyError, OSError)  # TimeoutError among them
 
 
 class _Waiting:

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import anyio
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from appserver.gateway.database.connections import FAILURES
 from appserver.gateway.database.schema import usage, windows
 from appserver.log import warn
 
@@ -112,7 +111,7 @@ class Metering:
             try:
                 with anyio.fail_after(SETTLE_SECONDS, shield=True):
                     await self._settle(reserved, given + taken)
-            except (DBAPIError, PoolTimeout, OSError) as exc:  # TimeoutError is an OSError
+            except FAILURES as exc:
                 warn(f"the tokens of a request could not be counted ({type(exc).__name__})")
 
     async def run(self) -> None:
@@ -138,7 +137,7 @@ class Metering:
                     await connection.execute(row.on_conflict_do_update(index_elements=["key_id", "day"], set_=added))
                 old = self._minute - KEPT_MINUTES
                 await connection.execute(sa.delete(windows).where(windows.c.minute < old))
-        except (DBAPIError, PoolTimeout, OSError) as exc:
+        except FAILURES as exc:
             warn(f"usage could not be written, which is tried again ({type(exc).__name__})")
             for key_id, (requests, given, taken) in totals.items():
                 now = self._totals.get(key_id, (0, 0, 0))

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import anyio
 import sqlalchemy as sa
-from sqlalchemy.exc import SQLAlchemyError
 
 from appserver.errors import AuthError
+from appserver.gateway.database.connections import FAILURES
 from appserver.gateway.database.schema import credentials, leases
 from appserver.log import log_exception, warn
 
@@ -31,8 +31,6 @@ AT_ONCE = 8
 AGAIN_SECONDS = 300.0
 """After which a refresh that has failed is tried again."""
 
-_FAILURES = (SQLAlchemyError, OSError)
-
 
 class Refreshing:
     """Runs on every node, and works on one."""
@@ -48,7 +46,7 @@ class Refreshing:
             try:
                 if await self.lead():
                     await self.refresh_due()
-            except _FAILURES as exc:
+            except FAILURES as exc:
                 warn(f"the scheduled refresh could not look at the database ({type(exc).__name__})")
             await anyio.sleep(LOOK_SECONDS)
 
@@ -100,5 +98,5 @@ class Refreshing:
         try:
             async with self._database.writing() as connection:
                 await connection.execute(again.values(refresh_at=self._database.now + AGAIN_SECONDS))
-        except _FAILURES as exc:
+        except FAILURES as exc:
             warn(f"the next refresh of a login could not be put off: it comes at once ({type(exc).__name__})")

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 
 import anyio
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from appserver.gateway.database.connections import FAILURES
 from appserver.gateway.database.schema import api_keys, grants, users
 from appserver.log import warn
 from appserver.transport.base import Ending
@@ -75,7 +74,7 @@ class Served:
                 looks += 1
                 try:
                     await self._look(group, at_all=looks % LOOKS_AT_ALL == 0)
-                except (DBAPIError, PoolTimeout, OSError) as exc:
+                except FAILURES as exc:
                     warn(f"the database could not be asked what was revoked ({type(exc).__name__})")
 
     async def _look(self, group: TaskGroup, *, at_all: bool) -> None:

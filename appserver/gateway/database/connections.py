@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import anyio
 import sqlalchemy as sa
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, OperationalError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from appserver.errors import ConfigError
@@ -47,6 +47,9 @@ IDLE_SECONDS = 1.0
 TRANSACTION_SILENCE_SECONDS = 8
 """After which PostgreSQL ends a transaction whose node says nothing more, as it is suspended or cut off: other nodes
 wait for the rows that it has locked. Between two statements of a transaction nothing is waited for."""
+
+FAILURES = (SQLAlchemyError, OSError)
+"""What a statement can raise where the database does not do its part. A bound that has passed is among them."""
 
 DEFERRED = "deferred"
 """The option of a connection to SQLite that is not going to write."""

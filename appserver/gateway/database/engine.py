@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
 
 from appserver.errors import ConfigError
-from appserver.gateway.database.connections import database_url, new_engine, once_unlocked, to_its_end
+from appserver.gateway.database.connections import FAILURES, database_url, new_engine, once_unlocked, to_its_end
 from appserver.gateway.database.expressions import Now
 from appserver.gateway.database.functions import PostgresFunctions, SqliteFunctions
 from appserver.gateway.database.migrations import LATEST
@@ -82,7 +82,7 @@ class Database:
         try:
             async with self.reading() as connection:
                 await connection.execute(sa.select(1))
-        except (SQLAlchemyError, OSError):
+        except FAILURES:
             return False
         return True
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import anyio
 import sqlalchemy as sa
-from sqlalchemy.exc import SQLAlchemyError
 
+from appserver.gateway.database.connections import FAILURES
 from appserver.gateway.database.schema import nodes
 from appserver.log import warn
 
@@ -90,7 +90,9 @@ class Node:
 
         `turns`: those of this node, where not those of now are meant.
         """
-        return turn_id in (self._turns if turns is None else turns) if owner == self.id else leased
+        if owner != self.id:
+            return leased
+        return turn_id in (self._turns if turns is None else turns)
 
     async def close(self) -> None:
         """Give the lease up: turns that still count as running were cut off. Sweep up after those that have died."""
@@ -101,7 +103,7 @@ class Node:
             try:
                 async with self.database.writing() as connection:
                     await connection.execute(sa.delete(nodes).where(sa.or_(nodes.c.id == self.id, dead)))
-            except (SQLAlchemyError, OSError):
+            except FAILURES:
                 warn("the lease of this node could not be given back; it ends by itself")
 
     async def _keep_renewing(self) -> None:

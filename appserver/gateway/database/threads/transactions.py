@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import anyio
-from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 from appserver.errors import ThreadStoreBusy, ThreadStoreError
-from appserver.gateway.database.connections import is_locked
+from appserver.gateway.database.connections import FAILURES, is_locked
 from appserver.log import warn
 from appserver.threads.stores.base import UNAVAILABLE
 
@@ -38,7 +38,6 @@ RETRY_SECONDS = 0.1
 STOP_SECONDS = 0.4
 """What is left of a wait at the end of the process, and what one gets that begins then."""
 
-_FAILURES = (SQLAlchemyError, OSError)
 _MISTAKES = (IntegrityError, ProgrammingError)
 """What another try does not help."""
 
@@ -90,7 +89,7 @@ class Transactions:
         with anyio.move_on_after(BUSY_SECONDS):
             try:
                 return await self._functions.read(query)
-            except _FAILURES as exc:
+            except FAILURES as exc:
                 raise _error(exc) from exc
         raise _busy()
 
@@ -161,7 +160,7 @@ class Transactions:
                             if before is not None:
                                 await before()
                             return await self._functions.write(statements, bound.commit)
-                        except _FAILURES as exc:
+                        except FAILURES as exc:
                             if bound.is_committing or isinstance(exc, _MISTAKES):
                                 raise _error(exc) from exc
                             bound.failure = _error(exc)
