@@ -21,14 +21,16 @@ from appserver.gateway.forwarding import Forwarding
 from appserver.testing import Gate, stalled
 from appserver.testing.signals import WAIT_SECONDS
 from protocol.error_codes import SERVER_OVERLOADED
-from tests.gateway.rig import RESPONSES, Running, managed, running_gateway, sign_in
+from tests.gateway.rig import Running, managed, running_gateway, sign_in
 from tests.gateway.websocket import websocket_peer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from appserver.gateway.forwarded import Forwarded
+    from anyio.abc import TaskGroup
+
+    from appserver.gateway.forwarded import Forwarded, Respond
     from appserver.testing import FakeBackend
     from tests.peer import Peer
 
@@ -53,12 +55,19 @@ class Scene(NamedTuple):
         assert response["id"] == 7
         return response
 
+    async def steer(self, text: str) -> dict[str, Any]:
+        """Steer the turn at the other node."""
+        return await self.post("turn/steer", expectedTurnId=self.turn, input=[{"type": "text", "text": text}])
+
+    def told(self) -> list[str]:
+        """Return what the model was told of the user, as of the latest request to it."""
+        sent = self.one.asked.json()["input"]
+        return [one["content"][0]["text"] for one in sent if one.get("role") == "user"]
+
     async def requests_left(self) -> int:
+        count = sa.select(sa.func.count()).select_from(forwarded_requests)
         async with self.one.gateway.database.reading() as connection:
-            count: int = (
-                await connection.execute(sa.select(sa.func.count()).select_from(forwarded_requests))
-            ).scalar_one()
-            return count
+            return int((await connection.execute(count)).scalar_one())
 
 
 @pytest.fixture
@@ -96,14 +105,12 @@ async def test_a_client_of_a_websocket_interrupts_a_turn_of_another_node(scene: 
     assert (await scene.here.finished_turn(scene.turn))["status"] == "interrupted"
 
 
-async def test_a_turn_of_another_node_is_steered(scene: Scene, backend: FakeBackend) -> None:
-    text = [{"type": "text", "text": "two \0 \U0001f642"}]
-    told = await scene.post("turn/steer", expectedTurnId=scene.turn, input=text)
-    assert told["result"] == {"turnId": scene.turn}
+async def test_a_turn_of_another_node_is_steered(scene: Scene) -> None:
+    text = "two \0 \U0001f642"
+    assert (await scene.steer(text))["result"] == {"turnId": scene.turn}
     scene.gate.release()
     assert (await scene.here.finished_turn(scene.turn))["status"] == "completed"
-    sent = backend.requests.to(RESPONSES)[-1].json()["input"]
-    assert [one["content"][0]["text"] for one in sent if one.get("role") == "user"] == ["one", text[0]["text"]]
+    assert scene.told() == ["one", text]
 
 
 async def test_what_the_other_node_refuses_is_told_in_its_words(scene: Scene) -> None:
@@ -186,11 +193,10 @@ async def test_a_request_that_comes_as_the_turn_ends_is_answered(
     look_every(monkeypatch, 1.0)  # time enough for the turn to end before anybody looks
     if fails:
         fail_once(monkeypatch, scene.one.gateway.forwarded, "_take")
-    steer = {"expectedTurnId": scene.turn, "input": [{"type": "text", "text": "two"}]}
     answers: list[dict[str, Any]] = []
 
     async def ask() -> None:
-        answers.append(await scene.post("turn/steer", **steer))
+        answers.append(await scene.steer("two"))
 
     async with anyio.create_task_group() as group:
         group.start_soon(ask)
@@ -209,8 +215,7 @@ async def test_many_requests_for_other_nodes_are_each_answered_once(
     backend.script(*(stalled(scene.gate, "Well") for _ in range(20)))  # a message ends a response
 
     async def steer(number: int) -> None:
-        text = [{"type": "text", "text": str(number)}]
-        answers.append(await scene.post("turn/steer", expectedTurnId=scene.turn, input=text))
+        answers.append(await scene.steer(str(number)))
 
     async with anyio.create_task_group() as group:
         for number in range(20):
@@ -218,9 +223,7 @@ async def test_many_requests_for_other_nodes_are_each_answered_once(
     assert [one.get("result", one) for one in answers] == [{"turnId": scene.turn}] * 20
     scene.gate.release()
     assert (await scene.here.finished_turn(scene.turn))["status"] == "completed"
-    sent = backend.requests.to(RESPONSES)[-1].json()["input"]
-    said = [one["content"][0]["text"] for one in sent if one.get("role") == "user"]
-    assert sorted(said[1:], key=int) == [str(number) for number in range(20)]
+    assert sorted(scene.told()[1:], key=int) == [str(number) for number in range(20)]
 
 
 async def test_a_look_that_fails_is_followed_by_another(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,8 +238,7 @@ async def test_a_look_that_fails_is_followed_by_another(scene: Scene, monkeypatc
 async def test_a_response_that_cannot_be_written_is_tried_again(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     database = Failing(scene.one.gateway.database)
     monkeypatch.setattr(scene.one.gateway.forwarded, "_database", database)
-    steer = {"expectedTurnId": scene.turn, "input": [{"type": "text", "text": "two"}]}
-    assert (await scene.post("turn/steer", **steer))["result"] == {"turnId": scene.turn}
+    assert (await scene.steer("two"))["result"] == {"turnId": scene.turn}
     assert database.failed == 1
 
 
@@ -250,14 +252,13 @@ async def test_a_request_that_cannot_be_removed_loses_no_response_and_is_removed
         monkeypatch.setattr(self, "_database", Failing(self._database))
         await remove(self, request_id)
 
-    steer = {"expectedTurnId": scene.turn, "input": [{"type": "text", "text": "two"}]}
     with monkeypatch.context() as context:
         context.setattr(Forwarding, "_remove", removed_from_a_failing_database)
-        assert (await scene.post("turn/steer", **steer))["result"] == {"turnId": scene.turn}
+        assert (await scene.steer("two"))["result"] == {"turnId": scene.turn}
     assert await scene.requests_left() == 1
     async with scene.one.gateway.database.writing() as connection:
         await connection.execute(sa.update(forwarded_requests).values(asked_at=0.0))
-    assert (await scene.post("turn/steer", **steer))["result"] == {"turnId": scene.turn}
+    assert (await scene.steer("two"))["result"] == {"turnId": scene.turn}
     assert await scene.requests_left() == 0
 
 
@@ -270,12 +271,10 @@ async def test_a_request_for_which_nobody_waits_any_more_is_not_answered(scene: 
         row |= {"user_id": await scene.one.gateway.user_id("default"), "request": json.dumps(request)}
         long_ago = database.now - forwarding.RESPONSE_SECONDS - 1
         await connection.execute(sa.insert(forwarded_requests).values(**row, asked_at=long_ago))
-    steer = {"expectedTurnId": scene.turn, "input": [{"type": "text", "text": "two"}]}
-    assert (await scene.post("turn/steer", **steer))["result"] == {"turnId": scene.turn}
+    assert (await scene.steer("two"))["result"] == {"turnId": scene.turn}
     scene.gate.release()
     await scene.here.finished_turn(scene.turn)
-    sent = backend.requests.to(RESPONSES)[-1].json()["input"]
-    assert [one["content"][0]["text"] for one in sent if one.get("role") == "user"] == ["one", "two"]
+    assert scene.told() == ["one", "two"]
 
 
 async def test_a_client_may_not_have_any_number_of_requests_wait(
@@ -283,12 +282,19 @@ async def test_a_client_may_not_have_any_number_of_requests_wait(
 ) -> None:
     monkeypatch.setattr(forwarding, "MAX_OF_USER", 3)
     backend.script(*(stalled(scene.gate, "Well") for _ in range(3)))  # a message ends a response
-    look_every(monkeypatch, 1.0)
     answers: list[dict[str, Any]] = []
+    take, two_are_answered = scene.one.gateway.forwarded._take, anyio.Event()
+
+    async def take_later(group: TaskGroup, respond: Respond) -> bool:
+        await two_are_answered.wait()
+        return await take(group, respond)
+
+    monkeypatch.setattr(scene.one.gateway.forwarded, "_take", take_later)
 
     async def steer(number: int) -> None:
-        text = [{"type": "text", "text": str(number)}]
-        answers.append(await scene.post("turn/steer", expectedTurnId=scene.turn, input=text))
+        answers.append(await scene.steer(str(number)))
+        if len(answers) == 2:
+            two_are_answered.set()
 
     async with anyio.create_task_group() as group:
         for number in range(5):
@@ -310,9 +316,7 @@ async def test_what_a_client_says_to_a_turn_of_another_node_arrives_in_its_order
             group.start_soon(scene.there.result, "turn/steer", {"threadId": scene.thread, **steer})
     scene.gate.release()
     await scene.here.finished_turn(scene.turn)
-    sent = backend.requests.to(RESPONSES)[-1].json()["input"]
-    said = [one["content"][0]["text"] for one in sent if one.get("role") == "user"]
-    assert said[1:] == [str(number) for number in range(20)]
+    assert scene.told()[1:] == [str(number) for number in range(20)]
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)  # SQLite locks no rows
