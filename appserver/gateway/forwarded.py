@@ -60,33 +60,48 @@ class Forwarded:
     async def _take(self, group: TaskGroup, respond: Respond) -> bool:
         """Take requests for this node, and answer those of a thread in their order. Returns whether to look again."""
         table = forwarded_requests.c
+        left = table.asked_at + RESPONSE_SECONDS - self._database.now
         query = (
-            sa.select(table.id, table.user_id, table.thread_id, table.request)
+            sa.select(table.id, table.user_id, table.thread_id, left.label("left"))
             .where(
                 table.node_id == self._node.id,
                 table.response.is_(None),
-                table.asked_at > self._database.now - RESPONSE_SECONDS,
+                left > 0,
                 table.id.not_in(self._taken),
             )
             .order_by(table.number)
             .limit(MAX_TAKEN)
         )
+        now = anyio.current_time()  # before the query: this process may be suspended while it waits for the rows
         async with self._database.reading() as connection:
             rows = (await connection.execute(query)).all()
         self._taken.update(row.id for row in rows)
         for row in rows:
             key = Key(row.user_id, row.thread_id)
-            group.start_soon(self._answer, respond, key, row.id, row.request)
+            group.start_soon(self._answer, respond, key, row.id, now + row.left)
         return len(rows) == MAX_TAKEN
 
-    async def _answer(self, respond: Respond, key: Key, request_id: str, request: str) -> None:
+    async def _answer(self, respond: Respond, key: Key, request_id: str, deadline: float) -> None:
         """Respond to a request, if somebody still waits once those before it are answered."""
-        deadline = anyio.current_time() + RESPONSE_SECONDS
         async with self._answering.setdefault(key, anyio.Lock()):
-            if anyio.current_time() < deadline:
+            request = await self._read(request_id, deadline)
+            if request is not None and anyio.current_time() < deadline:
                 response = await respond(key.user_id, json_text.decode_stored(request))
                 await self._write(request_id, json_text.encode(response))
         self._taken.discard(request_id)  # with a response it is not found again, and without one not after this time
+
+    async def _read(self, request_id: str, deadline: float) -> str | None:
+        """Return a request, which may be long. None: nobody waits any more. Never raises: it tries again."""
+        query = sa.select(forwarded_requests.c.request).where(forwarded_requests.c.id == request_id)
+        with anyio.CancelScope(deadline=deadline):
+            while True:
+                try:
+                    async with self._database.reading() as connection:
+                        return (await connection.execute(query)).scalar_one_or_none()
+                except FAILURES as exc:
+                    warn(f"a request of another node could not be read ({type(exc).__name__})")
+                await anyio.sleep(LOOK_SECONDS)
+        return None
 
     async def _write(self, request_id: str, response: str) -> None:
         """Write a response down. Never raises: it is tried again while anybody waits."""

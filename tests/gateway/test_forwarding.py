@@ -16,7 +16,7 @@ from appserver.gateway import forwarded, forwarding
 from appserver.gateway.database.engine import Database
 from appserver.gateway.database.node import LEASE_SECONDS
 from appserver.gateway.database.schema import nodes, users
-from appserver.gateway.database.threads.schema import forwarded_requests, threads
+from appserver.gateway.database.threads.schema import Key, forwarded_requests, threads
 from appserver.gateway.forwarding import Forwarding
 from appserver.testing import Gate, stalled
 from appserver.testing.signals import WAIT_SECONDS
@@ -262,15 +262,20 @@ async def test_a_request_that_cannot_be_removed_loses_no_response_and_is_removed
     assert await scene.requests_left() == 0
 
 
-async def test_a_request_for_which_nobody_waits_any_more_is_not_answered(scene: Scene, backend: FakeBackend) -> None:
+@pytest.mark.parametrize("left", [-1.0, 0.5])
+async def test_a_request_for_which_nobody_waits_any_more_is_not_answered(scene: Scene, left: float) -> None:
+    """It came too late, or what came before it took too long."""
     late = {"threadId": scene.thread, "expectedTurnId": scene.turn, "input": [{"type": "text", "text": "late"}]}
     request = {"jsonrpc": "2.0", "id": "late", "method": "turn/steer", "params": late}
     database = scene.one.gateway.database
+    key = Key(await scene.one.gateway.user_id("default"), scene.thread)
     async with database.writing() as connection:
         row = {"id": "late", "node_id": scene.one.gateway.node.id, "thread_id": scene.thread, "number": 0}
-        row |= {"user_id": await scene.one.gateway.user_id("default"), "request": json.dumps(request)}
-        long_ago = database.now - forwarding.RESPONSE_SECONDS - 1
+        row |= {"user_id": key.user_id, "request": json.dumps(request)}
+        long_ago = database.now - forwarding.RESPONSE_SECONDS + left
         await connection.execute(sa.insert(forwarded_requests).values(**row, asked_at=long_ago))
+    async with scene.one.gateway.forwarded._answering.setdefault(key, anyio.Lock()):
+        await anyio.sleep(max(left, 0.0))  # the time that was left is what this is about
     assert (await scene.steer("two"))["result"] == {"turnId": scene.turn}
     scene.gate.release()
     await scene.here.finished_turn(scene.turn)
