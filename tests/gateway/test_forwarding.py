@@ -21,6 +21,7 @@ from appserver.gateway.forwarding import Forwarding
 from appserver.testing import Gate, stalled
 from appserver.testing.signals import WAIT_SECONDS
 from protocol.error_codes import SERVER_OVERLOADED
+from tests.gateway.failing import Failing
 from tests.gateway.rig import Running, managed, running_gateway, sign_in
 from tests.gateway.websocket import websocket_peer
 
@@ -335,25 +336,6 @@ async def test_a_request_is_written_down_beside_what_holds_the_row_of_its_user(s
             while not await scene.requests_left():
                 await anyio.lowlevel.checkpoint()
     assert (await scene.here.finished_turn(scene.turn))["status"] == "interrupted"
-
-
-class Failing:
-    """A database that cannot be written to the first time."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self.failed = 0
-
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the database has
-        return getattr(self._database, name)
-
-    @asynccontextmanager
-    async def writing(self) -> AsyncIterator[Any]:
-        if not self.failed:
-            self.failed += 1
-            raise OSError
-        async with self._database.writing() as connection:
-            yield connection
 
 
 def look_every(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:

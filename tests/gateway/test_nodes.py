@@ -15,11 +15,15 @@ import pytest
 import sqlalchemy as sa
 
 from appserver.auth.credentials import ManagedTokens
+from appserver.auth.manager import AuthManager
+from appserver.errors import StoreError
 from appserver.gateway import refreshing
 from appserver.gateway.database.schema import leases
+from appserver.gateway.refreshing import Refreshing
 from appserver.testing import Gate, stalled
 from appserver.testing.signals import WAIT_SECONDS
 from protocol.base import Secret
+from tests.gateway.failing import Failing
 from tests.gateway.rig import KEY, NO_TLS, RESPONSES, Running, gateway_process, managed, running_gateway, sign_in
 
 if TYPE_CHECKING:
@@ -217,6 +221,36 @@ async def test_another_node_leads_the_scheduled_refresh_when_the_first_has_died(
         await next_look(one)
         await next_look(one)
         assert len(backend.requests.to(TOKENS)) == 1
+
+
+async def test_a_database_that_fails_during_the_scheduled_refresh_ends_nothing(
+    backend: FakeBackend, home: Path, database_url: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refreshing, "LOOK_SECONDS", 0.05)
+    failing: list[Failing] = []
+
+    async def look(self: AuthManager) -> None:
+        raise StoreError("the database is gone")
+
+    async def put_off_in_vain(self: Refreshing, user_id: str) -> None:
+        failing.append(Failing(self._database))
+        with monkeypatch.context() as patched:
+            patched.setattr(self, "_database", failing[-1])
+            await put_off(self, user_id)
+
+    put_off = Refreshing._later
+    async with running_gateway(backend, home, database_url=database_url) as one:
+        due = backend.grant(expires_in=600)
+        with monkeypatch.context() as down:
+            down.setattr(AuthManager, "look", look)
+            down.setattr(Refreshing, "_later", put_off_in_vain)
+            await sign_in(one.gateway, managed(due), "ada")
+            await next_look(one)
+            await next_look(one)
+        assert any(one.failed for one in failing)
+        with anyio.fail_after(WAIT_SECONDS):
+            while (await stored_tokens(one, "ada")).refresh_token == Secret(due.refresh_token):
+                await next_look(one)
 
 
 class Killed(NamedTuple):
